@@ -1,0 +1,70 @@
+//! Values that are fine alone and contradict each other.
+
+use super::option::AnyOption;
+use super::options::{checkpointing, heartbeat, parallelism, restart_strategy};
+use super::{Configuration, ConfigurationError};
+
+/// Checks, in this order:
+/// 1. a heartbeat's timeout is longer than its interval;
+/// 2. the default parallelism isn't above the max parallelism;
+/// 3. the exponential delay doesn't start above its maximum;
+/// 4. checkpoints have a place to be written to.
+pub(super) fn check(configuration: &Configuration) -> Result<(), ConfigurationError> {
+    let get = configuration;
+    if get.get(&heartbeat::TIMEOUT) <= get.get(&heartbeat::INTERVAL) {
+        return contradiction(
+            configuration,
+            "every process would count as lost between two heartbeats",
+            (&heartbeat::TIMEOUT, &heartbeat::INTERVAL),
+            "make the timeout several times the interval",
+        );
+    }
+    if get.get(&parallelism::DEFAULT) > get.get(&parallelism::MAX) {
+        return contradiction(
+            configuration,
+            "the parallelism is above the max parallelism",
+            (&parallelism::DEFAULT, &parallelism::MAX),
+            "lower the one, or raise the other for a job that has no snapshots yet",
+        );
+    }
+    let initial = &restart_strategy::EXPONENTIAL_DELAY_INITIAL_BACKOFF;
+    let maximum = &restart_strategy::EXPONENTIAL_DELAY_MAX_BACKOFF;
+    if get.get(initial) > get.get(maximum) {
+        return contradiction(
+            configuration,
+            "the first restart's delay is above the longest delay",
+            (initial, maximum),
+            "lower the one or raise the other",
+        );
+    }
+    if get.get(&checkpointing::INTERVAL).is_some() && get.get(&checkpointing::DIRECTORY).is_none() {
+        return contradiction(
+            configuration,
+            "checkpoints are on and have no place to be written to",
+            (&checkpointing::INTERVAL, &checkpointing::DIRECTORY),
+            "set the directory",
+        );
+    }
+    Ok(())
+}
+
+fn contradiction(
+    configuration: &Configuration,
+    problem: &'static str,
+    (first, second): (&dyn AnyOption, &dyn AnyOption),
+    remedy: &'static str,
+) -> Result<(), ConfigurationError> {
+    let shown = |option: &dyn AnyOption| {
+        let set = configuration.values.get(option.key()).cloned();
+        let value = set.or_else(|| option.default_text());
+        value.map_or_else(|| "unset".to_owned(), |text| super::redacted(option.key(), &text))
+    };
+    Err(ConfigurationError::Contradiction {
+        problem,
+        first_key: first.key(),
+        first: shown(first),
+        second_key: second.key(),
+        second: shown(second),
+        remedy,
+    })
+}

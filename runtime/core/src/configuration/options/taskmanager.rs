@@ -1,0 +1,67 @@
+//! A TaskManager's addresses, slots and memory.
+
+use std::time::Duration;
+
+use super::{is_host, option_group};
+use crate::configuration::{ConfigOption, MemorySize};
+
+/// More slots than any process has use for; bounds what a slot report can hold.
+pub const SLOTS_MAX: u32 = 1024;
+
+option_group! {
+    "TaskManager";
+
+    /// The TaskManager's address for other TaskManagers.
+    HOST: Option<String> = ConfigOption::new(
+        "taskmanager.host",
+        || None,
+        "The address at which other TaskManagers reach this one. Unset: the local address of its \
+         connection to the JobManager.",
+    )
+    .must_be("a host name or an IP address without a port", |host| {
+        host.as_deref().is_none_or(is_host)
+    });
+
+    /// Where the data port listens.
+    BIND_HOST: String = ConfigOption::new(
+        "taskmanager.bind-host",
+        || "127.0.0.1".to_owned(),
+        "The address on which the TaskManager's data port listens; `0.0.0.0` for all.",
+    )
+    .flink_default("all addresses")
+    .must_be("a host name or an IP address without a port", |host| is_host(host));
+
+    /// The data port.
+    DATA_PORT: u16 = ConfigOption::new(
+        "taskmanager.data.port",
+        || 0,
+        "The port at which a TaskManager receives other TaskManagers' data. Port 0 takes any \
+         free one.",
+    );
+
+    /// Slots per TaskManager.
+    NUMBER_OF_TASK_SLOTS: u32 = ConfigOption::new(
+        "taskmanager.numberOfTaskSlots",
+        || 1,
+        "The number of slots of a TaskManager: how many subtasks of one vertex it runs at once.",
+    )
+    .must_be("from 1 to 1024", |slots| (1..=SLOTS_MAX).contains(slots));
+
+    /// The process's memory, all of it.
+    MEMORY_PROCESS_SIZE: MemorySize = ConfigOption::new(
+        "taskmanager.memory.process.size",
+        || MemorySize::from_mib(1024),
+        "All the memory of a TaskManager process: the one number, equal to its container's \
+         limit. It is divided at the start as shown under \"How the memory is divided\".",
+    )
+    .flink_default("none, it must be set");
+
+    /// How long a TaskManager looks for its JobManager.
+    REGISTRATION_TIMEOUT: Duration = ConfigOption::new(
+        "taskmanager.registration.timeout",
+        || Duration::from_secs(5 * 60),
+        "How long a TaskManager that is registered with no JobManager goes on trying; then it \
+         ends with an error.",
+    )
+    .must_be("at least 1 ms", |timeout| *timeout >= Duration::from_millis(1));
+}

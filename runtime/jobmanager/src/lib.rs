@@ -1,0 +1,3 @@
+//! Who decides: dispatcher, job master, resource manager and REST.
+
+pub mod rest;

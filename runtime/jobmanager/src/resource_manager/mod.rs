@@ -1,0 +1,204 @@
+//! The ResourceManager: which TaskManagers there are, whether they live, how many are needed.
+//!
+//! Its parts: [`slot_manager`] (who gets which slot) and [`driver`] (who starts TaskManagers). Not
+//! here: what runs on them.
+
+pub mod driver;
+mod liveness;
+pub mod slot_manager;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use thalweg_core::configuration::Configuration;
+use thalweg_core::configuration::options::{heartbeat, slots};
+use thalweg_core::ids::TaskManagerId;
+use thalweg_rpc::message::{ExecutionReport, MetricGroup, Registration};
+
+use crate::moment::{Moment, earlier};
+pub use driver::{LocalDriver, ResourceManagerDriver, StandaloneDriver};
+pub use liveness::Reception;
+pub use slot_manager::{RequestId, SlotAction, SlotEvent, SlotManager, SlotRequest};
+
+/// A connection, as the endpoint numbers them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// Times that the ResourceManager goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResourceManagerOptions {
+    /// `heartbeat.interval`.
+    pub heartbeat_interval: Duration,
+    /// `heartbeat.timeout`.
+    pub heartbeat_timeout: Duration,
+    /// How long a TaskManager may be without a connection before it counts as lost: long enough to
+    /// connect again after a hiccup, short enough that a killed process is noticed at once.
+    pub reconnect_grace: Duration,
+    /// `slot.request.timeout`.
+    pub slot_request_timeout: Duration,
+    /// `resourcemanager.taskmanager-timeout`.
+    pub unused_timeout: Duration,
+    /// How long workers that were requested may take to register before they are requested again.
+    pub worker_start_timeout: Duration,
+}
+
+impl ResourceManagerOptions {
+    /// Those that the configuration gives.
+    pub fn of(configuration: &Configuration) -> Self {
+        let heartbeat_timeout = configuration.get(&heartbeat::TIMEOUT);
+        Self {
+            heartbeat_interval: configuration.get(&heartbeat::INTERVAL),
+            heartbeat_timeout,
+            reconnect_grace: heartbeat_timeout.min(Duration::from_secs(1)),
+            slot_request_timeout: configuration.get(&slots::REQUEST_TIMEOUT),
+            unused_timeout: configuration.get(&slots::TASKMANAGER_TIMEOUT),
+            worker_start_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A registered TaskManager.
+#[derive(Debug, Clone)]
+pub struct TaskManager {
+    /// What it said of itself.
+    pub registration: Registration,
+    /// Its connection; None while it is expected to connect again.
+    pub connection: Option<ConnectionId>,
+    /// When it was last heard.
+    pub last_heard: Moment,
+    /// Its latest metrics.
+    pub metrics: Vec<MetricGroup>,
+    disconnected: Option<Duration>,
+    sequence: u64,
+}
+
+/// What the ResourceManager decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResourceAction {
+    /// About slots.
+    Slots(SlotAction),
+    /// This TaskManager is gone, with all that ran on it. A connection that it still has is to be
+    /// closed.
+    Lost {
+        /// Which.
+        task_manager: TaskManagerId,
+        /// Its connection.
+        connection: Option<ConnectionId>,
+        /// Why, for people.
+        cause: String,
+    },
+    /// Ask the driver for more TaskManagers.
+    RequestWorkers(u32),
+    /// Tell the driver that this one isn't needed.
+    ReleaseWorker(TaskManagerId),
+}
+
+/// TaskManagers and their slots.
+#[derive(Debug, Clone)]
+pub struct ResourceManager {
+    options: ResourceManagerOptions,
+    /// How many slots a worker of the driver has; None: it starts none.
+    slots_per_worker: Option<u32>,
+    task_managers: BTreeMap<TaskManagerId, TaskManager>,
+    slot_manager: SlotManager,
+    /// Workers that were requested and haven't registered, and until when they are waited for.
+    starting: Option<(u32, Duration)>,
+}
+
+impl ResourceManager {
+    /// Without TaskManagers.
+    pub fn new(options: ResourceManagerOptions, slots_per_worker: Option<u32>) -> Self {
+        Self {
+            options,
+            slots_per_worker,
+            task_managers: BTreeMap::new(),
+            slot_manager: SlotManager::new(options.slot_request_timeout),
+            starting: None,
+        }
+    }
+
+    /// The times that it goes by.
+    pub fn options(&self) -> &ResourceManagerOptions {
+        &self.options
+    }
+
+    /// The slots.
+    pub fn slots(&self) -> &SlotManager {
+        &self.slot_manager
+    }
+
+    /// The registered TaskManagers.
+    pub fn task_managers(&self) -> &BTreeMap<TaskManagerId, TaskManager> {
+        &self.task_managers
+    }
+
+    /// The connection of a registered TaskManager, while it has one.
+    pub fn connection(&self, id: &TaskManagerId) -> Option<ConnectionId> {
+        self.task_managers.get(id)?.connection
+    }
+
+    /// Passes an event on to the slots; then asks for workers if slots are missing.
+    pub fn slot_event(&mut self, event: SlotEvent, now: Moment) -> Vec<ResourceAction> {
+        let actions = self.slot_manager.handle(event, now.elapsed);
+        let mut actions: Vec<_> = actions.into_iter().map(ResourceAction::Slots).collect();
+        actions.extend(self.size_cluster(now));
+        actions
+    }
+
+    /// What runs on a TaskManager, by its own account.
+    fn report_busy(
+        &mut self,
+        id: &TaskManagerId,
+        executions: &[ExecutionReport],
+        now: Moment,
+    ) -> Vec<ResourceAction> {
+        let busy = busy_slots(executions);
+        self.slot_event(SlotEvent::Reported { task_manager: id.clone(), busy }, now)
+    }
+
+    /// Decides how many workers to start and which to end:
+    ///
+    /// 1. Only where the driver can start any.
+    /// 2. As many as the missing slots need, less those that are starting; what hasn't registered
+    ///    in time is requested again.
+    /// 3. One that no job has used for the time-out is released, unless slots are missing.
+    fn size_cluster(&mut self, now: Moment) -> Vec<ResourceAction> {
+        let Some(slots) = self.slots_per_worker.filter(|slots| *slots > 0) else {
+            return Vec::new();
+        };
+        self.starting.take_if(|(count, until)| *count == 0 || now.elapsed >= *until);
+        let missing = self.slot_manager.missing_slots().div_ceil(slots as usize);
+        let missing = u32::try_from(missing).unwrap_or(u32::MAX);
+        let starting = self.starting.map_or(0, |(count, _)| count);
+        if missing > starting {
+            let until = now.elapsed + self.options.worker_start_timeout;
+            self.starting = Some((missing, until));
+            return vec![ResourceAction::RequestWorkers(missing - starting)];
+        }
+        let since = now.elapsed.checked_sub(self.options.unused_timeout);
+        match since.filter(|_| missing == 0) {
+            Some(since) => {
+                self.slot_manager.unused(since).cloned().map(ResourceAction::ReleaseWorker).collect()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// When something is to be decided if nothing happens before.
+    pub fn deadline(&self) -> Option<Duration> {
+        let of_task_managers = self.task_managers.values().map(|tm| self.lost_at(tm));
+        let first = of_task_managers.min();
+        let starting = self.starting.map(|(_, until)| until);
+        earlier(first, earlier(starting, self.slot_manager.deadline()))
+    }
+}
+
+/// The slots in which something runs, ascending.
+fn busy_slots(executions: &[ExecutionReport]) -> Vec<u32> {
+    let live = executions.iter().filter(|report| !report.state.is_terminal());
+    let mut busy: Vec<u32> = live.map(|report| report.slot).collect();
+    busy.sort_unstable();
+    busy
+}

@@ -1,0 +1,266 @@
+//! The slots of the cluster: which there are, who has them, who waits.
+//!
+//! It decides who gets which slot and nothing else: what runs in a slot is the JobMaster's, and
+//! whether a TaskManager is alive is the ResourceManager's.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use thalweg_core::ids::{AllocationId, JobId, TaskManagerId};
+
+use crate::job_master::execution_graph::AssignedSlot;
+use crate::moment::earlier;
+
+/// The number of a JobMaster's request.
+pub type RequestId = u64;
+
+/// Slots that a job needs, all of them or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotRequest {
+    /// The job.
+    pub job: JobId,
+    /// Its number; a job has one open request at most.
+    pub id: RequestId,
+    /// One for each slot.
+    pub allocations: Vec<AllocationId>,
+}
+
+/// What happened to slots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SlotEvent {
+    /// A TaskManager is there (or still there).
+    Registered {
+        /// Which.
+        task_manager: TaskManagerId,
+        /// Number of its slots.
+        slots: u32,
+        /// Its data address.
+        data_address: String,
+        /// Slots in which something runs already, ascending.
+        busy: Vec<u32>,
+    },
+    /// Slots of a TaskManager in which something runs, wanted or not.
+    Reported {
+        /// Which.
+        task_manager: TaskManagerId,
+        /// The slots, ascending.
+        busy: Vec<u32>,
+    },
+    /// A TaskManager and its slots are gone.
+    Lost(TaskManagerId),
+    /// A job needs slots.
+    Requested(SlotRequest),
+    /// A job doesn't wait any more.
+    Withdrawn(JobId),
+    /// A job gives slots back.
+    Released(Vec<AllocationId>),
+    /// Time has passed.
+    Tick,
+}
+
+/// What is to be done about slots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SlotAction {
+    /// The request is fulfilled.
+    Granted {
+        /// The job.
+        job: JobId,
+        /// The request.
+        request: RequestId,
+        /// A slot for each allocation, in the request's order.
+        slots: Vec<AssignedSlot>,
+    },
+    /// The request waited for too long.
+    TimedOut {
+        /// The job.
+        job: JobId,
+        /// The request.
+        request: RequestId,
+        /// What was missing and what helps.
+        message: String,
+    },
+}
+
+#[derive(Debug, Clone)]
+struct Slot {
+    allocation: Option<(JobId, AllocationId)>,
+    busy: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Slots {
+    data_address: String,
+    slots: Vec<Slot>,
+    /// Since when no job has one of them.
+    unused_since: Option<Duration>,
+}
+
+#[derive(Debug, Clone)]
+struct Waiting {
+    request: SlotRequest,
+    deadline: Duration,
+}
+
+/// The slots and the requests for them.
+#[derive(Debug, Clone)]
+pub struct SlotManager {
+    request_timeout: Duration,
+    task_managers: BTreeMap<TaskManagerId, Slots>,
+    waiting: Vec<Waiting>,
+}
+
+impl SlotManager {
+    /// Without slots. `request_timeout` is `slot.request.timeout`.
+    pub fn new(request_timeout: Duration) -> Self {
+        Self { request_timeout, task_managers: BTreeMap::new(), waiting: Vec::new() }
+    }
+
+    /// Decides:
+    ///
+    /// 1. A request is fulfilled completely or not at all, so that jobs can't block each other
+    ///    with parts of what they need. Older ones come first; one that can't be fulfilled now
+    ///    doesn't hold up a smaller one after it.
+    /// 2. A slot is free when no job has it and nothing runs in it: a TaskManager that was taken
+    ///    for lost may still be ending tasks.
+    /// 3. Slots are spread evenly: each goes to the TaskManager with the most free slots, the
+    ///    lowest id among equals, and the lowest slot on it.
+    /// 4. A request that waits for the time-out is given up with the number that is missing.
+    pub fn handle(&mut self, event: SlotEvent, now: Duration) -> Vec<SlotAction> {
+        match event {
+            SlotEvent::Registered { task_manager, slots, data_address, busy } => {
+                let slot =
+                    |i| Slot { allocation: None, busy: busy.binary_search(&i).is_ok() };
+                self.task_managers.entry(task_manager).or_insert_with(|| Slots {
+                    data_address,
+                    slots: (0..slots).map(slot).collect(),
+                    unused_since: Some(now),
+                });
+            }
+            SlotEvent::Reported { task_manager, busy } => {
+                if let Some(entry) = self.task_managers.get_mut(&task_manager) {
+                    for (index, slot) in (0u32..).zip(&mut entry.slots) {
+                        slot.busy = busy.binary_search(&index).is_ok();
+                    }
+                }
+            }
+            SlotEvent::Lost(task_manager) => {
+                self.task_managers.remove(&task_manager);
+            }
+            SlotEvent::Requested(request) => {
+                self.waiting.retain(|w| w.request.job != request.job);
+                self.waiting.push(Waiting { request, deadline: now + self.request_timeout });
+            }
+            SlotEvent::Withdrawn(job) => self.waiting.retain(|w| w.request.job != job),
+            SlotEvent::Released(allocations) => self.release(&allocations, now),
+            SlotEvent::Tick => {}
+        }
+        let mut actions = self.grant();
+        actions.extend(self.expire(now));
+        actions
+    }
+
+    fn release(&mut self, allocations: &[AllocationId], now: Duration) {
+        for entry in self.task_managers.values_mut() {
+            for slot in &mut entry.slots {
+                slot.allocation.take_if(|(_, held)| allocations.contains(held));
+            }
+            let unused = entry.slots.iter().all(|slot| slot.allocation.is_none());
+            entry.unused_since = entry.unused_since.filter(|_| unused).or(unused.then_some(now));
+        }
+    }
+
+    fn grant(&mut self) -> Vec<SlotAction> {
+        let mut actions = Vec::new();
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain(|waiting| {
+            let SlotRequest { job, id, allocations } = &waiting.request;
+            if self.free_slots() < allocations.len() {
+                return true;
+            }
+            let slots = allocations.iter().filter_map(|a| self.assign(*job, *a)).collect();
+            actions.push(SlotAction::Granted { job: *job, request: *id, slots });
+            false
+        });
+        self.waiting = waiting;
+        actions
+    }
+
+    /// Gives the best free slot, if there is one.
+    fn assign(&mut self, job: JobId, allocation: AllocationId) -> Option<AssignedSlot> {
+        let free = |entry: &Slots| entry.slots.iter().filter(|s| s.is_free()).count();
+        // `max_by_key` takes the last of equals; reversed, that is the lowest id.
+        let (id, entry) =
+            self.task_managers.iter_mut().rev().max_by_key(|(_, entry)| free(entry))?;
+        let slot = entry.slots.iter().position(Slot::is_free)?;
+        entry.slots[slot].allocation = Some((job, allocation));
+        entry.unused_since = None;
+        Some(AssignedSlot {
+            allocation,
+            task_manager: id.clone(),
+            slot: u32::try_from(slot).unwrap_or(u32::MAX),
+            data_address: entry.data_address.clone(),
+        })
+    }
+
+    fn expire(&mut self, now: Duration) -> Vec<SlotAction> {
+        let (registered, free) = (self.registered_slots(), self.free_slots());
+        let task_managers = self.task_managers.len();
+        let mut actions = Vec::new();
+        self.waiting.retain(|waiting| {
+            if now < waiting.deadline {
+                return true;
+            }
+            let SlotRequest { job, id, allocations } = &waiting.request;
+            let needed = allocations.len();
+            let message = format!(
+                "the job needs {needed} more slots; {registered} are registered by \
+                 {task_managers} TaskManagers, {free} of them free, after waiting for {:?}. Start \
+                 more TaskManagers, raise taskmanager.numberOfTaskSlots, or lower the parallelism",
+                self.request_timeout
+            );
+            actions.push(SlotAction::TimedOut { job: *job, request: *id, message });
+            false
+        });
+        actions
+    }
+
+    /// Number of slots of all TaskManagers.
+    pub fn registered_slots(&self) -> usize {
+        self.task_managers.values().map(|entry| entry.slots.len()).sum()
+    }
+
+    /// Number of slots that could be given.
+    pub fn free_slots(&self) -> usize {
+        let slots = self.task_managers.values().flat_map(|entry| &entry.slots);
+        slots.filter(|slot| slot.is_free()).count()
+    }
+
+    /// Number of slots that are waited for beyond those that are free.
+    pub fn missing_slots(&self) -> usize {
+        let wanted: usize = self.waiting.iter().map(|w| w.request.allocations.len()).sum();
+        wanted.saturating_sub(self.free_slots())
+    }
+
+    /// TaskManagers no slot of which any job has had since before `since`.
+    pub fn unused(&self, since: Duration) -> impl Iterator<Item = &TaskManagerId> {
+        let unused = move |e: &Slots| e.unused_since.is_some_and(|at| at <= since);
+        self.task_managers.iter().filter(move |(_, e)| unused(e)).map(|(id, _)| id)
+    }
+
+    /// The jobs that have slots of a TaskManager, one entry per slot.
+    pub fn jobs_on<'a>(&'a self, id: &TaskManagerId) -> impl Iterator<Item = JobId> + 'a {
+        let slots = self.task_managers.get(id).into_iter().flat_map(|entry| &entry.slots);
+        slots.filter_map(|slot| slot.allocation.map(|(job, _)| job))
+    }
+
+    /// When something is to be decided if nothing happens before.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.waiting.iter().fold(None, |at, waiting| earlier(at, Some(waiting.deadline)))
+    }
+}
+
+impl Slot {
+    fn is_free(&self) -> bool {
+        self.allocation.is_none() && !self.busy
+    }
+}

@@ -1,0 +1,50 @@
+//! What the web layer may ask of the JobManager. Implemented by the JobManager, by a table of facts
+//! in tests.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::model::{ClusterFacts, JobFacts};
+
+/// The answer to a command, once the JobManager has accepted or refused it.
+pub type RestReply = Pin<Box<dyn Future<Output = Result<(), RestFailure>> + Send + 'static>>;
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RestFailure {
+    /// No such job. Answered as 404.
+    #[error("Job could not be found.")]
+    JobNotFound,
+    /// The JobManager can't do it in the job's present state. Answered as 409.
+    #[error("{0}")]
+    Conflict(String),
+    /// The JobManager did not answer in time, the command may yet take effect. Answered as 408.
+    #[error("Job cancellation timed out.")]
+    TimedOut,
+    /// The JobManager is gone or is ending. Answered as 503.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// The JobManager as the web layer sees it.
+///
+/// Reading answers at once from the latest published facts and never waits for a job: a stuck
+/// JobMaster must stay visible. Facts are shared, so that a request copies nothing.
+pub trait RestGateway: Send + Sync + 'static {
+    /// The present time in ms since the epoch. All durations in one answer are taken against it.
+    fn now_ms(&self) -> i64;
+
+    /// The facts of the whole cluster.
+    fn cluster(&self) -> Arc<ClusterFacts>;
+
+    /// The facts of one job, ended ones included for as long as they are kept; `job_id` is 32
+    /// lower-case hexadecimal digits.
+    fn job(&self, job_id: &str) -> Option<Arc<JobFacts>>;
+
+    /// Asks for a job's end. Cancelling a job that is being cancelled succeeds again. Must be ready
+    /// within 60 s ([`RestFailure::TimedOut`] else): the connection is given up then.
+    fn cancel(&self, job_id: &str) -> RestReply;
+
+    /// Asks for the cluster's end; the answer comes before the process ends.
+    fn shut_down(&self) -> RestReply;
+}

@@ -1,0 +1,115 @@
+//! A served table of facts, and an HTTP client of one request per connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+use crate::rest::model::{ClusterFacts, JobFacts};
+use crate::rest::{PortRule, RestFailure, RestGateway, RestReply, RestServer};
+
+/// A JobManager that is a table, and remembers what it was told to do.
+pub(super) struct TableGateway {
+    pub(super) now_ms: AtomicI64,
+    pub(super) cluster: Arc<ClusterFacts>,
+    pub(super) commands: Mutex<Vec<String>>,
+    pub(super) failure: Mutex<Option<RestFailure>>,
+}
+
+impl TableGateway {
+    fn command(&self, command: String) -> RestReply {
+        self.commands.lock().push(command);
+        let failure = self.failure.lock().clone();
+        Box::pin(async move { failure.map_or(Ok(()), Err) })
+    }
+}
+
+impl RestGateway for TableGateway {
+    fn now_ms(&self) -> i64 {
+        self.now_ms.load(Ordering::Relaxed)
+    }
+
+    fn cluster(&self) -> Arc<ClusterFacts> {
+        Arc::clone(&self.cluster)
+    }
+
+    fn job(&self, job_id: &str) -> Option<Arc<JobFacts>> {
+        self.cluster.jobs.iter().find(|job| job.id == job_id).map(Arc::clone)
+    }
+
+    fn cancel(&self, job_id: &str) -> RestReply {
+        self.command(format!("cancel {job_id}"))
+    }
+
+    fn shut_down(&self) -> RestReply {
+        self.command("shut down".to_owned())
+    }
+}
+
+/// A served gateway.
+pub(super) struct Api {
+    pub(super) gateway: Arc<TableGateway>,
+    pub(super) address: SocketAddr,
+    _shutdown: oneshot::Sender<()>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: String,
+    pub(super) body: Value,
+}
+
+impl Answer {
+    /// The first line of the first error.
+    pub(super) fn error(&self) -> &str {
+        self.body["errors"][0].as_str().unwrap().lines().next().unwrap()
+    }
+}
+
+impl Api {
+    pub(super) async fn serve(cluster: ClusterFacts) -> Self {
+        let gateway = Arc::new(TableGateway {
+            now_ms: AtomicI64::new(0),
+            cluster: Arc::new(cluster),
+            commands: Mutex::default(),
+            failure: Mutex::default(),
+        });
+        let server = RestServer::bind("127.0.0.1", &PortRule::Exactly(0)).await.unwrap();
+        let address = server.local_address();
+        let (shutdown, told) = oneshot::channel::<()>();
+        let served = Arc::clone(&gateway);
+        tokio::spawn(server.serve(served, async move { _ = told.await }));
+        Self { gateway, address, _shutdown: shutdown }
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, "", "").await
+    }
+
+    /// `headers` are lines that each end with CR LF.
+    pub(super) async fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\
+             {headers}\r\n{body}",
+            self.address,
+            body.len()
+        );
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (headers, body) = answer.split_once("\r\n\r\n").unwrap();
+        Answer {
+            status: headers.split(' ').nth(1).unwrap().parse().unwrap(),
+            headers: headers.to_ascii_lowercase(),
+            body: serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}")),
+        }
+    }
+}

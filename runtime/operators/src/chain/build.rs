@@ -1,0 +1,77 @@
+//! Makes a chain from a vertex and the code of its operators.
+
+use std::sync::Arc;
+
+use thalweg_core::job_graph::JobVertex;
+use thalweg_core::ids::OperatorId;
+
+use super::node::{Node, Route, Target};
+use super::{Chain, ChainError};
+use crate::contract::{OpenContext, OperatorInstance, OperatorMetrics};
+
+/// An edge that leaves the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeTarget {
+    /// Index of the operator that feeds it.
+    pub operator: usize,
+    /// None: its main output.
+    pub tag: Option<String>,
+}
+
+/// Makes a chain.
+#[derive(Debug)]
+pub struct ChainBuilder {
+    chain: Chain,
+}
+
+impl ChainBuilder {
+    /// The operators of `vertex`, with an instance for each in the same order; `head_inputs` is
+    /// the number of inputs of the first one, `edges` what leaves the chain.
+    pub fn new(
+        vertex: &JobVertex,
+        instances: Vec<OperatorInstance>,
+        head_inputs: usize,
+        edges: &[EdgeTarget],
+    ) -> Self {
+        let mut nodes = Vec::with_capacity(instances.len());
+        for (at, (node, instance)) in vertex.operators.iter().zip(instances).enumerate() {
+            let chained = node.chained.iter().map(|edge| Route {
+                tag: edge.tag.as_deref().map(Arc::from),
+                target: Target::Operator(edge.to),
+            });
+            let out = edges.iter().enumerate().filter(|(_, e)| e.operator == at);
+            let out = out.map(|(index, edge)| Route {
+                tag: edge.tag.as_deref().map(Arc::from),
+                target: Target::Edge(index),
+            });
+            let routes = chained.chain(out).collect();
+            let inputs = if at == 0 { head_inputs } else { 1 };
+            let metrics = Arc::new(OperatorMetrics::default());
+            let name = Arc::from(node.name.as_str());
+            nodes.push(Node::new(node.id, name, instance, inputs, routes, metrics));
+        }
+        let open_ends = nodes.len();
+        Self { chain: Chain { nodes, current: 0, snapshot: None, ended: false, open_ends } }
+    }
+
+    /// Opens the operators, the last one first, so that each is ready before it can be fed.
+    pub fn open<'a>(
+        mut self,
+        mut context: impl FnMut(OperatorId, &Arc<str>, Arc<OperatorMetrics>) -> OpenContext<'a>,
+    ) -> Result<Chain, (Chain, ChainError)> {
+        for at in (0..self.chain.nodes.len()).rev() {
+            self.chain.current = at;
+            let node = &mut self.chain.nodes[at];
+            let mut context = context(node.id, &node.name.clone(), node.metrics.clone());
+            let opened = match node.instance() {
+                OperatorInstance::Source(source) => source.open(&mut context),
+                OperatorInstance::Operator(operator) => operator.open(&mut context),
+            };
+            if let Err(error) = opened {
+                let error = node.error(error);
+                return Err((self.chain, error));
+            }
+        }
+        Ok(self.chain)
+    }
+}

@@ -1,0 +1,323 @@
+//! One operator of a chain with its inbox.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use thalweg_core::element::{Control, MAX_WATERMARK, MIN_WATERMARK, StreamElement, Watermark};
+use thalweg_core::ids::{CheckpointId, OperatorId};
+
+use super::ChainError;
+use crate::contract::{
+    OperatorError, OperatorInstance, OperatorMetrics, Output, Progress, RunContext,
+    SnapshotContext, SourceStatus,
+};
+use thalweg_state::run::RunWriter;
+
+/// Where an output goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Target {
+    /// To an operator of the same chain.
+    Operator(usize),
+    /// Out of the chain.
+    Edge(usize),
+}
+
+/// An output of the operator: which one, and where it goes.
+#[derive(Debug)]
+pub(super) struct Route {
+    /// None: the main output.
+    pub(super) tag: Option<Arc<str>>,
+    pub(super) target: Target,
+}
+
+/// Something for the operator to do.
+#[derive(Debug)]
+pub(super) enum Work {
+    Element(usize, StreamElement),
+    ProcessingTime,
+}
+
+/// What has been done with the front of the inbox.
+pub(super) enum Done {
+    /// Not finished: the output is full.
+    Partly,
+    /// Finished; nothing goes on.
+    Consumed,
+    /// Finished; this goes on to all outputs.
+    Forward(Control),
+    /// Finished: a snapshot was taken.
+    Snapshot(thalweg_core::element::Barrier, Vec<u8>),
+}
+
+/// Event time and end at one input.
+#[derive(Debug, Clone, Copy)]
+struct InputState {
+    watermark: Watermark,
+    idle: bool,
+    ended: bool,
+}
+
+pub(super) struct Node {
+    pub(super) id: OperatorId,
+    pub(super) name: Arc<str>,
+    pub(super) metrics: Arc<OperatorMetrics>,
+    pub(super) routes: Vec<Route>,
+    pub(super) output: Output,
+    pub(super) inbox: VecDeque<Work>,
+    instance: OperatorInstance,
+    inputs: Vec<InputState>,
+    /// The last watermark that was fired completely.
+    watermark: Watermark,
+    idle: bool,
+}
+
+impl Node {
+    pub(super) fn new(
+        id: OperatorId,
+        name: Arc<str>,
+        instance: OperatorInstance,
+        inputs: usize,
+        routes: Vec<Route>,
+        metrics: Arc<OperatorMetrics>,
+    ) -> Self {
+        let input = InputState { watermark: MIN_WATERMARK, idle: false, ended: false };
+        Self {
+            id,
+            name,
+            metrics,
+            routes,
+            output: Output::new(),
+            inbox: VecDeque::new(),
+            instance,
+            inputs: vec![input; inputs.max(1)],
+            watermark: MIN_WATERMARK,
+            idle: false,
+        }
+    }
+
+    pub(super) fn is_source(&self) -> bool {
+        matches!(self.instance, OperatorInstance::Source(_))
+    }
+
+    pub(super) fn instance(&mut self) -> &mut OperatorInstance {
+        &mut self.instance
+    }
+
+    pub(super) fn push(&mut self, input: usize, element: StreamElement) {
+        self.inbox.push_back(Work::Element(input, element));
+    }
+
+    pub(super) fn next_processing_time(&self) -> Option<i64> {
+        match &self.instance {
+            OperatorInstance::Operator(operator) => operator.next_processing_time(),
+            OperatorInstance::Source(_) => None,
+        }
+    }
+
+    pub(super) fn poll(&mut self, now_ms: i64) -> Result<SourceStatus, ChainError> {
+        let mut context = RunContext {
+            processing_time: now_ms,
+            watermark: self.watermark,
+            metrics: &self.metrics,
+        };
+        let result = match &mut self.instance {
+            OperatorInstance::Source(source) => source.poll(&mut context, &mut self.output),
+            OperatorInstance::Operator(_) => Ok(SourceStatus::Pending { until: None }),
+        };
+        result.map_err(|e| self.error(e))
+    }
+
+    /// Works on the front of the inbox.
+    pub(super) fn work(&mut self, now_ms: i64) -> Result<Done, ChainError> {
+        let Some(work) = self.inbox.pop_front() else { return Ok(Done::Consumed) };
+        match work {
+            Work::Element(input, StreamElement::Batch(batch)) => self.batch(input, batch, now_ms),
+            Work::Element(input, StreamElement::Control(control)) => {
+                let done = self.control(input, control, now_ms)?;
+                if matches!(done, Done::Partly) {
+                    let element = StreamElement::Control(control);
+                    self.inbox.push_front(Work::Element(input, element));
+                }
+                Ok(done)
+            }
+            Work::ProcessingTime => {
+                let progress =
+                    self.call(now_ms, |operator, context, out| {
+                        operator.processing_time(context, out)
+                    })?;
+                if progress == Progress::More {
+                    self.inbox.push_front(Work::ProcessingTime);
+                    return Ok(Done::Partly);
+                }
+                Ok(Done::Consumed)
+            }
+        }
+    }
+
+    fn batch(
+        &mut self,
+        input: usize,
+        mut batch: thalweg_core::Batch,
+        now_ms: i64,
+    ) -> Result<Done, ChainError> {
+        let before = batch.len();
+        self.call(now_ms, |operator, context, out| {
+            operator.process(input, &mut batch, context, out)?;
+            Ok(Progress::Done)
+        })?;
+        self.metrics.add_records_in((before - batch.len()) as u64);
+        if batch.is_empty() {
+            return Ok(Done::Consumed);
+        }
+        self.inbox.push_front(Work::Element(input, StreamElement::Batch(batch)));
+        Ok(Done::Partly)
+    }
+
+    fn control(
+        &mut self,
+        input: usize,
+        control: Control,
+        now_ms: i64,
+    ) -> Result<Done, ChainError> {
+        match control {
+            Control::Watermark(watermark) => {
+                let state = &mut self.inputs[input];
+                state.watermark = state.watermark.max(watermark);
+                state.idle = false;
+                self.advance(now_ms)
+            }
+            Control::Idle => {
+                self.inputs[input].idle = true;
+                if self.inputs.iter().all(|i| i.idle || i.ended) {
+                    self.idle = true;
+                    return Ok(Done::Forward(Control::Idle));
+                }
+                self.advance(now_ms)
+            }
+            Control::Active => {
+                self.inputs[input].idle = false;
+                if std::mem::take(&mut self.idle) {
+                    return Ok(Done::Forward(Control::Active));
+                }
+                Ok(Done::Consumed)
+            }
+            Control::LatencyMarker(_) => Ok(Done::Forward(control)),
+            Control::Barrier(barrier) => {
+                let bytes = self.snapshot(barrier.checkpoint)?;
+                Ok(Done::Snapshot(barrier, bytes))
+            }
+            Control::EndOfInput => {
+                if !self.is_source() {
+                    let progress = self.call(now_ms, |operator, context, out| {
+                        operator.end_of_input(input, context, out)
+                    })?;
+                    if progress == Progress::More {
+                        return Ok(Done::Partly);
+                    }
+                }
+                self.inputs[input].ended = true;
+                self.inputs[input].watermark = MAX_WATERMARK;
+                let ended = self.inputs.iter().all(|i| i.ended);
+                Ok(if ended { Done::Forward(control) } else { Done::Consumed })
+            }
+        }
+    }
+
+    /// Fires up to the lowest watermark of its inputs, when that has risen.
+    fn advance(&mut self, now_ms: i64) -> Result<Done, ChainError> {
+        let counting = self.inputs.iter().filter(|i| !i.idle);
+        let Some(lowest) = counting.map(|i| i.watermark).min() else { return Ok(Done::Consumed) };
+        if lowest <= self.watermark {
+            return Ok(Done::Consumed);
+        }
+        let progress = self
+            .call(now_ms, |operator, context, out| operator.watermark(lowest, context, out))?;
+        if progress == Progress::More {
+            return Ok(Done::Partly);
+        }
+        self.watermark = lowest;
+        self.metrics.set_watermark(lowest);
+        let own = match &self.instance {
+            OperatorInstance::Operator(operator) => operator.makes_watermarks(),
+            OperatorInstance::Source(_) => false,
+        };
+        if own && lowest != MAX_WATERMARK {
+            return Ok(Done::Consumed);
+        }
+        Ok(Done::Forward(Control::Watermark(lowest)))
+    }
+
+    fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<Vec<u8>, ChainError> {
+        let input_ended = self.inputs.iter().all(|i| i.ended);
+        let context = SnapshotContext { checkpoint, input_ended };
+        let mut writer = RunWriter::new();
+        let written = match &mut self.instance {
+            OperatorInstance::Source(source) => source.snapshot(&context, &mut writer),
+            OperatorInstance::Operator(operator) => operator.snapshot(&context, &mut writer),
+        };
+        written.map_err(|e| self.error(e))?;
+        writer.finish().map_err(|e| self.error(e.into()))
+    }
+
+    pub(super) fn checkpoint_completed(&mut self, id: CheckpointId) -> Result<(), ChainError> {
+        let result = match &mut self.instance {
+            OperatorInstance::Source(source) => source.checkpoint_completed(id),
+            OperatorInstance::Operator(operator) => operator.checkpoint_completed(id),
+        };
+        result.map_err(|e| self.error(e))
+    }
+
+    pub(super) fn commit_without_checkpoints(&mut self) -> Result<(), ChainError> {
+        let result = match &mut self.instance {
+            OperatorInstance::Source(_) => Ok(()),
+            OperatorInstance::Operator(operator) => operator.commit_without_checkpoints(),
+        };
+        result.map_err(|e| self.error(e))
+    }
+
+    pub(super) fn results(&mut self) -> Vec<(String, Vec<u8>)> {
+        match &mut self.instance {
+            OperatorInstance::Source(_) => Vec::new(),
+            OperatorInstance::Operator(operator) => operator.results(),
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        match &mut self.instance {
+            OperatorInstance::Source(source) => source.close(),
+            OperatorInstance::Operator(operator) => operator.close(),
+        }
+    }
+
+    /// Bytes of state, told to the metrics.
+    pub(super) fn report_state(&self) {
+        if let OperatorInstance::Operator(operator) = &self.instance {
+            self.metrics.set_state_bytes(operator.state_bytes() as u64);
+        }
+    }
+
+    fn call(
+        &mut self,
+        now_ms: i64,
+        call: impl FnOnce(
+            &mut dyn crate::contract::Operator,
+            &mut RunContext<'_>,
+            &mut Output,
+        ) -> Result<Progress, OperatorError>,
+    ) -> Result<Progress, ChainError> {
+        let mut context = RunContext {
+            processing_time: now_ms,
+            watermark: self.watermark,
+            metrics: &self.metrics,
+        };
+        let result = match &mut self.instance {
+            OperatorInstance::Operator(o) => call(o.as_mut(), &mut context, &mut self.output),
+            OperatorInstance::Source(_) => Ok(Progress::Done),
+        };
+        result.map_err(|e| self.error(e))
+    }
+
+    pub(super) fn error(&self, source: OperatorError) -> ChainError {
+        ChainError::Operator { name: self.name.clone(), source }
+    }
+}

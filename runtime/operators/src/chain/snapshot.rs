@@ -1,0 +1,55 @@
+//! A chain's snapshot: complete when the barrier has passed every operator.
+
+use thalweg_core::element::Barrier;
+use thalweg_core::ids::OperatorId;
+
+use super::Chain;
+
+/// What one operator subtask remembers, as one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorSnapshot {
+    /// The operator.
+    pub operator: OperatorId,
+    /// The run.
+    pub run: Vec<u8>,
+}
+
+/// What the operators of a chain remember.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainSnapshot {
+    /// The barrier that asked for it.
+    pub barrier: Barrier,
+    /// One entry per operator.
+    pub operators: Vec<OperatorSnapshot>,
+    /// Whether all input had ended when it was taken.
+    pub input_ended: bool,
+}
+
+impl Chain {
+    pub(super) fn collect_snapshot(&mut self, at: usize, barrier: Barrier, run: Vec<u8>) {
+        let input_ended = self.ended;
+        let snapshot = self.snapshot.take().filter(|s| s.barrier == barrier);
+        let mut snapshot = snapshot.unwrap_or_else(|| ChainSnapshot {
+            barrier,
+            operators: Vec::with_capacity(self.nodes.len()),
+            input_ended,
+        });
+        snapshot.operators.push(OperatorSnapshot { operator: self.nodes[at].id, run });
+        self.nodes[at].report_state();
+        self.snapshot = Some(snapshot);
+    }
+
+    /// The snapshot that has become complete, once.
+    pub fn take_snapshot(&mut self) -> Option<ChainSnapshot> {
+        let complete =
+            self.snapshot.as_ref().is_some_and(|s| s.operators.len() == self.nodes.len());
+        if complete { self.snapshot.take() } else { None }
+    }
+
+    /// Tells the counters how much state is held.
+    pub fn report_state(&self) {
+        for node in &self.nodes {
+            node.report_state();
+        }
+    }
+}

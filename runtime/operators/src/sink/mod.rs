@@ -1,0 +1,15 @@
+//! How a stream ends: the contract of sinks, and the operator that runs one.
+//!
+//! Output is committed in two phases. At a barrier the writer closes what it has written and
+//! describes it in committables ([`SinkWriter::prepare_commit`]); they are part of the
+//! checkpoint. When the checkpoint was published they are committed ([`SinkWriter::commit`]),
+//! and again after a restore from it: so committing must be idempotent.
+
+mod contract;
+mod operator;
+mod pending;
+#[cfg(test)]
+mod tests;
+
+pub use contract::{Committable, Guarantee, PrepareCommit, Sink, SinkContext, SinkWriter};
+pub use operator::SinkDriver;

@@ -1,0 +1,145 @@
+//! The TaskManager's side: connects to its JobManager, and when to try again. Not here: the
+//! registration that follows, which is a message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use crate::handshake::{self, Identity};
+use crate::link::{self, Link};
+use crate::listener::{Accepted, AcceptorSender, HANDSHAKE_TIMEOUT};
+use crate::message::{ToJobManager, ToTaskManager};
+use crate::transport::Transport;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody there, or the network failed. Trying again may help.
+    #[error("the JobManager at {address} can't be reached: {cause}")]
+    Unreachable {
+        /// Where it should be.
+        address: String,
+        /// What went wrong.
+        cause: String,
+    },
+    /// The two can't talk. Trying again doesn't help.
+    #[error("the JobManager at {address} can't be used: {cause}")]
+    Refused {
+        /// Where it is.
+        address: String,
+        /// Why, and what to do.
+        cause: String,
+    },
+}
+
+/// How a TaskManager reaches its JobManager.
+#[derive(Debug, Clone)]
+pub enum Connector {
+    /// Over the network.
+    Remote {
+        /// Makes the connection.
+        transport: Arc<dyn Transport>,
+        /// `jobmanager.rpc.address:jobmanager.rpc.port`.
+        address: String,
+        /// This process.
+        identity: Identity,
+    },
+    /// In the same process.
+    InProcess {
+        /// The JobManager's.
+        acceptor: AcceptorSender,
+        /// This TaskManager's name, for people.
+        name: String,
+    },
+}
+
+impl Connector {
+    /// Connects once. Takes at most 10 s.
+    pub async fn connect(
+        &self,
+        runtime: &Handle,
+    ) -> Result<Link<ToJobManager, ToTaskManager>, ConnectError> {
+        match self {
+            Self::InProcess { acceptor, name } => {
+                let (here, there) = link::in_process();
+                let accepted = Accepted { link: there, peer: name.clone() };
+                acceptor.0.send(accepted).await.map_err(|_| ConnectError::Unreachable {
+                    address: "this process".to_owned(),
+                    cause: "it has ended".to_owned(),
+                })?;
+                Ok(here)
+            }
+            Self::Remote { transport, address, identity } => {
+                let attempt = connect_remote(transport.as_ref(), address, *identity, runtime);
+                tokio::time::timeout(HANDSHAKE_TIMEOUT, attempt).await.unwrap_or_else(|_| {
+                    Err(ConnectError::Unreachable {
+                        address: address.clone(),
+                        cause: format!("no answer within {} s", HANDSHAKE_TIMEOUT.as_secs()),
+                    })
+                })
+            }
+        }
+    }
+}
+
+async fn connect_remote(
+    transport: &dyn Transport,
+    address: &str,
+    identity: Identity,
+    runtime: &Handle,
+) -> Result<Link<ToJobManager, ToTaskManager>, ConnectError> {
+    let unreachable = |cause: String| ConnectError::Unreachable { address: address.into(), cause };
+    let mut stream =
+        transport.connect(address.to_owned()).await.map_err(|e| unreachable(e.to_string()))?;
+    match handshake::introduce(stream.as_mut(), identity).await {
+        Ok(()) => Ok(link::over_stream(stream, address.to_owned(), runtime)),
+        Err(error) if error.is_final() => {
+            Err(ConnectError::Refused { address: address.into(), cause: error.to_string() })
+        }
+        Err(error) => Err(unreachable(error.to_string())),
+    }
+}
+
+/// What to do after a failed or broken connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReconnectDecision {
+    /// Try again after this pause.
+    RetryAfter(Duration),
+    /// No connection for longer than `taskmanager.registration.timeout`: end the process.
+    GiveUp,
+}
+
+/// When to connect again: pauses double from 100 ms to 10 s, for at most the time-out.
+#[derive(Debug, Clone)]
+pub struct Reconnect {
+    timeout: Duration,
+    disconnected_since: Duration,
+    pause: Duration,
+}
+
+impl Reconnect {
+    const PAUSE_FIRST: Duration = Duration::from_millis(100);
+    const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+    /// Not connected since `now`; gives up after `timeout` (`taskmanager.registration.timeout`).
+    pub fn new(timeout: Duration, now: Duration) -> Self {
+        Self { timeout, disconnected_since: now, pause: Self::PAUSE_FIRST }
+    }
+
+    /// An attempt failed at `now`.
+    pub fn failed(&mut self, now: Duration) -> ReconnectDecision {
+        let left = (self.disconnected_since + self.timeout).saturating_sub(now);
+        if left.is_zero() {
+            return ReconnectDecision::GiveUp;
+        }
+        let pause = self.pause.min(left);
+        self.pause = (self.pause * 2).min(Self::PAUSE_MAX);
+        ReconnectDecision::RetryAfter(pause)
+    }
+
+    /// A connection that was registered broke at `now`: the time-out begins anew.
+    pub fn disconnected(&mut self, now: Duration) {
+        *self = Self::new(self.timeout, now);
+    }
+}

@@ -1,0 +1,161 @@
+//! The first bytes on a connection: who is there, and do the two understand each other.
+//!
+//! A hello is 22 bytes: 8 of magic, protocol version (u32), build id (u64), role (u8), zero (u8);
+//! numbers little-endian. The listener answers with its own hello, then a status byte (0 welcome,
+//! 1 refused) and a reason (u16 length, UTF-8). The layout is fixed for all versions, so that
+//! even builds that share nothing else can tell each other what is wrong.
+//! Not here: time limits; the callers set them.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::transport::ByteStream;
+
+/// The version of the messages. Raised with every change that an older peer can't read.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+const MAGIC: [u8; 8] = *b"THALWRPC";
+const HELLO_BYTES: usize = 22;
+const REASON_BYTES_MAX: usize = 1024;
+
+const JOB_MANAGER: u8 = 1;
+const TASK_MANAGER: u8 = 2;
+
+/// What a process says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The binary's build. Both sides must have the same.
+    pub build_id: u64,
+}
+
+/// Why two processes can't talk.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandshakeError {
+    #[error("the connection failed: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("the peer doesn't speak this protocol (its first bytes are {0:02x?})")]
+    NotOurs([u8; 8]),
+    #[error(
+        "the peer speaks version {0} of the protocol, this process version {PROTOCOL_VERSION}; \
+         start both from the same binary or image"
+    )]
+    Version(u32),
+    #[error(
+        "the peer was started from another binary (build {peer:016x}, here {own:016x}); start \
+         JobManager and TaskManagers from the same binary or image"
+    )]
+    Build { own: u64, peer: u64 },
+    #[error("the peer has the wrong role ({0})")]
+    Role(u8),
+    #[error("refused by the peer: {0}")]
+    Refused(String),
+}
+
+impl HandshakeError {
+    /// Whether another try can't help.
+    pub(crate) fn is_final(&self) -> bool {
+        !matches!(self, Self::Io(_))
+    }
+}
+
+fn hello(identity: Identity, role: u8) -> [u8; HELLO_BYTES] {
+    let mut bytes = [0; HELLO_BYTES];
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..12].copy_from_slice(&PROTOCOL_VERSION.to_le_bytes());
+    bytes[12..20].copy_from_slice(&identity.build_id.to_le_bytes());
+    bytes[20] = role;
+    bytes
+}
+
+/// Reads the peer's hello. The magic comes first and is checked first, so that garbage is
+/// recognised without waiting for 22 bytes of it.
+async fn read_hello(
+    stream: &mut dyn ByteStream,
+    own: Identity,
+    role: u8,
+) -> Result<(), HandshakeError> {
+    let mut magic = [0; 8];
+    stream.read_exact(&mut magic).await?;
+    if magic != MAGIC {
+        return Err(HandshakeError::NotOurs(magic));
+    }
+    let version = stream.read_u32_le().await?;
+    let build = stream.read_u64_le().await?;
+    let peer_role = stream.read_u8().await?;
+    stream.read_u8().await?;
+    if version != PROTOCOL_VERSION {
+        return Err(HandshakeError::Version(version));
+    }
+    if build != own.build_id {
+        return Err(HandshakeError::Build { own: own.build_id, peer: build });
+    }
+    if peer_role != role {
+        return Err(HandshakeError::Role(peer_role));
+    }
+    Ok(())
+}
+
+/// The JobManager's part. When the peer can't be accepted it is told why.
+pub(crate) async fn welcome(
+    stream: &mut dyn ByteStream,
+    own: Identity,
+) -> Result<(), HandshakeError> {
+    let result = read_hello(stream, own, TASK_MANAGER).await;
+    if let Err(HandshakeError::Io(error)) = result {
+        return Err(HandshakeError::Io(error));
+    }
+    let mut answer = hello(own, JOB_MANAGER).to_vec();
+    let reason = match &result {
+        Ok(()) => String::new(),
+        Err(error) => refusal(error, own),
+    };
+    let length = reason.len().min(REASON_BYTES_MAX);
+    answer.push(u8::from(result.is_err()));
+    answer.extend_from_slice(&u16::try_from(length).unwrap_or(0).to_le_bytes());
+    answer.extend_from_slice(&reason.as_bytes()[..length]);
+    stream.write_all(&answer).await?;
+    stream.flush().await?;
+    result
+}
+
+/// What the refused peer is told, from its own point of view.
+fn refusal(error: &HandshakeError, own: Identity) -> String {
+    match error {
+        HandshakeError::Version(version) => format!(
+            "this JobManager speaks version {PROTOCOL_VERSION} of the protocol, not {version}; \
+             start both from the same binary or image"
+        ),
+        HandshakeError::Build { peer, .. } => format!(
+            "this JobManager was started from another binary (build {:016x}) than the process \
+             that connects (build {peer:016x}); start both from the same binary or image",
+            own.build_id
+        ),
+        HandshakeError::NotOurs(_) => {
+            "this is the RPC port of a Thalweg JobManager; REST is on rest.port".to_owned()
+        }
+        HandshakeError::Io(_) | HandshakeError::Role(_) | HandshakeError::Refused(_) => {
+            "only TaskManagers connect to this port".to_owned()
+        }
+    }
+}
+
+/// The TaskManager's part.
+pub(crate) async fn introduce(
+    stream: &mut dyn ByteStream,
+    own: Identity,
+) -> Result<(), HandshakeError> {
+    stream.write_all(&hello(own, TASK_MANAGER)).await?;
+    stream.flush().await?;
+    let checked = read_hello(stream, own, JOB_MANAGER).await;
+    if matches!(checked, Err(HandshakeError::Io(_) | HandshakeError::NotOurs(_))) {
+        return checked;
+    }
+    let refused = stream.read_u8().await? != 0;
+    let length = usize::from(stream.read_u16_le().await?).min(REASON_BYTES_MAX);
+    let mut reason = vec![0; length];
+    stream.read_exact(&mut reason).await?;
+    if refused {
+        let reason = String::from_utf8_lossy(&reason).into_owned();
+        return Err(HandshakeError::Refused(reason));
+    }
+    checked
+}

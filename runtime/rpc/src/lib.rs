@@ -1,0 +1,29 @@
+//! How the processes of a cluster talk: the messages between a JobManager and its TaskManagers,
+//! and the connections that carry them.
+//!
+//! - [`message`]: what is said, and the rules that make loss and delay harmless.
+//! - [`fence`]: whom to obey ([`EpochGuard`]) and what to repeat ([`Outbox`]); pure.
+//! - [`link`]: one connection as a bounded sender and a receiver of messages, over any byte
+//!   stream or within one process.
+//! - [`transport`]: byte streams: TCP here, a simulated network in tests.
+//! - [`listener`] and [`connector`]: how links come about, with the handshake.
+//!
+//! Not here: decisions (`jobmanager`), tasks (`taskmanager`), and records, which travel on
+//! connections of their own (`network`).
+
+pub mod connector;
+pub mod fence;
+mod frame;
+mod handshake;
+pub mod link;
+pub mod listener;
+pub mod message;
+pub mod transport;
+
+pub use connector::{ConnectError, Connector, Reconnect, ReconnectDecision};
+pub use fence::{Admission, EpochGuard, Outbox};
+pub use frame::MESSAGE_BYTES_MAX;
+pub use handshake::{Identity, PROTOCOL_VERSION};
+pub use link::{Link, LinkError, LinkReceiver, LinkSender, SendError};
+pub use listener::{Accepted, Acceptor, AcceptorSender, accept_channel, listen};
+pub use transport::{ByteStream, Listener, TcpTransport, Transport};

@@ -1,0 +1,127 @@
+//! The JobManager's side: accepts connections, shakes hands, hands out links. What can't be
+//! accepted is told why and closed with one warning; nothing else is disturbed.
+//! Not here: who may register; that is the ResourceManager's decision.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::handshake::{self, HandshakeError, Identity};
+use crate::link::{self, Link};
+use crate::message::{ToJobManager, ToTaskManager};
+use crate::transport::{ByteStream, Listener, Transport};
+
+/// How long a connection may take to shake hands.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many connections may be shaking hands at a time; others wait to be accepted.
+const HANDSHAKES_MAX: usize = 64;
+/// Pause after `accept` failed (out of file descriptors, for instance), so as not to spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A TaskManager that has connected.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The connection.
+    pub link: Link<ToTaskManager, ToJobManager>,
+    /// Its address, for people.
+    pub peer: String,
+}
+
+/// Gives new connections, of the network and of this process.
+#[derive(Debug)]
+pub struct Acceptor {
+    accepted: mpsc::Receiver<Accepted>,
+}
+
+/// Passes new connections to an [`Acceptor`].
+#[derive(Debug, Clone)]
+pub struct AcceptorSender(pub(crate) mpsc::Sender<Accepted>);
+
+/// An acceptor and what feeds it: [`listen`] for the network, [`crate::Connector::InProcess`] for
+/// TaskManagers of this process.
+pub fn accept_channel() -> (AcceptorSender, Acceptor) {
+    let (sender, accepted) = mpsc::channel(HANDSHAKES_MAX);
+    (AcceptorSender(sender), Acceptor { accepted })
+}
+
+impl Acceptor {
+    /// The next connection; None once nothing feeds it any more. Safe to cancel.
+    pub async fn accept(&mut self) -> Option<Accepted> {
+        self.accepted.recv().await
+    }
+}
+
+/// Listens on `address` and passes connections on until the acceptor is dropped. Gives the
+/// address that it listens on.
+pub async fn listen(
+    transport: &dyn Transport,
+    address: &str,
+    identity: Identity,
+    accepted: AcceptorSender,
+    runtime: &Handle,
+) -> io::Result<SocketAddr> {
+    let listener = transport.bind(address.to_owned()).await?;
+    let bound = listener.local_address()?;
+    runtime.spawn(accept_all(listener, identity, accepted, runtime.clone()));
+    Ok(bound)
+}
+
+async fn accept_all(
+    mut listener: Box<dyn Listener>,
+    identity: Identity,
+    accepted: AcceptorSender,
+    runtime: Handle,
+) {
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    loop {
+        let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
+        let connection = tokio::select! {
+            connection = listener.accept() => connection,
+            () = accepted.0.closed() => return,
+        };
+        match connection {
+            Ok((stream, peer)) => {
+                let (accepted, handle) = (accepted.clone(), runtime.clone());
+                runtime.spawn(async move {
+                    shake(stream, peer, identity, accepted, handle).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!("the RPC port can't accept a connection: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn shake(
+    mut stream: Box<dyn ByteStream>,
+    peer: String,
+    identity: Identity,
+    accepted: AcceptorSender,
+    runtime: Handle,
+) {
+    let handshake = handshake::welcome(stream.as_mut(), identity);
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
+        Ok(Ok(())) => {
+            let link = link::over_stream(stream, peer.clone(), &runtime);
+            // The JobManager is ending if nobody takes it.
+            let _ = accepted.0.send(Accepted { link, peer }).await;
+        }
+        Ok(Err(HandshakeError::Io(error))) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            // Port scans and health checks connect and say nothing.
+            tracing::debug!(peer, "an RPC connection was closed before its handshake");
+        }
+        Ok(Err(error)) => tracing::warn!(peer, "RPC connection refused: {error}"),
+        Err(_) => tracing::warn!(
+            peer,
+            "RPC connection closed: no handshake within {} s",
+            HANDSHAKE_TIMEOUT.as_secs()
+        ),
+    }
+}

@@ -1,0 +1,68 @@
+//! One accumulator per key.
+
+use std::marker::PhantomData;
+
+use super::value::Single;
+use super::{KeyedStateAccess, Parts, foreign_handle, handle};
+use crate::aggregate::AggregateFunction;
+use crate::error::StateError;
+use crate::value_mut::ValueMut;
+
+/// Handle of a state that aggregates the values added to it.
+pub struct AggregatingState<In, A> {
+    index: u32,
+    types: PhantomData<fn(In) -> A>,
+}
+
+handle!(AggregatingState<In, A>);
+
+impl<In: 'static, A: AggregateFunction<In>> AggregatingState<In, A> {
+    /// The result for the current key; `None` before anything was added.
+    ///
+    /// # Errors
+    /// As [`ValueState::get`](super::ValueState::get); the same for the other methods.
+    pub fn get(
+        &self,
+        context: &mut impl KeyedStateAccess,
+    ) -> Result<Option<A::Output>, StateError> {
+        let Parts { table, current, function } = self.parts(context)?;
+        let aggregate = Self::aggregate(function)?;
+        Ok(table.find(current)?.map(|entry| aggregate.get_result(&entry.0)))
+    }
+
+    /// Adds a value to the current key's accumulator.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    #[inline]
+    pub fn add(&self, context: &mut impl KeyedStateAccess, value: &In) -> Result<(), StateError> {
+        let Parts { table, current, function } = self.parts(context)?;
+        let aggregate = Self::aggregate(function)?;
+        let (entry, made, account) =
+            table.entry(current, || Single(aggregate.create_accumulator()))?;
+        aggregate.add(value, &mut ValueMut::new(&mut entry.0, made, account));
+        Ok(())
+    }
+
+    /// Forgets what was added for the current key.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn clear(&self, context: &mut impl KeyedStateAccess) -> Result<(), StateError> {
+        self.parts(context)?.take().map(drop)
+    }
+
+    #[inline]
+    fn aggregate(function: Option<&(dyn std::any::Any + Send)>) -> Result<&A, StateError> {
+        let aggregate = function.and_then(|function| function.downcast_ref::<A>());
+        aggregate.ok_or_else(foreign_handle::<Self>)
+    }
+
+    #[inline]
+    fn parts<'c, C: KeyedStateAccess>(
+        &self,
+        context: &'c mut C,
+    ) -> Result<Parts<'c, C::Key, Single<A::Accumulator>>, StateError> {
+        context.keyed_state().parts(self.index as usize)
+    }
+}

@@ -1,0 +1,334 @@
+//! What a keyed operator remembers for each key: registration, the current key, and the handles
+//! by which user functions reach their state. One file per kind of state.
+//!
+//! Registering gives a small handle that is copied into the function; its methods take whatever
+//! leads to the operator's [`KeyedState`]. Not here: timers and windows, which have their own
+//! layouts.
+
+mod aggregating;
+mod list;
+mod map;
+mod reducing;
+mod table;
+mod value;
+
+use std::any::{Any, type_name};
+use std::sync::Arc;
+
+use thalweg_core::Record;
+use thalweg_core::key_group::{KeyGroupRange, key_group};
+use thalweg_core::record::Key;
+
+pub use self::aggregating::AggregatingState;
+pub use self::list::ListState;
+pub use self::map::MapState;
+pub use self::reducing::ReducingState;
+pub(crate) use self::table::over_budget;
+use self::table::{KeyedTable, StateTable, Stored};
+pub use self::value::ValueState;
+use crate::aggregate::AggregateFunction;
+use crate::budget::MemoryBudget;
+use crate::error::StateError;
+use crate::restore::RestoredOperator;
+use crate::run::{RunError, RunWriter, StateKind};
+
+/// Whatever leads to an operator's keyed state: the state itself, and the contexts that user
+/// functions get.
+pub trait KeyedStateAccess {
+    /// The operator's key.
+    type Key: Key;
+
+    /// The state.
+    fn keyed_state(&mut self) -> &mut KeyedState<Self::Key>;
+}
+
+/// Everything that a keyed operator remembers per key. Owned by the operator, used by its thread.
+pub struct KeyedState<K: Key> {
+    key_groups: KeyGroupRange,
+    max_parallelism: u32,
+    current: Option<CurrentKey<K>>,
+    states: Vec<Registered<K>>,
+    restored: Option<Arc<RestoredOperator>>,
+    budget: MemoryBudget,
+}
+
+/// The key that handles work on.
+pub(crate) struct CurrentKey<K> {
+    pub(crate) key: K,
+    pub(crate) hash: u64,
+    /// The key group's place in the subtask's range; beyond its end for a key of another subtask.
+    pub(crate) group: usize,
+}
+
+impl<K> CurrentKey<K> {
+    #[inline]
+    pub(crate) fn new(key: K, hash: u64, key_group: u32, key_groups: KeyGroupRange) -> Self {
+        CurrentKey { key, hash, group: key_group.wrapping_sub(key_groups.start) as usize }
+    }
+}
+
+/// A state and the function that combines its values, if it has one.
+struct Registered<K> {
+    name: String,
+    kind: StateKind,
+    /// What the user registered, for comparison and for messages.
+    description: String,
+    table: Box<dyn StateTable<K>>,
+    function: Option<Box<dyn Any + Send>>,
+}
+
+impl<K: Key> KeyedStateAccess for KeyedState<K> {
+    type Key = K;
+
+    #[inline]
+    fn keyed_state(&mut self) -> &mut KeyedState<K> {
+        self
+    }
+}
+
+impl<K: Key> KeyedState<K> {
+    /// The state of a subtask that owns `key_groups` of `max_parallelism`. States take their rows
+    /// from `restored` when they're registered.
+    ///
+    /// # Errors
+    /// The snapshot has another max parallelism.
+    pub fn new(
+        key_groups: KeyGroupRange,
+        max_parallelism: u32,
+        restored: Option<Arc<RestoredOperator>>,
+    ) -> Result<KeyedState<K>, StateError> {
+        if let Some(restored) = &restored {
+            restored.check_max_parallelism(max_parallelism)?;
+        }
+        let budget = MemoryBudget::unlimited();
+        let states = Vec::new();
+        Ok(KeyedState { key_groups, max_parallelism, current: None, states, restored, budget })
+    }
+
+    /// The key groups that this subtask owns.
+    pub fn key_groups(&self) -> KeyGroupRange {
+        self.key_groups
+    }
+
+    /// The number of key groups of the whole operator.
+    pub fn max_parallelism(&self) -> u32 {
+        self.max_parallelism
+    }
+
+    /// From now on handles work on this key, whose `key_hash` is `hash`.
+    #[inline]
+    pub fn set_current_key(&mut self, key: K, hash: u64) {
+        let group = key_group(hash, self.max_parallelism);
+        self.current = Some(CurrentKey::new(key, hash, group, self.key_groups));
+    }
+
+    /// As [`set_current_key`](Self::set_current_key), for a key that's only borrowed: the memory
+    /// of the key before is used again.
+    #[inline]
+    pub fn set_current_key_from(&mut self, key: &K, hash: u64) {
+        let group = key_group(hash, self.max_parallelism);
+        match &mut self.current {
+            Some(current) => {
+                current.key.clone_from(key);
+                current.hash = hash;
+                current.group = group.wrapping_sub(self.key_groups.start) as usize;
+            }
+            None => self.current = Some(CurrentKey::new(key.clone(), hash, group, self.key_groups)),
+        }
+    }
+
+    /// From now on there is no current key.
+    pub fn clear_current_key(&mut self) {
+        self.current = None;
+    }
+
+    /// The current key.
+    #[inline]
+    pub fn current_key(&self) -> Option<&K> {
+        self.current.as_ref().map(|current| &current.key)
+    }
+
+    /// The current key's hash.
+    #[inline]
+    pub fn current_hash(&self) -> Option<u64> {
+        self.current.as_ref().map(|current| current.hash)
+    }
+
+    /// A state of one value per key.
+    ///
+    /// # Errors
+    /// The name is taken by a state of another kind or type; the snapshot's state of that name
+    /// can't be read as this one, or doesn't fit the budget. The same for the others.
+    pub fn value_state<V: Record>(&mut self, name: &str) -> Result<ValueState<V>, StateError> {
+        let description = format!("value state of {}", type_name::<V>());
+        let stored = self.register::<value::Single<V>>(name, StateKind::Value, description, None);
+        Ok(ValueState::new(stored?))
+    }
+
+    /// A state of one list per key.
+    ///
+    /// # Errors
+    /// As [`value_state`](Self::value_state).
+    pub fn list_state<V: Record>(&mut self, name: &str) -> Result<ListState<V>, StateError> {
+        let description = format!("list state of {}", type_name::<V>());
+        let stored = self.register::<list::Listed<V>>(name, StateKind::List, description, None);
+        Ok(ListState::new(stored?))
+    }
+
+    /// A state of one map per key.
+    ///
+    /// # Errors
+    /// As [`value_state`](Self::value_state).
+    pub fn map_state<MK: Key, MV: Record>(
+        &mut self,
+        name: &str,
+    ) -> Result<MapState<MK, MV>, StateError> {
+        let description = format!("map state of {} to {}", type_name::<MK>(), type_name::<MV>());
+        let stored = self.register::<map::Mapped<MK, MV>>(name, StateKind::Map, description, None);
+        Ok(MapState::new(stored?))
+    }
+
+    /// A state of one value per key, into which `reduce` brings further ones.
+    ///
+    /// # Errors
+    /// As [`value_state`](Self::value_state).
+    pub fn reducing_state<V: Record>(
+        &mut self,
+        name: &str,
+        reduce: impl Fn(&mut V, V) + Send + Sync + 'static,
+    ) -> Result<ReducingState<V>, StateError> {
+        let description = format!("reducing state of {}", type_name::<V>());
+        let function: reducing::Reduce<V> = Box::new(reduce);
+        let function = Some(Box::new(function) as Box<dyn Any + Send>);
+        let kind = StateKind::Reducing;
+        let stored = self.register::<value::Single<V>>(name, kind, description, function);
+        Ok(ReducingState::new(stored?))
+    }
+
+    /// A state of one accumulator per key.
+    ///
+    /// # Errors
+    /// As [`value_state`](Self::value_state).
+    pub fn aggregating_state<In: 'static, A: AggregateFunction<In>>(
+        &mut self,
+        name: &str,
+        aggregate: A,
+    ) -> Result<AggregatingState<In, A>, StateError> {
+        let description = format!("aggregating state of {}", type_name::<A>());
+        let function = Some(Box::new(aggregate) as Box<dyn Any + Send>);
+        let kind = StateKind::Aggregating;
+        let stored =
+            self.register::<value::Single<A::Accumulator>>(name, kind, description, function);
+        Ok(AggregatingState::new(stored?))
+    }
+
+    fn register<S: Stored>(
+        &mut self,
+        name: &str,
+        kind: StateKind,
+        description: String,
+        function: Option<Box<dyn Any + Send>>,
+    ) -> Result<usize, StateError> {
+        if let Some(index) = self.states.iter().position(|state| state.name == name) {
+            let registered = &mut self.states[index];
+            if registered.description == description
+                && registered.table.as_any().is::<KeyedTable<K, S>>()
+            {
+                return Ok(index);
+            }
+            return Err(StateError::Registered {
+                state: name.to_owned(),
+                registered: registered.description.clone(),
+                requested: description,
+            });
+        }
+        let budget = self.budget.clone();
+        let mut table =
+            KeyedTable::<K, S>::new(name, kind, self.key_groups, self.max_parallelism, budget);
+        if let Some(restored) = &self.restored {
+            table.restore(restored)?;
+        }
+        let table = Box::new(table);
+        self.states.push(Registered { name: name.to_owned(), kind, description, table, function });
+        Ok(self.states.len() - 1)
+    }
+
+    /// Approximate bytes that all states use.
+    pub fn bytes(&self) -> usize {
+        self.states.iter().map(|state| state.table.bytes()).sum()
+    }
+
+    /// Approximate bytes that each state uses, with its name and kind, in order of registration.
+    pub fn bytes_by_state(&self) -> impl Iterator<Item = (&str, StateKind, usize)> {
+        self.states.iter().map(|state| (state.name.as_str(), state.kind, state.table.bytes()))
+    }
+
+    /// Draws on `budget` from now on; unlimited without.
+    ///
+    /// # Errors
+    /// It doesn't hold what is already used.
+    pub fn set_budget(&mut self, budget: &MemoryBudget) -> Result<(), StateError> {
+        self.budget = budget.clone();
+        self.states.iter_mut().try_for_each(|state| state.table.set_budget(budget.clone()))
+    }
+
+    /// Writes all states.
+    ///
+    /// # Errors
+    /// As [`RunWriter::put`].
+    pub fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError> {
+        self.states.iter().try_for_each(|state| state.table.snapshot(writer))
+    }
+
+    /// The state that a handle stands for, its function and the current key.
+    #[inline]
+    fn parts<S: Stored>(&mut self, index: usize) -> Result<Parts<'_, K, S>, StateError> {
+        let Some(registered) = self.states.get_mut(index) else {
+            return Err(foreign_handle::<S>());
+        };
+        let Some(table) = registered.table.as_any().downcast_mut::<KeyedTable<K, S>>() else {
+            return Err(foreign_handle::<S>());
+        };
+        let Some(current) = &self.current else {
+            return Err(StateError::NoCurrentKey { state: table.declaration().name.clone() });
+        };
+        Ok(Parts { table, current, function: registered.function.as_deref() })
+    }
+}
+
+struct Parts<'c, K, S> {
+    table: &'c mut KeyedTable<K, S>,
+    current: &'c CurrentKey<K>,
+    function: Option<&'c (dyn Any + Send)>,
+}
+
+#[cold]
+fn foreign_handle<S>() -> StateError {
+    StateError::ForeignHandle { requested: type_name::<S>().to_owned() }
+}
+
+/// Gives a handle, an index with types, what a small copyable value has.
+macro_rules! handle {
+    ($name:ident < $($parameter:ident),+ >) => {
+        impl<$($parameter),+> $name<$($parameter),+> {
+            pub(super) fn new(index: usize) -> Self {
+                $name { index: index as u32, types: std::marker::PhantomData }
+            }
+        }
+
+        impl<$($parameter),+> Clone for $name<$($parameter),+> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<$($parameter),+> Copy for $name<$($parameter),+> {}
+
+        impl<$($parameter),+> std::fmt::Debug for $name<$($parameter),+> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.index)
+            }
+        }
+    };
+}
+use handle;

@@ -1,0 +1,28 @@
+//! The snapshot run: the one format that checkpoints, savepoints, rescaling and a change of
+//! backend write and read. One operator subtask's snapshot is one run. Byte by byte in
+//! `docs/checkpoint-format.md`.
+//!
+//! A run is a header, blocks of sorted rows, a description (who wrote it, which states with
+//! which schemas), an index of the blocks and a footer. A row is
+//! (state, key group, key, namespace, sub-key) -> value. Every byte lies under a checksum.
+//! Not here: what each kind of state puts in its rows, which is beside that state.
+
+mod block;
+mod description;
+mod error;
+mod footer;
+mod index;
+mod read_at;
+mod reader;
+mod row;
+#[cfg(test)]
+mod tests;
+mod varint;
+mod writer;
+
+pub use self::description::{RunDescription, RunOrigin, StateDeclaration, StateKind};
+pub use self::error::{Place, RunError};
+pub use self::read_at::ReadAt;
+pub use self::reader::{RowCursor, RunReader};
+pub use self::row::{Row, RowKey};
+pub use self::writer::RunWriter;

@@ -1,0 +1,222 @@
+//! Reads a run: its description at once, its rows by state and key group, each block verified
+//! when it's read. Nothing that a damaged or hostile run claims is believed: reading it ends in
+//! an error, not in a panic, and allocates no more than some multiple of the run's own size.
+
+use std::sync::Arc;
+
+use thalweg_core::key_group::{KeyGroupRange, MAX_MAX_PARALLELISM};
+
+use super::block;
+use super::description::{RunDescription, StateDeclaration, StateKind};
+use super::error::{Place, RunError};
+use super::footer::{FOOTER_LENGTH, Footer, HEADER_LENGTH, Section, check_header};
+use super::index::{self, IndexEntry};
+use super::read_at::ReadAt;
+use super::row::{self, Lengths, Row, RowError};
+
+/// An opened run.
+pub struct RunReader {
+    source: Arc<dyn ReadAt>,
+    description: RunDescription,
+    index: Vec<IndexEntry>,
+    rows: u64,
+}
+
+impl RunReader {
+    /// Reads header, footer, description and index of the run.
+    ///
+    /// # Errors
+    /// The source fails, or these parts aren't those of a run that this build reads.
+    pub fn open(source: Arc<dyn ReadAt>) -> Result<RunReader, RunError> {
+        let size = source.size();
+        if size < (HEADER_LENGTH + FOOTER_LENGTH) as u64 {
+            let reason = "is missing, the bytes are too few";
+            return Err(RunError::NotARun { place: Place::Footer, reason });
+        }
+        let mut header = [0; HEADER_LENGTH];
+        fill(&*source, Place::Header, 0, &mut header)?;
+        check_header(&header)?;
+        let mut footer = [0; FOOTER_LENGTH];
+        fill(&*source, Place::Footer, size - FOOTER_LENGTH as u64, &mut footer)?;
+        let footer = Footer::decode(&footer, size)?;
+        let description = section(&*source, Place::Description, footer.description)?;
+        let description: RunDescription = serde_json::from_slice(&description)
+            .map_err(|error| RunError::corrupt(Place::Description, error.to_string()))?;
+        check_description(&description)?;
+        let index = section(&*source, Place::Index, footer.index)?;
+        let blocks = (HEADER_LENGTH as u64, footer.description.offset);
+        let index = index::decode(&index, description.states.len(), blocks, footer.rows)?;
+        Ok(RunReader { source, description, index, rows: footer.rows })
+    }
+
+    /// What the run says about itself.
+    pub fn description(&self) -> &RunDescription {
+        &self.description
+    }
+
+    /// Number of rows of all states together.
+    pub fn row_count(&self) -> u64 {
+        self.rows
+    }
+
+    /// The number of the state with this name and kind.
+    pub fn find_state(&self, name: &str, kind: StateKind) -> Option<usize> {
+        self.description.states.iter().position(|state| state.name == name && state.kind == kind)
+    }
+
+    /// The state with this number.
+    pub fn state(&self, number: usize) -> Option<&StateDeclaration> {
+        self.description.states.get(number)
+    }
+
+    /// The rows of a state whose key groups are in the range, in order. Reads only blocks that
+    /// hold such key groups.
+    pub fn rows(&self, state: usize, key_groups: KeyGroupRange) -> RowCursor<'_> {
+        let start = self.index.partition_point(|entry| {
+            (entry.state, u32::from(entry.last_key_group)) < (state, key_groups.start)
+        });
+        let end = self.index.partition_point(|entry| {
+            (entry.state, u32::from(entry.first_key_group())) < (state, key_groups.end)
+        });
+        RowCursor {
+            run: self,
+            key_groups,
+            next_block: start,
+            end_block: end.max(start),
+            stored: Vec::new(),
+            raw: Vec::new(),
+            position: 0,
+            rows_left: 0,
+            full_key: Vec::new(),
+            previous_key: Vec::new(),
+        }
+    }
+
+    fn place(&self, number: usize) -> Place {
+        let entry = &self.index[number];
+        Place::Block {
+            number,
+            state: self.state(entry.state).map_or_else(String::new, |state| state.name.clone()),
+            first_key_group: entry.first_key_group(),
+            last_key_group: entry.last_key_group,
+        }
+    }
+}
+
+fn fill(source: &dyn ReadAt, place: Place, offset: u64, buffer: &mut [u8]) -> Result<(), RunError> {
+    source.read_exact_at(offset, buffer).map_err(|source| RunError::Read { place, source })
+}
+
+/// A section whose place the footer has checked against the run's size.
+fn section(source: &dyn ReadAt, place: Place, section: Section) -> Result<Vec<u8>, RunError> {
+    let mut bytes = vec![0; section.length as usize];
+    fill(source, place.clone(), section.offset, &mut bytes)?;
+    if crc32c::crc32c(&bytes) != section.checksum {
+        return Err(RunError::corrupt(place, "its checksum doesn't match"));
+    }
+    Ok(bytes)
+}
+
+fn check_description(description: &RunDescription) -> Result<(), RunError> {
+    let origin = &description.origin;
+    if !(1..=MAX_MAX_PARALLELISM).contains(&origin.max_parallelism)
+        || origin.subtask >= origin.parallelism
+    {
+        let reason = format!(
+            "subtask {} of {}, max parallelism {}",
+            origin.subtask, origin.parallelism, origin.max_parallelism
+        );
+        return Err(RunError::corrupt(Place::Description, reason));
+    }
+    Ok(())
+}
+
+/// Walks over rows of a state. Rows are only valid until the next one is asked for.
+pub struct RowCursor<'r> {
+    run: &'r RunReader,
+    key_groups: KeyGroupRange,
+    next_block: usize,
+    end_block: usize,
+    /// The block as stored, and its rows' bytes.
+    stored: Vec<u8>,
+    raw: Vec<u8>,
+    /// Where the next row starts in `raw`.
+    position: usize,
+    rows_left: u64,
+    full_key: Vec<u8>,
+    previous_key: Vec<u8>,
+}
+
+impl RowCursor<'_> {
+    /// The next row, if there is one. After an error the cursor is of no further use.
+    ///
+    /// # Errors
+    /// The source fails or the block isn't what the index says; the error names the block, the
+    /// state and its key groups.
+    pub fn next_row(&mut self) -> Result<Option<Row<'_>>, RunError> {
+        loop {
+            if self.rows_left == 0 {
+                if self.next_block >= self.end_block {
+                    return Ok(None);
+                }
+                self.load_block()?;
+            }
+            let (lengths, value) = self.decode_row()?;
+            let key_group = u32::from(lengths.cut(&self.full_key).key_group);
+            if self.key_groups.contains(key_group) {
+                let value = &self.raw[value.0..value.1];
+                return Ok(Some(Row { key: lengths.cut(&self.full_key), value }));
+            }
+        }
+    }
+
+    fn load_block(&mut self) -> Result<(), RunError> {
+        let number = self.next_block;
+        let entry = &self.run.index[number];
+        self.stored.resize(entry.length as usize, 0);
+        let source = &*self.run.source;
+        source
+            .read_exact_at(entry.offset, &mut self.stored)
+            .map_err(|source| RunError::Read { place: self.run.place(number), source })?;
+        block::read(&self.stored, &mut self.raw, || self.run.place(number))?;
+        self.next_block += 1;
+        self.position = 0;
+        self.rows_left = entry.rows;
+        self.full_key.clear();
+        Ok(())
+    }
+
+    /// Decodes the next row of the block: its key into `full_key`; returns where its value is.
+    fn decode_row(&mut self) -> Result<(Lengths, (usize, usize)), RunError> {
+        let number = self.next_block - 1;
+        let entry = &self.run.index[number];
+        let corrupt = |reason: &str| RunError::corrupt(self.run.place(number), reason);
+        let first = self.position == 0;
+        let mut input = &self.raw[self.position..];
+        self.previous_key.clone_from(&self.full_key);
+        let (lengths, value) =
+            row::read(&mut input, &mut self.full_key).map_err(|error| match error {
+                RowError::Malformed => corrupt("a row is malformed"),
+                RowError::Flags(flags) => RunError::Unsupported {
+                    place: self.run.place(number),
+                    feature: format!("rows with flags {flags:#04x}"),
+                },
+            })?;
+        let in_place = match first {
+            true => self.full_key == entry.first_key,
+            false => self.previous_key < self.full_key,
+        };
+        if !in_place {
+            return Err(corrupt("its rows aren't in order, or not those of the index"));
+        }
+        let value_end = self.raw.len() - input.len();
+        self.rows_left -= 1;
+        self.position = value_end;
+        if lengths.cut(&self.full_key).key_group > entry.last_key_group
+            || (self.rows_left == 0) != input.is_empty()
+        {
+            return Err(corrupt("its rows aren't those that the index says"));
+        }
+        Ok((lengths, (value_end - value.len(), value_end)))
+    }
+}

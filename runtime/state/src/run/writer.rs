@@ -1,0 +1,169 @@
+//! Writes a run: the states one after the other, each one's rows in order. Not here: what the
+//! rows of a kind of state look like, and where the bytes go.
+
+use std::cmp::Ordering;
+
+use super::block;
+use super::description::{RunDescription, RunOrigin, StateDeclaration};
+use super::error::RunError;
+use super::footer::{Footer, Section, header};
+use super::index::IndexEntry;
+use super::row::{self, RowKey};
+
+/// Gathers the rows of one operator's subtask into the bytes of a run.
+pub struct RunWriter {
+    description: RunDescription,
+    /// The finished part of the run.
+    out: Vec<u8>,
+    index: Vec<u8>,
+    rows: u64,
+    /// The block that rows are gathered in, before compression.
+    block: Vec<u8>,
+    block_rows: u64,
+    block_first_key: Vec<u8>,
+    /// Full keys of the last row of the state, and of the one being written.
+    last_key: Vec<u8>,
+    key: Vec<u8>,
+    state_rows: u64,
+}
+
+impl RunWriter {
+    /// An empty run.
+    pub fn new(origin: RunOrigin) -> RunWriter {
+        RunWriter {
+            description: RunDescription { origin, states: Vec::new() },
+            out: header().to_vec(),
+            index: Vec::new(),
+            rows: 0,
+            block: Vec::with_capacity(block::TARGET_LENGTH + 1024),
+            block_rows: 0,
+            block_first_key: Vec::new(),
+            last_key: Vec::new(),
+            key: Vec::new(),
+            state_rows: 0,
+        }
+    }
+
+    /// The following rows belong to this state, which the run doesn't have yet.
+    ///
+    /// # Errors
+    /// A second state of the same name and kind.
+    pub fn begin_state(&mut self, declaration: StateDeclaration) -> Result<(), RunError> {
+        self.finish_block();
+        let known = |state: &StateDeclaration| {
+            state.name == declaration.name && state.kind == declaration.kind
+        };
+        if self.description.states.iter().any(known) {
+            let reason = format!("a second {} has that name", declaration.kind);
+            return Err(RunError::Unwritable { state: declaration.name, reason });
+        }
+        self.description.states.push(declaration);
+        self.state_rows = 0;
+        Ok(())
+    }
+
+    /// Adds a row to the last begun state. Rows come in strictly ascending order of their keys.
+    ///
+    /// # Errors
+    /// A row out of order or without a state, or one that's larger than a block can be.
+    #[inline]
+    pub fn put(&mut self, key: RowKey<'_>, value: &[u8]) -> Result<(), RunError> {
+        key.write_full(&mut self.key);
+        if self.state_rows > 0 && self.last_key.as_slice().cmp(&self.key) != Ordering::Less {
+            return Err(self.unwritable("its rows are out of order"));
+        }
+        if self.description.states.is_empty() {
+            return Err(self.unwritable("the row belongs to no state"));
+        }
+        let size = self.key.len() + value.len();
+        if size > block::MAX_LENGTH {
+            let state = self.state_name();
+            return Err(RunError::RowTooLarge { state, size, limit: block::MAX_LENGTH });
+        }
+        if !self.block.is_empty() && self.block.len() + size > block::TARGET_LENGTH {
+            self.finish_block();
+        }
+        if self.block.is_empty() {
+            self.block_first_key.clone_from(&self.key);
+            self.last_key.clear();
+        }
+        let (key_length, namespace_length) = (key.key.len(), key.namespace.len());
+        row::write(
+            &self.last_key,
+            &self.key,
+            key_length,
+            namespace_length,
+            value,
+            &mut self.block,
+        );
+        std::mem::swap(&mut self.last_key, &mut self.key);
+        self.block_rows += 1;
+        self.state_rows += 1;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Bytes written and gathered so far.
+    pub fn size(&self) -> usize {
+        self.out.len() + self.block.len() + self.index.len()
+    }
+
+    /// The run's bytes.
+    ///
+    /// # Errors
+    /// A description or index of more than 4 GiB.
+    pub fn finish(mut self) -> Result<Vec<u8>, RunError> {
+        self.finish_block();
+        let description =
+            serde_json::to_vec(&self.description).map_err(|error| RunError::Unwritable {
+                state: self.state_name(),
+                reason: format!("the description can't be written: {error}"),
+            })?;
+        let index = std::mem::take(&mut self.index);
+        let footer = Footer {
+            description: self.section(&description)?,
+            index: self.section(&index)?,
+            rows: self.rows,
+        };
+        self.out.extend_from_slice(&footer.encode());
+        Ok(self.out)
+    }
+
+    fn section(&mut self, bytes: &[u8]) -> Result<Section, RunError> {
+        let offset = self.out.len() as u64;
+        let length = u32::try_from(bytes.len())
+            .map_err(|_| self.unwritable("its description or index exceeds 4 GiB"))?;
+        self.out.extend_from_slice(bytes);
+        Ok(Section { offset, length, checksum: crc32c::crc32c(bytes) })
+    }
+
+    fn finish_block(&mut self) {
+        if self.block.is_empty() {
+            return;
+        }
+        let start = self.out.len();
+        block::write(&self.block, &mut self.out);
+        let last_key_group =
+            self.last_key.first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes));
+        let entry = IndexEntry {
+            state: self.description.states.len() - 1,
+            offset: start as u64,
+            length: (self.out.len() - start) as u32,
+            rows: self.block_rows,
+            first_key: std::mem::take(&mut self.block_first_key),
+            last_key_group,
+        };
+        entry.encode(&mut self.index);
+        self.block_first_key = entry.first_key;
+        self.block.clear();
+        self.block_rows = 0;
+    }
+
+    fn state_name(&self) -> String {
+        self.description.states.last().map_or_else(String::new, |state| state.name.clone())
+    }
+
+    fn unwritable(&self, reason: &str) -> RunError {
+        RunError::Unwritable { state: self.state_name(), reason: reason.into() }
+    }
+}

@@ -1,0 +1,1 @@
+//! Where bytes outlive a process: blob stores and checkpoint manifests.

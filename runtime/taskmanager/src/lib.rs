@@ -1,0 +1,1 @@
+//! Who works: task executor, slots, task threads and their wiring.

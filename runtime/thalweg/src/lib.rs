@@ -1,0 +1,1 @@
+//! Thalweg: a stateful stream processor. What an application depends on.
