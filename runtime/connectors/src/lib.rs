@@ -13,6 +13,7 @@ pub mod collection;
 pub mod datagen;
 pub mod file;
 pub mod format;
+mod position;
 pub mod print;
 pub mod socket;
 

@@ -42,7 +42,7 @@ impl<K: Key, T: Record, S: KeySelector<T, K>> KeyedStream<K, T, S> {
     /// assert_eq!(low.map(|row| row.1).execute_and_collect()?, [5, 3, 3]);
     /// # Ok::<(), thalweg::Error>(())
     /// ```
-    pub fn min<V: PartialOrd + Clone>(
+    pub fn min<V: PartialOrd + Clone + 'static>(
         &self,
         field: impl Fn(&mut T) -> &mut V + Send + Sync + 'static,
     ) -> DataStream<T> {
@@ -60,7 +60,7 @@ impl<K: Key, T: Record, S: KeySelector<T, K>> KeyedStream<K, T, S> {
     /// assert_eq!(high.map(|row| row.1).execute_and_collect()?, [5, 5, 8]);
     /// # Ok::<(), thalweg::Error>(())
     /// ```
-    pub fn max<V: PartialOrd + Clone>(
+    pub fn max<V: PartialOrd + Clone + 'static>(
         &self,
         field: impl Fn(&mut T) -> &mut V + Send + Sync + 'static,
     ) -> DataStream<T> {
@@ -109,14 +109,11 @@ impl<K: Key, T: Record, S: KeySelector<T, K>> KeyedStream<K, T, S> {
         .name("MaxBy")
     }
 
-    fn replacing<V: Clone>(
+    fn replacing<V: PartialOrd + Clone + 'static>(
         &self,
         field: impl Fn(&mut T) -> &mut V + Send + Sync + 'static,
         better: fn(&V, &V) -> bool,
-    ) -> DataStream<T>
-    where
-        V: PartialOrd,
-    {
+    ) -> DataStream<T> {
         self.reduce(move |mut so_far, mut row| {
             let new = field(&mut row);
             if better(new, field(&mut so_far)) {

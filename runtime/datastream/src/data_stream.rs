@@ -50,8 +50,17 @@ impl<T: Record> DataStream<T> {
         stateful: bool,
         make: impl Fn() -> P + Send + Sync + 'static,
     ) -> DataStream<O> {
-        let factory = Arc::new(move || OperatorInstance::Operator(Box::new(make())));
-        let node = StreamNode::new(name, stateful, factory);
+        self.add(name, stateful, move || OperatorInstance::Operator(Box::new(make())))
+    }
+
+    /// Adds an operator with this stream as its only input.
+    pub(crate) fn add<O: Record>(
+        &self,
+        name: &str,
+        stateful: bool,
+        make: impl Fn() -> OperatorInstance + Send + Sync + 'static,
+    ) -> DataStream<O> {
+        let node = StreamNode::new(name, stateful, Arc::new(make));
         let node = self.env.add(node, &[(0, &self.upstream, RowType::of::<T>())]);
         DataStream::from_node(self.env.clone(), node)
     }

@@ -145,8 +145,7 @@ impl StreamExecutionEnvironment {
     /// The description can't be run, the job fails for good, or it is cancelled.
     pub fn execute(&self, name: &str) -> Result<JobExecutionResult, ExecuteError> {
         let code = self.generate(name)?;
-        self.graph.borrow_mut().nodes.clear();
-        self.graph.borrow_mut().edges.clear();
+        self.graph.take();
         self.executor.execute(code)
     }
 
@@ -172,7 +171,7 @@ impl StreamExecutionEnvironment {
             chaining: self
                 .chaining
                 .get()
-                .unwrap_or_else(|| configuration.get(&options::parallelism::OPERATOR_CHAINING)),
+                .unwrap_or_else(|| configuration.get(&options::execution::OPERATOR_CHAINING)),
         };
         let job = self.executor.next_job_id();
         Ok(generate::job(&self.graph.borrow(), job, name, &defaults)?)
@@ -184,6 +183,11 @@ impl StreamExecutionEnvironment {
         inputs: &[(u8, &[Upstream], RowType)],
     ) -> usize {
         self.graph.borrow_mut().add(node, inputs)
+    }
+
+    /// Remembers what is wrong with the description: it is refused when it is executed.
+    pub(crate) fn refuse(&self, error: crate::generate::GraphError) {
+        self.graph.borrow_mut().refused.get_or_insert(error);
     }
 
     pub(crate) fn node(&self, node: usize, change: impl FnOnce(&mut StreamNode)) {

@@ -23,6 +23,9 @@ pub mod registry;
 pub mod remote;
 pub mod writer;
 
+#[cfg(test)]
+mod testing;
+
 pub use channel::{ChannelId, Wake, Waker};
 pub use environment::{ChannelTarget, NetworkEnvironment};
 pub use error::NetworkError;

@@ -31,7 +31,7 @@ pub(super) struct CsvDecoder<T> {
 /// The header doesn't fit.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HeaderError {
-    #[error("the header line is {0}")]
+    #[error("the header line can't be read: {0}")]
     Malformed(String),
     #[error("the header line isn't UTF-8: CSV files are read as UTF-8, convert it first")]
     Encoding,

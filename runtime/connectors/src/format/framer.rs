@@ -59,15 +59,7 @@ pub struct RecordFramer {
 impl RecordFramer {
     /// A framer for records that are lines.
     pub fn lines(place: Place) -> Self {
-        Self {
-            quoted: None,
-            buffer: Vec::new(),
-            start: 0,
-            end: 0,
-            scanned: 0,
-            place,
-            ended: false,
-        }
+        Self { quoted: None, buffer: Vec::new(), start: 0, end: 0, scanned: 0, place, ended: false }
     }
 
     /// A framer for CSV with this delimiter: line ends between quotes belong to the record.

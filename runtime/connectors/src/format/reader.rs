@@ -3,6 +3,7 @@
 use thalweg_operators::FunctionResult;
 use thalweg_operators::source::{BadRecord, ReadBuffer, ReadStatus};
 
+use super::csv_decoder::HeaderError;
 use super::decoder::{DecodeProblem, Decoder};
 use super::framer::{Framed, Place, RecordFramer};
 
@@ -66,9 +67,24 @@ impl<T> RecordReader<T> {
         self.decoder
     }
 
-    /// Whether the header has been read, or none is expected.
-    pub(crate) fn header_seen(&self) -> bool {
-        self.header_seen
+    /// Reads the header, if one is expected, from an input that never has nothing.
+    pub(crate) fn read_header(
+        &mut self,
+        mut input: impl FnMut(&mut [u8]) -> FunctionResult<Input>,
+    ) -> FunctionResult {
+        while !self.header_seen {
+            match self.framer.next() {
+                Framed::NeedBytes => match input(self.framer.room())? {
+                    Input::Bytes(bytes) => self.framer.filled(bytes),
+                    Input::Nothing | Input::End => self.framer.finish(),
+                },
+                framed => {
+                    take_header(&self.name, framed, self.decoder.as_mut())?;
+                    self.header_seen = true;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reads at most `max_rows` records of what `input` gives.
@@ -80,24 +96,31 @@ impl<T> RecordReader<T> {
     ) -> FunctionResult<ReadStatus> {
         let (mut taken, mut found) = (0, 0);
         while found < max_rows {
-            let problem = match self.framer.next() {
+            match self.framer.next() {
+                Framed::NeedBytes if taken >= READ_BYTES => return Ok(ReadStatus::More),
+                Framed::NeedBytes => match input(self.framer.room())? {
+                    Input::Bytes(bytes) => {
+                        self.framer.filled(bytes);
+                        taken += bytes;
+                    }
+                    Input::Nothing => return Ok(ReadStatus::Pending { until: None }),
+                    Input::End => self.framer.finish(),
+                },
+                framed if !self.header_seen => {
+                    take_header(&self.name, framed, self.decoder.as_mut())?;
+                    self.header_seen = true;
+                }
                 Framed::Record(record, line) => {
                     let record = if line == 1 { without_mark(record) } else { record };
-                    if !self.header_seen {
-                        let source = self.decoder.header(record);
-                        source.map_err(|source| Unreadable { name: self.name.clone(), source })?;
-                        self.header_seen = true;
-                        continue;
-                    }
                     match self.decoder.decode(record) {
                         Ok(Some(row)) => {
                             rows.rows.push(row);
                             found += 1;
-                            continue;
                         }
-                        Ok(None) => continue,
+                        Ok(None) => {}
                         Err(DecodeProblem::Bad { field, reason }) => {
-                            bad_record(&self.name, line, field, reason, record)
+                            rows.bad.push(bad_record(&self.name, line, field, reason, record));
+                            found += 1;
                         }
                         Err(DecodeProblem::Fatal(source)) => {
                             return Err(Unreadable { name: self.name.clone(), source }.into());
@@ -105,27 +128,26 @@ impl<T> RecordReader<T> {
                     }
                 }
                 Framed::Broken(raw, line, reason) => {
-                    bad_record(&self.name, line, None, reason.to_owned(), raw)
+                    rows.bad.push(bad_record(&self.name, line, None, reason.to_owned(), raw));
+                    found += 1;
                 }
-                Framed::NeedBytes if taken >= READ_BYTES => return Ok(ReadStatus::More),
-                Framed::NeedBytes => {
-                    match input(self.framer.room())? {
-                        Input::Bytes(bytes) => {
-                            self.framer.filled(bytes);
-                            taken += bytes;
-                        }
-                        Input::Nothing => return Ok(ReadStatus::Pending { until: None }),
-                        Input::End => self.framer.finish(),
-                    }
-                    continue;
-                }
-                Framed::End if self.header_seen => return Ok(ReadStatus::End),
-                Framed::End => return Err(NoHeader(self.name.clone()).into()),
-            };
-            rows.bad.push(problem);
-            found += 1;
+                Framed::End => return Ok(ReadStatus::End),
+            }
         }
         Ok(ReadStatus::More)
+    }
+}
+
+fn take_header<T>(name: &str, framed: Framed<'_>, decoder: &mut dyn Decoder<T>) -> FunctionResult {
+    let unreadable = |source| Unreadable { name: name.to_owned(), source };
+    match framed {
+        Framed::Record(record, _) => {
+            Ok(decoder.header(without_mark(record)).map_err(unreadable)?)
+        }
+        Framed::Broken(_, _, reason) => {
+            Err(unreadable(HeaderError::Malformed(reason.to_owned()).into()).into())
+        }
+        Framed::End | Framed::NeedBytes => Err(NoHeader(name.to_owned()).into()),
     }
 }
 

@@ -61,6 +61,14 @@ pub enum GraphError {
         /// What was asked for.
         max_parallelism: u32,
     },
+    /// Windows can't be made as they were asked for.
+    #[error("operator {operator:?}: {reason}")]
+    Window {
+        /// The operator.
+        operator: String,
+        /// What is wrong with them.
+        reason: String,
+    },
     /// Two operators would be the same.
     #[error("two operators have the uid {uid:?} ({first:?} and {second:?}): uids must differ")]
     DuplicateUid {
@@ -98,6 +106,9 @@ pub fn job(
     name: &str,
     defaults: &Defaults,
 ) -> Result<JobCode, GraphError> {
+    if let Some(refused) = &graph.refused {
+        return Err(refused.clone());
+    }
     if graph.nodes.is_empty() {
         return Err(GraphError::Empty(name.into()));
     }

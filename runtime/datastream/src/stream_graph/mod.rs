@@ -12,6 +12,8 @@ use thalweg_operators::OperatorFactory;
 use thalweg_operators::code::{CustomPartition, Enumerate};
 use thalweg_operators::functions::KeyHashes;
 
+use crate::generate::GraphError;
+
 /// Whether a node may share a task with what feeds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ChainingStrategy {
@@ -106,6 +108,8 @@ pub struct StreamGraph {
     pub nodes: Vec<StreamNode>,
     /// The edges, in the order of their consumers.
     pub edges: Vec<StreamEdge>,
+    /// The first thing that is wrong with it.
+    pub refused: Option<GraphError>,
 }
 
 impl std::fmt::Debug for StreamGraph {

@@ -180,7 +180,8 @@ impl ResourceManager {
         let since = now.elapsed.checked_sub(self.options.unused_timeout);
         match since.filter(|_| missing == 0) {
             Some(since) => {
-                self.slot_manager.unused(since).cloned().map(ResourceAction::ReleaseWorker).collect()
+                let unused = self.slot_manager.take_unused(since, now.elapsed);
+                unused.into_iter().map(ResourceAction::ReleaseWorker).collect()
             }
             None => Vec::new(),
         }

@@ -241,10 +241,17 @@ impl SlotManager {
         wanted.saturating_sub(self.free_slots())
     }
 
-    /// TaskManagers no slot of which any job has had since before `since`.
-    pub fn unused(&self, since: Duration) -> impl Iterator<Item = &TaskManagerId> {
-        let unused = move |e: &Slots| e.unused_since.is_some_and(|at| at <= since);
-        self.task_managers.iter().filter(move |(_, e)| unused(e)).map(|(id, _)| id)
+    /// TaskManagers no slot of which any job has had since `since`; each is named again only after
+    /// another such time.
+    pub fn take_unused(&mut self, since: Duration, now: Duration) -> Vec<TaskManagerId> {
+        let mut unused = Vec::new();
+        for (id, entry) in &mut self.task_managers {
+            if entry.unused_since.is_some_and(|at| at <= since) {
+                entry.unused_since = Some(now);
+                unused.push(id.clone());
+            }
+        }
+        unused
     }
 
     /// The jobs that have slots of a TaskManager, one entry per slot.

@@ -24,7 +24,7 @@ use crate::remote::{CreditReturn, Rejection};
 pub(crate) enum Item {
     Control(Control),
     Batch(Batch),
-    /// A batch of another process, decoded by the gate.
+    /// A batch of another process, as the payload of its frame, decoded by the gate.
     Encoded {
         rows: usize,
         payload: Vec<u8>,

@@ -6,6 +6,7 @@ use thalweg_core::Batch;
 use super::Channel;
 use crate::channel::{Item, Queued};
 use crate::error::NetworkError;
+use crate::remote::ROWS_BYTES;
 
 /// Channels in a row that have nothing to add before the gate stops asking.
 pub(super) const REFUSALS_MAX: usize = 16;
@@ -54,7 +55,7 @@ impl Merge {
                     let channel_id = channel.queue.id();
                     channel
                         .row_type
-                        .decode(&payload)
+                        .decode(&payload[ROWS_BYTES..])
                         .map_err(|source| NetworkError::Decode { channel: channel_id, source })?
                 }
                 Item::Control(_) => continue,

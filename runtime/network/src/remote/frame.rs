@@ -36,7 +36,7 @@ pub(super) enum FrameKind {
     Close = 4,
     /// Receiver: this many more bytes (u64) may be sent.
     Credit = 5,
-    /// Receiver: nothing will be taken from this channel, for this [`RejectReason`].
+    /// Receiver: nothing will be taken from this channel, for this reason: [`Rejection`].
     Reject = 6,
 }
 

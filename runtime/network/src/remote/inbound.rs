@@ -137,11 +137,10 @@ impl Drop for Inbound {
     }
 }
 
-fn encoded_batch(mut payload: Vec<u8>) -> Result<Item, FrameError> {
+fn encoded_batch(payload: Vec<u8>) -> Result<Item, FrameError> {
     let Some(rows) = payload.first_chunk::<ROWS_BYTES>() else {
         return Err(FrameError::Payload(FrameKind::Batch));
     };
     let rows = u32::from_le_bytes(*rows) as usize;
-    payload.drain(..ROWS_BYTES);
     Ok(Item::Encoded { rows, payload })
 }

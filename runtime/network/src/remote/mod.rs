@@ -34,7 +34,7 @@ pub use server::{DataServer, ServerOptions};
 pub use transport::{BoxFuture, Connection, Listener, TcpTransport, Transport};
 
 pub(crate) use link::{CreditReturn, Rejection};
-pub(crate) use output::{EncodedBatch, RemoteOutput};
+pub(crate) use output::{EncodedBatch, ROWS_BYTES, RemoteOutput};
 
 /// The largest payload of a frame, unless set: 32 MiB.
 pub const DEFAULT_FRAME_BYTES: usize = 32 * 1024 * 1024;

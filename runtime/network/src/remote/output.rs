@@ -13,7 +13,7 @@ use crate::channel::{CONTROL_BYTES, ChannelId};
 use crate::error::NetworkError;
 
 /// Bytes before the batch in a payload: its number of rows.
-pub(super) const ROWS_BYTES: usize = 4;
+pub(crate) const ROWS_BYTES: usize = 4;
 
 /// A batch as it goes over the wire, to any number of channels.
 pub(crate) struct EncodedBatch {

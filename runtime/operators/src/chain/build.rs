@@ -63,6 +63,9 @@ impl ChainBuilder {
             self.chain.current = at;
             let node = &mut self.chain.nodes[at];
             let mut context = context(node.id, &node.name.clone(), node.metrics.clone());
+            node.origin.subtask = context.subtask.index;
+            node.origin.parallelism = context.subtask.parallelism;
+            node.origin.max_parallelism = context.subtask.max_parallelism;
             let opened = match node.instance() {
                 OperatorInstance::Source(source) => source.open(&mut context),
                 OperatorInstance::Operator(operator) => operator.open(&mut context),

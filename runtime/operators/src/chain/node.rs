@@ -11,7 +11,7 @@ use crate::contract::{
     OperatorError, OperatorInstance, OperatorMetrics, Output, Progress, RunContext,
     SnapshotContext, SourceStatus,
 };
-use thalweg_state::run::RunWriter;
+use thalweg_state::{RunOrigin, RunWriter};
 
 /// Where an output goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub(super) struct Node {
     /// The last watermark that was fired completely.
     watermark: Watermark,
     idle: bool,
+    /// Who writes its snapshots; known when it opens.
+    pub(super) origin: RunOrigin,
 }
 
 impl Node {
@@ -81,6 +83,12 @@ impl Node {
         metrics: Arc<OperatorMetrics>,
     ) -> Self {
         let input = InputState { watermark: MIN_WATERMARK, idle: false, ended: false };
+        let origin = RunOrigin {
+            operator: name.to_string(),
+            subtask: 0,
+            parallelism: 1,
+            max_parallelism: 1,
+        };
         Self {
             id,
             name,
@@ -92,6 +100,7 @@ impl Node {
             inputs: vec![input; inputs.max(1)],
             watermark: MIN_WATERMARK,
             idle: false,
+            origin,
         }
     }
 
@@ -250,7 +259,7 @@ impl Node {
     fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<Vec<u8>, ChainError> {
         let input_ended = self.inputs.iter().all(|i| i.ended);
         let context = SnapshotContext { checkpoint, input_ended };
-        let mut writer = RunWriter::new();
+        let mut writer = RunWriter::new(self.origin.clone());
         let written = match &mut self.instance {
             OperatorInstance::Source(source) => source.snapshot(&context, &mut writer),
             OperatorInstance::Operator(operator) => operator.snapshot(&context, &mut writer),

@@ -6,7 +6,7 @@ use thalweg_core::clock::Clock;
 use thalweg_core::element::Watermark;
 use thalweg_core::ids::{Epoch, JobId, OperatorId};
 use thalweg_core::key_group::KeyGroupRange;
-use thalweg_state::RestoredOperator;
+use thalweg_state::{MemoryBudget, RestoredOperator};
 
 use super::OperatorMetrics;
 
@@ -55,8 +55,8 @@ pub struct OpenContext<'a> {
     pub splits: Vec<crate::source::SourceSplit>,
     /// Whether checkpoints are taken.
     pub checkpointing: bool,
-    /// Bytes of state that the slot has. None: unlimited.
-    pub state_budget: Option<usize>,
+    /// What its state may take: shared by all operators of the slot.
+    pub state_budget: MemoryBudget,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Wakes this task.

@@ -1,7 +1,7 @@
 //! What can go wrong in an operator.
 
 use thalweg_core::batch::RowTypeMismatch;
-use thalweg_state::StateError;
+use thalweg_state::{RunError, StateError};
 
 /// What a user function may fail with: any error.
 pub type FunctionError = Box<dyn std::error::Error + Send + Sync>;
@@ -21,6 +21,9 @@ pub enum OperatorError {
     /// State can't be read, restored or written.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A snapshot can't be written.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// A record can't be read from outside, and the source is told to fail on that.
     #[error(transparent)]
     Source(FunctionError),

@@ -4,8 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use thalweg_core::{Batch, Key, Record};
-use thalweg_state::run::RunWriter;
-use thalweg_state::{BroadcastState, OperatorState};
+use thalweg_state::{BroadcastState, OperatorState, RunWriter, StateError};
 
 use super::process::ProcessOpen;
 use crate::contract::{
@@ -14,7 +13,6 @@ use crate::contract::{
 };
 
 /// What the broadcast side changes.
-#[derive(Debug)]
 pub struct BroadcastContext<'a, MK, MV> {
     state: &'a mut OperatorState,
     handle: BroadcastState<MK, MV>,
@@ -22,23 +20,22 @@ pub struct BroadcastContext<'a, MK, MV> {
 
 impl<MK: Key, MV: Record> BroadcastContext<'_, MK, MV> {
     /// The value at `key`.
-    pub fn get(&self, key: &MK) -> Option<&MV> {
+    pub fn get(&self, key: &MK) -> Result<Option<&MV>, StateError> {
         self.handle.get(self.state, key)
     }
 
     /// Sets the value at `key`. Every subtask must do the same for the same row.
-    pub fn put(&mut self, key: MK, value: MV) {
-        self.handle.put(self.state, key, value);
+    pub fn put(&mut self, key: MK, value: MV) -> Result<(), StateError> {
+        self.handle.put(self.state, key, value).map(drop)
     }
 
     /// Takes the value at `key` out.
-    pub fn remove(&mut self, key: &MK) {
-        self.handle.remove(self.state, key);
+    pub fn remove(&mut self, key: &MK) -> Result<(), StateError> {
+        self.handle.remove(self.state, key).map(drop)
     }
 }
 
 /// What the other side sees of the broadcast state: it can't change it.
-#[derive(Debug)]
 pub struct BroadcastView<'a, MK, MV> {
     state: &'a OperatorState,
     handle: BroadcastState<MK, MV>,
@@ -46,13 +43,13 @@ pub struct BroadcastView<'a, MK, MV> {
 
 impl<MK: Key, MV: Record> BroadcastView<'_, MK, MV> {
     /// The value at `key`.
-    pub fn get(&self, key: &MK) -> Option<&MV> {
+    pub fn get(&self, key: &MK) -> Result<Option<&MV>, StateError> {
         self.handle.get(self.state, key)
     }
 
     /// All entries, in the order of their keys.
-    pub fn iter(&self) -> impl Iterator<Item = (&MK, &MV)> {
-        self.handle.iter(self.state)
+    pub fn entries(&self) -> Result<impl Iterator<Item = (&MK, &MV)>, StateError> {
+        self.handle.entries(self.state)
     }
 }
 
@@ -151,9 +148,5 @@ where
             Some((_, state, _)) => Ok(state.snapshot(writer)?),
             None => Ok(()),
         }
-    }
-
-    fn state_bytes(&self) -> usize {
-        self.opened.as_ref().map_or(0, |(_, state, _)| state.bytes())
     }
 }

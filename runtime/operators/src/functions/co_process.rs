@@ -46,7 +46,7 @@ pub struct CoProcess<A, B, O, F> {
 impl<A, B, O: Record, F> CoProcess<A, B, O, F> {
     /// Runs the function that `make` makes, once per subtask.
     pub fn new(make: Make<F>) -> Self {
-        let (state, buffer) = (OperatorState::default(), RowBuffer::default());
+        let (state, buffer) = (OperatorState::new(None), RowBuffer::default());
         Self { make, function: None, state, buffer, rows: PhantomData }
     }
 }
@@ -108,9 +108,5 @@ where
         writer: &mut RunWriter,
     ) -> Result<(), OperatorError> {
         Ok(self.state.snapshot(writer)?)
-    }
-
-    fn state_bytes(&self) -> usize {
-        self.state.bytes()
     }
 }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use thalweg_core::{Batch, Record};
 use thalweg_state::run::RunWriter;
-use thalweg_state::{ListState, OperatorState};
+use thalweg_state::{OperatorListState, OperatorState};
 
 use crate::contract::{
     OpenContext, Operator, OperatorError, Output, RunContext, SnapshotContext,
@@ -26,7 +26,7 @@ struct TooMuch;
 pub struct Collect<T> {
     name: String,
     rows: Vec<u8>,
-    opened: Option<(OperatorState, ListState<Vec<u8>>)>,
+    opened: Option<(OperatorState, OperatorListState<Vec<u8>>)>,
     row: PhantomData<fn(T)>,
 }
 
@@ -41,7 +41,7 @@ impl<T: Record> Operator for Collect<T> {
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<(), OperatorError> {
         let mut state = OperatorState::new(context.restored.clone());
         let collected = state.list_state::<Vec<u8>>("collected")?;
-        for piece in collected.get(&state) {
+        for piece in collected.get(&state)? {
             self.rows.extend_from_slice(piece);
         }
         self.opened = Some((state, collected));
@@ -70,7 +70,7 @@ impl<T: Record> Operator for Collect<T> {
         writer: &mut RunWriter,
     ) -> Result<(), OperatorError> {
         if let Some((state, collected)) = &mut self.opened {
-            collected.set(state, vec![self.rows.clone()]);
+            collected.update(state, vec![self.rows.clone()])?;
             state.snapshot(writer)?;
         }
         Ok(())

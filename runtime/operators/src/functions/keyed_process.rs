@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use thalweg_core::element::{MIN_WATERMARK, Watermark};
 use thalweg_core::{Batch, Key, Record};
-use thalweg_state::run::RunWriter;
-use thalweg_state::{KeyedState, KeyedStateAccess, TimerService};
+use thalweg_state::{KeyedState, KeyedStateAccess, RunWriter, StateError, TimerService};
 
 use super::KeySelector;
 use crate::contract::{
@@ -47,7 +46,6 @@ pub trait KeyedProcessFunction<K: Key, I, O>: Send {
 }
 
 /// What a keyed function sees beside the row: its key's state and timers, and time.
-#[derive(Debug)]
 pub struct KeyedContext<'a, K: Key> {
     pub(super) state: &'a mut KeyedState<K>,
     pub(super) timers: &'a mut TimerService<K, ()>,
@@ -59,7 +57,11 @@ pub struct KeyedContext<'a, K: Key> {
 impl<K: Key> KeyedContext<'_, K> {
     /// The current key.
     pub fn key(&self) -> &K {
-        self.state.current_key()
+        match self.state.current_key() {
+            Some(key) => key,
+            // A context is only made between setting a key and the next one.
+            None => unreachable!("a keyed function is only called with a key"),
+        }
     }
 
     /// Event time in ms since 1970 of the row, or of the timer.
@@ -79,27 +81,37 @@ impl<K: Key> KeyedContext<'_, K> {
 
     /// Asks for a call of `on_timer` for this key when the watermark reaches `time`. Asking again
     /// for the same time is one timer.
-    pub fn register_event_time_timer(&mut self, time: i64) {
-        let (key, hash) = (self.state.current_key().clone(), self.state.current_hash());
-        self.timers.register_event_time(time, key, hash, ());
+    ///
+    /// # Errors
+    /// The memory for state is used up.
+    pub fn register_event_time_timer(&mut self, time: i64) -> Result<(), StateError> {
+        let (key, hash) = self.key_and_hash();
+        self.timers.register_event_time(time, &key, hash, &()).map(drop)
     }
 
     /// Asks for a call of `on_timer` for this key when the time of day reaches `time`.
-    pub fn register_processing_time_timer(&mut self, time: i64) {
-        let (key, hash) = (self.state.current_key().clone(), self.state.current_hash());
-        self.timers.register_processing_time(time, key, hash, ());
+    ///
+    /// # Errors
+    /// The memory for state is used up.
+    pub fn register_processing_time_timer(&mut self, time: i64) -> Result<(), StateError> {
+        let (key, hash) = self.key_and_hash();
+        self.timers.register_processing_time(time, &key, hash, &()).map(drop)
     }
 
     /// Takes the event-time timer of this key at `time` back, if there is one.
     pub fn delete_event_time_timer(&mut self, time: i64) {
-        let hash = self.state.current_hash();
-        self.timers.delete_event_time(time, self.state.current_key(), hash, &());
+        let (key, hash) = self.key_and_hash();
+        self.timers.delete_event_time(time, &key, hash, &());
     }
 
     /// Takes the processing-time timer of this key at `time` back, if there is one.
     pub fn delete_processing_time_timer(&mut self, time: i64) {
-        let hash = self.state.current_hash();
-        self.timers.delete_processing_time(time, self.state.current_key(), hash, &());
+        let (key, hash) = self.key_and_hash();
+        self.timers.delete_processing_time(time, &key, hash, &());
+    }
+
+    fn key_and_hash(&self) -> (K, u64) {
+        (self.key().clone(), self.state.current_hash().unwrap_or_default())
     }
 }
 
@@ -111,7 +123,6 @@ impl<K: Key> KeyedStateAccess for KeyedContext<'_, K> {
 }
 
 /// Where a keyed function declares its state.
-#[derive(Debug)]
 pub struct KeyedOpen<'a, K: Key> {
     /// The operator's state: `value_state`, `list_state`, `map_state` and so on.
     pub state: &'a mut KeyedState<K>,
@@ -130,8 +141,10 @@ impl<K: Key> Keyed<K> {
     pub(super) fn open(context: &OpenContext<'_>) -> Result<Self, OperatorError> {
         let SubtaskInfo { key_groups, max_parallelism, .. } = context.subtask;
         let mut state = KeyedState::new(key_groups, max_parallelism, context.restored.clone())?;
-        state.set_budget(context.state_budget);
-        let timers = TimerService::new("timers", key_groups, max_parallelism, &context.restored)?;
+        state.set_budget(&context.state_budget)?;
+        let restored = context.restored.as_ref();
+        let mut timers = TimerService::new("timers", key_groups, max_parallelism, restored)?;
+        timers.set_budget(&context.state_budget)?;
         Ok(Self { state, timers, watermark: MIN_WATERMARK })
     }
 

@@ -49,7 +49,6 @@ where
 }
 
 /// What a process function sees beside the row.
-#[derive(Debug)]
 pub struct ProcessContext<'a> {
     pub(super) state: &'a mut OperatorState,
     pub(super) timestamp: Option<i64>,
@@ -80,7 +79,6 @@ impl ProcessContext<'_> {
 }
 
 /// Where a process function declares its operator state.
-#[derive(Debug)]
 pub struct ProcessOpen<'a> {
     /// The operator's state.
     pub state: &'a mut OperatorState,
@@ -102,7 +100,7 @@ pub struct Process<I, O, F> {
 impl<I, O: Record, F> Process<I, O, F> {
     /// Runs the function that `make` makes, once per subtask.
     pub fn new(make: Make<F>) -> Self {
-        let (state, buffer) = (OperatorState::default(), RowBuffer::default());
+        let (state, buffer) = (OperatorState::new(None), RowBuffer::default());
         Self { make, function: None, state, buffer, rows: PhantomData }
     }
 }
@@ -164,9 +162,5 @@ impl<I: Record, O: Record, F: ProcessFunction<I, O>> Operator for Process<I, O, 
         writer: &mut RunWriter,
     ) -> Result<(), OperatorError> {
         Ok(self.state.snapshot(writer)?)
-    }
-
-    fn state_bytes(&self) -> usize {
-        self.state.bytes()
     }
 }

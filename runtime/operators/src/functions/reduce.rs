@@ -39,7 +39,7 @@ where
         let subtask = context.subtask;
         let restored = context.restored.clone();
         let mut state = KeyedState::new(subtask.key_groups, subtask.max_parallelism, restored)?;
-        state.set_budget(context.state_budget);
+        state.set_budget(&context.state_budget)?;
         let reduced = state.value_state("reduced")?;
         self.opened = Some((state, reduced));
         Ok(())

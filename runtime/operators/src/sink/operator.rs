@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use thalweg_core::Batch;
 use thalweg_core::ids::CheckpointId;
-use thalweg_state::run::RunWriter;
+use thalweg_state::RunWriter;
 
-use super::pending::{self, PendingCommit};
+use super::pending::{PendingCommit, SinkState};
 use super::{PrepareCommit, Sink, SinkContext, SinkWriter};
 use crate::contract::{
     OpenContext, Operator, OperatorError, Output, Progress, RunContext, SnapshotContext,
@@ -24,6 +24,7 @@ const FLUSH_AFTER_MS: i64 = 100;
 pub struct SinkDriver<S: Sink> {
     sink: Arc<S>,
     writer: Option<Box<dyn SinkWriter<S::Row>>>,
+    state: Option<SinkState>,
     /// What waits for its checkpoint, oldest first.
     pending: Vec<PendingCommit>,
     /// When the writer is to be flushed: ms since 1970. None: nothing was written since.
@@ -33,7 +34,7 @@ pub struct SinkDriver<S: Sink> {
 impl<S: Sink> SinkDriver<S> {
     /// An operator for `sink`.
     pub fn new(sink: Arc<S>) -> Self {
-        Self { sink, writer: None, pending: Vec::new(), flush_at: None }
+        Self { sink, writer: None, state: None, pending: Vec::new(), flush_at: None }
     }
 
     fn writer(&mut self) -> Result<&mut Box<dyn SinkWriter<S::Row>>, OperatorError> {
@@ -72,24 +73,21 @@ impl<S: Sink> std::fmt::Debug for SinkDriver<S> {
 
 impl<S: Sink> Operator for SinkDriver<S> {
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<(), OperatorError> {
-        let context_of_sink = SinkContext {
+        let mut state = SinkState::open(context.restored.clone())?;
+        let of_sink = SinkContext {
             job: context.job.clone(),
             operator: context.operator,
             subtask: context.subtask,
             checkpointing: context.checkpointing,
-            restored_from: context.restored_from,
+            restored_from: state.restored_from()?,
             clock: context.clock.clone(),
             wake: context.wake.clone(),
             metrics: context.metrics.clone(),
         };
-        let writer = self.sink.writer(&context_of_sink).map_err(OperatorError::Sink)?;
-        self.writer = Some(writer);
-        if let Some(restored) = &context.restored {
-            self.pending = pending::read(restored)?;
-            self.pending.sort_by_key(|commit| commit.checkpoint);
-            self.commit_up_to(CheckpointId(u64::MAX))?;
-        }
-        Ok(())
+        self.writer = Some(self.sink.writer(&of_sink).map_err(OperatorError::Sink)?);
+        self.pending = state.take()?;
+        self.state = Some(state);
+        self.commit_up_to(CheckpointId(u64::MAX))
     }
 
     fn process(
@@ -143,7 +141,10 @@ impl<S: Sink> Operator for SinkDriver<S> {
     ) -> Result<(), OperatorError> {
         let checkpoint = Some(context.checkpoint);
         self.prepare(PrepareCommit { checkpoint, input_ended: context.input_ended })?;
-        Ok(pending::write(&self.pending, writer)?)
+        match &mut self.state {
+            Some(state) => Ok(state.write(self.pending.clone(), context.checkpoint, writer)?),
+            None => Err(OperatorError::Sink(SinkDriverError::NotOpen.into())),
+        }
     }
 
     fn checkpoint_completed(&mut self, checkpoint: CheckpointId) -> Result<(), OperatorError> {

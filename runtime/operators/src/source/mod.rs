@@ -10,6 +10,8 @@ mod contract;
 mod operator;
 mod options;
 mod rate;
+#[cfg(test)]
+pub(crate) mod rig;
 mod split_state;
 mod splits;
 #[cfg(test)]

@@ -7,13 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_core::clock::Clock;
 use thalweg_core::element::{Control, MIN_WATERMARK, Watermark};
 use thalweg_core::{Batch, Columns};
-use thalweg_state::run::RunWriter;
+use thalweg_state::RunWriter;
 
 use super::rate::RateLimit;
-use super::split_state::{self, SplitState};
+use super::split_state::SplitStates;
 use super::splits::Splits;
 use super::{BadRecord, BadRecords, Boundedness, ReadBuffer, ReadStatus, ReaderContext};
 use super::{Source, SourceOptions};
@@ -36,6 +35,7 @@ pub struct SourceDriver<S: Source> {
 /// What exists while it is open.
 struct Opened<T> {
     context: ReaderContext,
+    remembered: SplitStates,
     splits: Splits<T>,
     rate: Option<RateLimit>,
     /// After how long a split is idle; only of unbounded sources.
@@ -67,9 +67,11 @@ impl<S: Source> std::fmt::Debug for SourceDriver<S> {
 
 impl<S: Source> SourceOperator for SourceDriver<S> {
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<(), OperatorError> {
+        let new = std::mem::take(&mut context.splits);
+        let mut remembered = SplitStates::open(context.restored.clone())?;
         let states = match &context.restored {
-            Some(restored) => split_state::read(restored)?,
-            None => std::mem::take(&mut context.splits).into_iter().map(Into::into).collect(),
+            Some(_) => remembered.take()?,
+            None => new.into_iter().map(Into::into).collect(),
         };
         let bounded = self.source.boundedness() == Boundedness::Bounded;
         let strategy = self.stamper.strategy();
@@ -80,6 +82,7 @@ impl<S: Source> SourceOperator for SourceDriver<S> {
                 clock: context.clock.clone(),
                 wake: context.wake.clone(),
             },
+            remembered,
             splits: Splits::new(states, bounded, || strategy.generator()),
             rate: self.options.rate.and_then(|rate| RateLimit::new(rate / share)),
             idle_after: strategy.idleness().filter(|_| !bounded),
@@ -148,9 +151,10 @@ impl<S: Source> SourceOperator for SourceDriver<S> {
         _context: &SnapshotContext,
         writer: &mut RunWriter,
     ) -> Result<(), OperatorError> {
-        let states: Vec<SplitState> =
-            self.opened.as_ref().map_or_else(Vec::new, |opened| opened.splits.states());
-        Ok(split_state::write(states, writer)?)
+        let Some(opened) = &mut self.opened else {
+            return Err(OperatorError::Source(SourceDriverError::NotOpen.into()));
+        };
+        Ok(opened.remembered.write(opened.splits.states(), writer)?)
     }
 
     fn close(&mut self) {
@@ -271,6 +275,6 @@ impl<T: thalweg_core::Record> Opened<T> {
 /// The operator was driven wrongly.
 #[derive(Debug, thiserror::Error)]
 enum SourceDriverError {
-    #[error("the source was polled while it wasn't open; this is a bug in the engine")]
+    #[error("the source was used while it wasn't open; this is a bug in the engine")]
     NotOpen,
 }

@@ -6,7 +6,7 @@ use super::BadRecords;
 use crate::time::WatermarkStrategy;
 
 /// What the application asks of a source.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SourceOptions<T> {
     /// Timestamps, watermarks, lateness, idleness.
     pub watermarks: WatermarkStrategy<T>,
@@ -20,5 +20,15 @@ impl<T: Record> SourceOptions<T> {
     /// No rate limit, bad records fail the job.
     pub fn new(watermarks: WatermarkStrategy<T>) -> Self {
         Self { watermarks, bad_records: BadRecords::Fail, rate: None }
+    }
+}
+
+impl<T> std::fmt::Debug for SourceOptions<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SourceOptions")
+            .field("watermarks", &self.watermarks)
+            .field("bad_records", &self.bad_records)
+            .field("rate", &self.rate)
+            .finish()
     }
 }

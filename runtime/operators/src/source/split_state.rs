@@ -1,10 +1,12 @@
-//! What a source remembers of a split in a snapshot, and how it is written and read back. Finished
-//! splits aren't remembered: a source that is restored reads what it remembers and nothing else.
+//! What a source remembers of its splits in a snapshot. Finished ones aren't remembered: a source
+//! that is restored reads what it remembers and nothing else.
+
+use std::sync::Arc;
 
 use thalweg_core::Record;
+use thalweg_state::{OperatorListState, OperatorState, RestoredOperator, RunWriter, StateError};
 
-/// The name of the list state.
-pub(super) const STATE: &str = "splits";
+use super::SourceSplit;
 
 /// A split that isn't read to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Record)]
@@ -19,9 +21,39 @@ pub(super) struct SplitState {
     pub(super) highest_timestamp: i64,
 }
 
-impl From<super::SourceSplit> for SplitState {
-    fn from(split: super::SourceSplit) -> Self {
-        let super::SourceSplit { id, weight, bytes } = split;
+impl From<SourceSplit> for SplitState {
+    fn from(split: SourceSplit) -> Self {
+        let SourceSplit { id, weight, bytes } = split;
         Self { id, weight, bytes, position: None, highest_timestamp: i64::MIN }
+    }
+}
+
+/// The list state of a source's splits. At another parallelism they are dealt out one by one.
+pub(super) struct SplitStates {
+    state: OperatorState,
+    list: OperatorListState<SplitState>,
+}
+
+impl SplitStates {
+    /// What was remembered; nothing, when the source starts new.
+    pub(super) fn open(restored: Option<Arc<RestoredOperator>>) -> Result<Self, StateError> {
+        let mut state = OperatorState::new(restored);
+        let list = state.list_state("splits")?;
+        Ok(Self { state, list })
+    }
+
+    /// Takes out what was remembered.
+    pub(super) fn take(&mut self) -> Result<Vec<SplitState>, StateError> {
+        Ok(std::mem::take(self.list.get_mut(&mut self.state)?))
+    }
+
+    /// Writes these.
+    pub(super) fn write(
+        &mut self,
+        states: Vec<SplitState>,
+        writer: &mut RunWriter,
+    ) -> Result<(), StateError> {
+        self.list.update(&mut self.state, states)?;
+        Ok(self.state.snapshot(writer)?)
     }
 }

@@ -6,7 +6,7 @@
 
 use thalweg_core::element::{Control, MIN_WATERMARK, Watermark};
 use thalweg_core::{Batch, Record};
-use thalweg_state::run::RunWriter;
+use thalweg_state::{OperatorListState, OperatorState, RunWriter};
 
 use super::idleness::ceil_ms;
 use super::stamp::Stamper;
@@ -20,7 +20,6 @@ use crate::contract::{
 const PIECES: u32 = 4;
 
 /// Gives rows their timestamps and makes watermarks.
-#[derive(Debug)]
 pub struct AssignTimestamps<T> {
     stamper: Stamper<T>,
     generator: WatermarkGenerator,
@@ -31,6 +30,8 @@ pub struct AssignTimestamps<T> {
     /// When the next piece ends: ms since 1970.
     next_look: Option<i64>,
     rows_seen: bool,
+    /// The highest timestamp in snapshots: which row is late doesn't depend on restarts.
+    state: Option<(OperatorState, OperatorListState<i64>)>,
 }
 
 impl<T: Record> AssignTimestamps<T> {
@@ -44,6 +45,7 @@ impl<T: Record> AssignTimestamps<T> {
             quiet: 0,
             next_look: None,
             rows_seen: false,
+            state: None,
         }
     }
 
@@ -61,11 +63,25 @@ impl<T: Record> AssignTimestamps<T> {
     }
 }
 
+impl<T> std::fmt::Debug for AssignTimestamps<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AssignTimestamps")
+            .field("generator", &self.generator)
+            .field("idle", &self.idle)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<T: Record> Operator for AssignTimestamps<T> {
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<(), OperatorError> {
-        if let Some(restored) = &context.restored {
-            self.generator.restore(highest::read(restored)?);
+        let mut state = OperatorState::new(context.restored.clone());
+        let highest = state.list_state("highest-timestamp")?;
+        // Several after a change of the parallelism: the lowest, so that no row becomes late that
+        // wasn't.
+        if let Some(lowest) = highest.get(&state)?.iter().copied().min() {
+            self.generator.restore(lowest);
         }
+        self.state = Some((state, highest));
         let now = context.clock.wall_ms();
         self.next_look = self.piece_ms().map(|piece| now.saturating_add(piece));
         Ok(())
@@ -130,11 +146,10 @@ impl<T: Record> Operator for AssignTimestamps<T> {
         _context: &SnapshotContext,
         writer: &mut RunWriter,
     ) -> Result<(), OperatorError> {
-        Ok(highest::write(self.generator.highest(), writer)?)
+        if let Some((state, highest)) = &mut self.state {
+            highest.update(state, vec![self.generator.highest()])?;
+            state.snapshot(writer).map_err(thalweg_state::StateError::from)?;
+        }
+        Ok(())
     }
-}
-
-/// The highest timestamp in snapshots: which row is late doesn't depend on restarts.
-mod highest {
-    use super::*;
 }

@@ -82,6 +82,9 @@ pub enum WindowError {
         /// The longest.
         max: i64,
     },
+    /// Sessions were given to the operator of tumbling and sliding windows.
+    #[error("session windows have no slices: they are run by SessionWindows (window_operator)")]
+    NotSliced,
     /// A row has no event time.
     #[error(
         "a row without a timestamp reached a window in event time: give its stream a watermark \

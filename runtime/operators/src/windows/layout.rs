@@ -43,11 +43,6 @@ impl Layout {
         self.size
     }
 
-    /// From one window's end to the next one's.
-    pub(super) fn slide(&self) -> i64 {
-        self.slide
-    }
-
     /// The slice that a time is in. None: it is in no window.
     #[inline]
     pub(super) fn slice(&self, timestamp: i64) -> Option<Slice> {
@@ -84,6 +79,14 @@ impl Layout {
         ends.take_while(move |end| *end <= last)
             .map(move |end| TimeWindow { start: end - size, end })
     }
+
+    /// The slices that a window consists of.
+    pub(super) fn slices(&self, window: TimeWindow) -> impl Iterator<Item = Slice> + use<> {
+        let layout = *self;
+        let slices =
+            std::iter::successors(layout.slice(window.start), move |s| layout.slice(s.end));
+        slices.take_while(move |slice| slice.end <= window.end)
+    }
 }
 
 #[cfg(test)]
@@ -117,6 +120,10 @@ mod tests {
                     let windows: Vec<_> = layout.windows(slice).collect();
                     prop_assert_eq!(windows.last().map(|w| w.end), Some(layout.last_end(slice)));
                     for window in &windows {
+                        let slices: Vec<_> = layout.slices(*window).collect();
+                        prop_assert!(slices.contains(&slice));
+                        prop_assert_eq!(slices[0].start, window.start);
+                        prop_assert_eq!(slices.last().map(|s| s.end), Some(window.end));
                         prop_assert!(window.start <= slice.start && slice.end <= window.end);
                     }
                     prop_assert_eq!(windows, naive);

@@ -135,14 +135,16 @@ impl<V: Record> Stored for Listed<V> {
                 rest[count].encode(&mut elements);
                 count += 1;
             }
-            let (chunk, further) = rest.split_at(count);
+            // As `Vec<V>` encodes: the length, then at least a byte for each element.
             scratch.clear();
-            write_list(chunk, &mut elements, scratch);
+            (count as u64).encode(scratch);
+            elements.resize(elements.len().max(count), 0);
+            scratch.extend_from_slice(&elements);
             put(&number.to_be_bytes(), scratch)?;
-            if further.is_empty() {
+            rest = &rest[count..];
+            if rest.is_empty() {
                 break;
             }
-            rest = further;
         }
         Ok(())
     }
@@ -161,10 +163,4 @@ impl<V: Record> Stored for Listed<V> {
         self.append(more, account);
         Ok(())
     }
-}
-
-/// What `Vec<V>` encodes to, whose length is written before its elements.
-fn write_list<V: Record>(chunk: &[V], _elements: &mut Vec<u8>, out: &mut Vec<u8>) {
-    let chunk: Vec<V> = chunk.to_vec();
-    chunk.encode(out);
 }

@@ -60,16 +60,9 @@ impl<MK: Key, MV: Record> MapState<MK, MV> {
         map_key: MK,
         value: MV,
     ) -> Result<Option<MV>, StateError> {
-        let mut value = Some(value);
-        let mut before = None;
-        let mut entry = self.get_or_insert_with(context, map_key, || {
-            // Called at most once: the value is there.
-            value.take().unwrap_or_else(|| unreachable!())
-        })?;
-        if let Some(value) = value {
-            before = Some(std::mem::replace(&mut *entry, value));
-        }
-        Ok(before)
+        let Parts { table, current, .. } = self.parts(context)?;
+        let (map, _, account) = table.entry(current, || Mapped(HashTable::new()))?;
+        Ok(map.put(map_key, value, account))
     }
 
     /// The map key's value, to be changed in place; made by `make` if there is none.
@@ -174,19 +167,39 @@ impl<MK: Key, MV: Record> Mapped<MK, MV> {
         make: impl FnOnce() -> MV,
         account: &mut MemoryAccount,
     ) -> (&mut MV, bool) {
-        let hash = key.key_hash();
-        if self.0.len() == self.0.capacity() {
-            let before = self.0.allocation_size();
-            self.0.reserve(1, |entry| entry.0.key_hash());
-            account.change(before, self.0.allocation_size());
-        }
-        match self.0.entry(hash, |entry| entry.0 == key, |entry| entry.0.key_hash()) {
+        match self.slot(&key, account) {
             Entry::Occupied(entry) => (&mut entry.into_mut().1, false),
             Entry::Vacant(entry) => {
                 account.change(0, key.heap_size());
                 (&mut entry.insert((key, make())).into_mut().1, true)
             }
         }
+    }
+
+    fn put(&mut self, key: MK, value: MV, account: &mut MemoryAccount) -> Option<MV> {
+        let heap = value.heap_size();
+        match self.slot(&key, account) {
+            Entry::Occupied(mut entry) => {
+                let before = std::mem::replace(&mut entry.get_mut().1, value);
+                account.change(before.heap_size(), heap);
+                Some(before)
+            }
+            Entry::Vacant(entry) => {
+                account.change(0, key.heap_size() + heap);
+                entry.insert((key, value));
+                None
+            }
+        }
+    }
+
+    /// Where the key is, or belongs.
+    fn slot(&mut self, key: &MK, account: &mut MemoryAccount) -> Entry<'_, (MK, MV)> {
+        if self.0.len() == self.0.capacity() {
+            let before = self.0.allocation_size();
+            self.0.reserve(1, |entry| entry.0.key_hash());
+            account.change(before, self.0.allocation_size());
+        }
+        self.0.entry(key.key_hash(), |entry| entry.0 == *key, |entry| entry.0.key_hash())
     }
 
     fn remove(&mut self, key: &MK, account: &mut MemoryAccount) -> Option<MV> {

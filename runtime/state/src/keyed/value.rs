@@ -75,14 +75,11 @@ impl<V: Record> ValueState<V> {
         value: V,
     ) -> Result<(), StateError> {
         let Parts { table, current, .. } = self.parts(context)?;
-        let mut value = Some(value);
-        let (entry, made, account) = table.entry(current, || {
-            // `entry` calls this at most once: the value is there.
-            Single(value.take().unwrap_or_else(|| unreachable!()))
-        })?;
-        let mut entry = ValueMut::new(&mut entry.0, made, account);
-        if let Some(value) = value {
-            *entry = value;
+        if let Some((entry, account)) = table.find_mut(current)? {
+            *ValueMut::new(&mut entry.0, false, account) = value;
+        } else {
+            let (entry, made, account) = table.entry(current, || Single(value))?;
+            drop(ValueMut::new(&mut entry.0, made, account));
         }
         Ok(())
     }

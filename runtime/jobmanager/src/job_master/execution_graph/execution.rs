@@ -50,6 +50,8 @@ pub struct Execution {
     pub timestamps: BTreeMap<ExecutionState, i64>,
     /// Where it runs; None until slots were given.
     pub slot: Option<AssignedSlot>,
+    /// The checkpoint that it was restored from.
+    pub restored_from: Option<CheckpointId>,
     /// It has processed all its input.
     pub input_ended: bool,
     /// The highest checkpoint that it has seen.
@@ -71,6 +73,7 @@ impl Execution {
             state: ExecutionState::Created,
             timestamps: BTreeMap::from([(ExecutionState::Created, now.wall_ms)]),
             slot: None,
+            restored_from: None,
             input_ended: false,
             checkpoint_seen: CheckpointId(0),
             failure: None,

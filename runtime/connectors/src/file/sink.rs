@@ -1,0 +1,251 @@
+//! A sink that writes part files into a folder.
+//!
+//! Exactly once, with a file system that keeps what was synced: a part is closed and synced at
+//! every barrier, and gets its final name when the checkpoint was published. Until then its name
+//! starts with `.`. Nothing is resumed, truncated or replaced: after a restart, what wasn't
+//! committed is written again into new parts. The folder must be the same one for all
+//! TaskManagers. Without checkpoints there is one commit at the end of the input; a job that
+//! fails before it has committed everything and runs again may then repeat rows.
+//!
+//! What earlier attempts left behind is removed when that is safe; see the names in `part_name`.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use thalweg_core::{Batch, Record};
+use thalweg_operators::FunctionResult;
+use thalweg_operators::sink::{
+    Committable, Guarantee, PrepareCommit, Sink, SinkContext, SinkWriter,
+};
+
+use super::part_name::WriterName;
+use super::parts::{self, Committed, PartError, failed};
+use crate::format::RowFormat;
+
+/// Rows are handed to the system in pieces of about this many bytes.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Writes part files.
+///
+/// ```
+/// use thalweg_connectors::{FileSink, RowFormat};
+///
+/// let alerts = FileSink::<(u64, String)>::new("out/alerts", RowFormat::json_lines());
+/// let rolled = alerts.clone().with_max_part_bytes(64 << 20);
+/// # let _ = rolled;
+/// ```
+pub struct FileSink<T> {
+    folder: PathBuf,
+    format: RowFormat<T>,
+    max_part_bytes: Option<u64>,
+}
+
+impl<T: Record> FileSink<T> {
+    /// Part files in this folder, which is made if it isn't there. Files in it that other sinks
+    /// or earlier runs wrote stay as they are.
+    pub fn new(folder: impl AsRef<Path>, format: RowFormat<T>) -> Self {
+        Self { folder: folder.as_ref().to_owned(), format, max_part_bytes: None }
+    }
+
+    /// Begins a new part also when the current one has this many bytes. A part can be larger by
+    /// one batch.
+    #[must_use]
+    pub fn with_max_part_bytes(mut self, bytes: u64) -> Self {
+        self.max_part_bytes = Some(bytes);
+        self
+    }
+}
+
+impl<T> Clone for FileSink<T> {
+    fn clone(&self) -> Self {
+        let (folder, format) = (self.folder.clone(), self.format.clone());
+        Self { folder, format, max_part_bytes: self.max_part_bytes }
+    }
+}
+
+impl<T> std::fmt::Debug for FileSink<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FileSink({}, {:?})", self.folder.display(), self.format)
+    }
+}
+
+impl<T: Record> Sink for FileSink<T> {
+    type Row = T;
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::ExactlyOnce
+    }
+
+    fn writer(&self, context: &SinkContext) -> FunctionResult<Box<dyn SinkWriter<T>>> {
+        parts::make_folder(&self.folder)?;
+        let name = WriterName::new(context, self.format.extension());
+        let restored_from = context.restored_from.unwrap_or_default().0;
+        let removed =
+            parts::remove_left_overs(&self.folder, |file| name.is_left_over(file, restored_from))?;
+        if !removed.is_empty() {
+            let folder = self.folder.display();
+            tracing::info!(%folder, files = removed.len(), "removed parts of earlier attempts");
+        }
+        Ok(Box::new(Writer {
+            sink: self.clone(),
+            name,
+            number: 0,
+            part: None,
+            closed: Vec::new(),
+            own: Vec::new(),
+            buffer: Vec::new(),
+        }))
+    }
+}
+
+/// How a part is committed. Stored in checkpoints as JSON; fields may be added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct PartCommit {
+    /// The name that it has now.
+    pending: String,
+    /// The name that it is to have.
+    name: String,
+}
+
+/// The part that rows are added to.
+struct Part {
+    number: u64,
+    file: File,
+    path: PathBuf,
+    written: u64,
+}
+
+struct Writer<T> {
+    sink: FileSink<T>,
+    name: WriterName,
+    /// Parts that were begun.
+    number: u64,
+    part: Option<Part>,
+    /// Numbers of the parts that were rolled since the last barrier, and where they are.
+    closed: Vec<(u64, PathBuf)>,
+    /// Pending names that this writer made and hasn't committed: they must be there.
+    own: Vec<String>,
+    buffer: Vec<u8>,
+}
+
+impl<T: Record> Writer<T> {
+    fn path(&self, name: &str) -> PathBuf {
+        self.sink.folder.join(name)
+    }
+
+    fn part(&mut self) -> Result<&mut Part, PartError> {
+        let part = match self.part.take() {
+            Some(part) => part,
+            None => {
+                let number = self.number + 1;
+                let path = self.path(&self.name.in_progress(number));
+                let file = parts::create(&path)?;
+                self.number = number;
+                Part { number, file, path, written: 0 }
+            }
+        };
+        Ok(self.part.insert(part))
+    }
+
+    /// Hands the buffer to the system.
+    fn write_out(&mut self) -> Result<(), PartError> {
+        if let Some(part) = &mut self.part
+            && !self.buffer.is_empty()
+        {
+            part.file.write_all(&self.buffer).map_err(failed("write to", &part.path))?;
+            part.written += self.buffer.len() as u64;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+
+    /// Closes the current part, synced.
+    fn close_part(&mut self) -> Result<(), PartError> {
+        self.write_out()?;
+        if let Some(part) = self.part.take() {
+            part.file.sync_all().map_err(failed("sync", &part.path))?;
+            self.closed.push((part.number, part.path));
+        }
+        Ok(())
+    }
+}
+
+impl<T: Record> SinkWriter<T> for Writer<T> {
+    fn write(&mut self, batch: Batch) -> FunctionResult {
+        let rows = batch.values::<T>()?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let part = self.part()?;
+        let begun = part.written;
+        let first = begun == 0 && self.buffer.is_empty();
+        self.sink.format.write(rows, first, &mut self.buffer)?;
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.write_out()?;
+        }
+        let size =
+            begun.max(self.part.as_ref().map_or(0, |part| part.written)) + self.buffer.len() as u64;
+        if self.sink.max_part_bytes.is_some_and(|max| size >= max) {
+            self.close_part()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> FunctionResult {
+        Ok(self.write_out()?)
+    }
+
+    fn prepare_commit(&mut self, request: PrepareCommit) -> FunctionResult<Vec<Committable>> {
+        self.close_part()?;
+        if self.closed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let checkpoint = request.checkpoint.unwrap_or_default().0;
+        let mut committables = Vec::with_capacity(self.closed.len());
+        for (number, path) in std::mem::take(&mut self.closed) {
+            let pending = self.name.pending(number, checkpoint);
+            let to = self.path(&pending);
+            std::fs::rename(&path, &to).map_err(failed("rename", &path))?;
+            let commit = PartCommit { pending, name: self.name.final_name(number) };
+            committables.push(serde_json::to_vec(&commit)?);
+            self.own.push(commit.pending);
+        }
+        parts::sync_folder(&self.sink.folder)?;
+        Ok(committables)
+    }
+
+    fn commit(&mut self, committables: &[Committable]) -> FunctionResult {
+        for committable in committables {
+            let commit: PartCommit = serde_json::from_slice(committable)
+                .map_err(|error| PartError::Committable(error.to_string()))?;
+            let (from, to) = (self.path(&commit.pending), self.path(&commit.name));
+            let own = self.own.iter().position(|pending| *pending == commit.pending);
+            match (parts::make_visible(&from, &to)?, own) {
+                (Committed::Gone, Some(_)) => {
+                    let (temporary, path) = (from.display().to_string(), to.display().to_string());
+                    return Err(PartError::Gone { temporary, path }.into());
+                }
+                // It was committed before the restart, and whoever reads the folder took it away.
+                (Committed::Gone, None) => {
+                    let part = to.display();
+                    tracing::warn!(%part, "a part of the checkpoint isn't there any more");
+                }
+                (Committed::Now | Committed::Before, _) => {}
+            }
+            if let Some(own) = own {
+                self.own.swap_remove(own);
+            }
+        }
+        Ok(parts::sync_folder(&self.sink.folder)?)
+    }
+
+    fn close(&mut self) {
+        let parts = self.part.take().map(|part| part.path).into_iter();
+        for path in parts.chain(self.closed.drain(..).map(|(_, path)| path)) {
+            // What can't be removed now is a leftover for the next attempt.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}

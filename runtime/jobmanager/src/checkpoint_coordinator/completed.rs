@@ -1,0 +1,172 @@
+//! A checkpoint that all tasks have acknowledged, as the JobManager knows it, and what each task
+//! restores from it. Not here: the manifest that is written (`endpoint`), nor its bytes.
+
+use serde::{Deserialize, Serialize};
+use thalweg_core::ids::{CheckpointId, JobId, JobVertexId, OperatorId};
+use thalweg_core::job_graph::{JobGraph, JobVertex};
+use thalweg_core::key_group::key_group_range;
+use thalweg_rpc::message::{
+    OperatorRestore, RestorePiece, SnapshotData, SnapshotHandle, TaskRestore,
+};
+
+/// What one subtask contributed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SubtaskSnapshot {
+    /// It had processed all its input and finished its operators.
+    pub finished: bool,
+    /// Its operators' snapshots.
+    pub handles: Vec<SnapshotHandle>,
+}
+
+/// What a vertex contributed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VertexSnapshot {
+    /// The vertex.
+    pub vertex: JobVertexId,
+    /// Its name, for messages.
+    pub name: String,
+    /// The number of its key groups.
+    pub max_parallelism: u32,
+    /// Its operators.
+    pub operators: Vec<OperatorId>,
+    /// One entry per subtask; their number is its parallelism.
+    pub subtasks: Vec<SubtaskSnapshot>,
+}
+
+/// A checkpoint to which every task has contributed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompletedCheckpoint {
+    /// The job.
+    pub job: JobId,
+    /// Its number.
+    pub id: CheckpointId,
+    /// When it was triggered, in ms since the epoch.
+    pub triggered_ms: i64,
+    /// When the last acknowledgement came.
+    pub acknowledged_ms: i64,
+    /// The vertices in the graph's order.
+    pub vertices: Vec<VertexSnapshot>,
+    /// For each source the state of its coordinator.
+    pub coordinators: Vec<(OperatorId, Vec<u8>)>,
+}
+
+/// A checkpoint doesn't fit the job.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    /// The number of key groups differs.
+    #[error(
+        "operator {operator} of {vertex:?} has {old} key groups in checkpoint {checkpoint} and max \
+         parallelism {new} in the job; state can't be moved to another number: set the max \
+         parallelism to {old}"
+    )]
+    MaxParallelism {
+        /// The vertex's name.
+        vertex: String,
+        /// The operator.
+        operator: OperatorId,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// Key groups in the checkpoint.
+        old: u32,
+        /// Key groups in the job.
+        new: u32,
+    },
+    /// State that no operator of the job would restore.
+    #[error(
+        "checkpoint {checkpoint} has state of operator {operator} (of {vertex:?}), which isn't in \
+         the job; give stateful operators a uid() that stays"
+    )]
+    Unmatched {
+        /// The former vertex's name.
+        vertex: String,
+        /// The operator.
+        operator: OperatorId,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
+}
+
+impl CompletedCheckpoint {
+    /// Checks that `graph` can be restored from this: every operator with state is there, with the
+    /// same number of key groups.
+    pub fn check(&self, graph: &JobGraph) -> Result<(), RestoreError> {
+        for old in &self.vertices {
+            let stateful = |id: &&OperatorId| {
+                old.subtasks.iter().flat_map(|s| &s.handles).any(|h| h.operator == **id)
+            };
+            for operator in old.operators.iter().filter(stateful) {
+                let vertex = old.name.clone();
+                let (checkpoint, operator) = (self.id, *operator);
+                let new = graph.vertices.iter().find(|v| v.operators.iter().any(|o| o.id == operator));
+                let Some(new) = new else {
+                    return Err(RestoreError::Unmatched { vertex, operator, checkpoint });
+                };
+                if new.max_parallelism != old.max_parallelism {
+                    let (old, new) = (old.max_parallelism, new.max_parallelism);
+                    return Err(RestoreError::MaxParallelism {
+                        vertex, operator, checkpoint, old, new,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a subtask restores:
+    ///
+    /// 1. Each operator is found by its id, wherever it was.
+    /// 2. Purely keyed pieces go to the subtasks whose key groups they overlap, others to all.
+    /// 3. The task counts as finished when the subtask of the same index had finished every
+    ///    operator at the same parallelism, or at another one all subtasks had.
+    pub fn restore(&self, vertex: &JobVertex, subtask: u32) -> TaskRestore {
+        let own = key_group_range(vertex.max_parallelism, vertex.parallelism, subtask);
+        let mut finished = true;
+        let mut operators = Vec::new();
+        for operator in &vertex.operators {
+            let old = self.vertices.iter().find(|v| v.operators.contains(&operator.id));
+            let Some(old) = old else {
+                finished = false;
+                continue;
+            };
+            let old_parallelism = u32::try_from(old.subtasks.len()).unwrap_or(u32::MAX);
+            finished &= if old_parallelism == vertex.parallelism {
+                old.subtasks[subtask as usize].finished
+            } else {
+                old.subtasks.iter().all(|s| s.finished)
+            };
+            let mut pieces = Vec::new();
+            for (old_subtask, snapshot) in (0u32..).zip(&old.subtasks) {
+                let wanted = snapshot.handles.iter().filter(|handle| {
+                    handle.operator == operator.id
+                        && handle.key_groups.is_none_or(|g| !g.intersection(own).is_empty())
+                });
+                pieces.extend(wanted.map(|h| RestorePiece { old_subtask, handle: h.clone() }));
+            }
+            if !pieces.is_empty() {
+                operators.push(OperatorRestore { operator: operator.id, old_parallelism, pieces });
+            }
+        }
+        TaskRestore { checkpoint: self.id, finished, operators }
+    }
+
+    /// The objects that it refers to, ascending, without repeats.
+    pub fn objects(&self) -> Vec<&str> {
+        let handles = self.vertices.iter().flat_map(|v| &v.subtasks).flat_map(|s| &s.handles);
+        object_paths(handles)
+    }
+}
+
+/// The objects that snapshots are in, ascending, without repeats.
+pub(crate) fn object_paths<'a>(
+    handles: impl Iterator<Item = &'a SnapshotHandle>,
+) -> Vec<&'a str> {
+    let mut paths: Vec<&str> = handles
+        .filter_map(|handle| match &handle.data {
+            SnapshotData::Object { path, .. } => Some(path.as_str()),
+            SnapshotData::Inline(_) => None,
+        })
+        .collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths
+}

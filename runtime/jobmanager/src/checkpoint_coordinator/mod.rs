@@ -1,0 +1,433 @@
+//! The checkpoint coordinator of a job: when to take a checkpoint, when it is complete, when it
+//! has failed, which are kept.
+//!
+//! It decides over facts that the JobMaster keeps (the ExecutionGraph) and returns what is to be
+//! done. Not here: writing anything (`endpoint`), and what a task does at a barrier.
+
+mod completed;
+mod options;
+mod pending;
+mod statistics;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId, OperatorId};
+use thalweg_core::status::ExecutionState;
+use thalweg_rpc::message::{CheckpointAck, CheckpointDecline, DeclineReason};
+
+pub use completed::{CompletedCheckpoint, RestoreError, SubtaskSnapshot, VertexSnapshot};
+pub use options::CheckpointOptions;
+pub use statistics::CheckpointHistory;
+
+use crate::job_master::execution_graph::{ExecutionGraph, TaskIndex};
+use crate::moment::Moment;
+use pending::PendingCheckpoint;
+
+/// How often a trigger is sent again until it is seen to have arrived.
+const TRIGGER_INTERVAL: Duration = Duration::from_secs(1);
+/// How long after a failed checkpoint a final one may begin, at most: those who wait for the end
+/// shouldn't wait for a long interval, nor should a broken store be tried without a pause.
+const FINAL_RETRY: Duration = Duration::from_secs(1);
+
+/// What the coordinator is told. Facts about tasks it reads from the graph.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CheckpointEvent {
+    /// A task has acknowledged.
+    Acknowledged(CheckpointAck),
+    /// A task has declined.
+    Declined(CheckpointDecline),
+    /// The manifest is durable.
+    Published {
+        /// Which.
+        checkpoint: CheckpointId,
+        /// Where it is, for people.
+        path: String,
+        /// The manifest's bytes.
+        bytes: u64,
+    },
+    /// The manifest couldn't be written, and certainly isn't there.
+    PublishFailed {
+        /// Which.
+        checkpoint: CheckpointId,
+        /// Why.
+        cause: String,
+    },
+    /// Tasks fail or are being cancelled: what is pending can't complete.
+    Interrupted,
+    /// Time has passed, or tasks have changed.
+    Tick,
+}
+
+/// What is to be done about checkpoints.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CheckpointAction {
+    /// Tell this task to begin.
+    Trigger {
+        /// The task.
+        task: TaskIndex,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// When it was decided.
+        triggered_ms: i64,
+    },
+    /// Write the manifest; answered by `Published` or `PublishFailed`.
+    Publish(CompletedCheckpoint),
+    /// Tell all tasks that it is published.
+    NotifyCompleted(CheckpointId),
+    /// Tell all tasks that it won't be.
+    NotifyAborted(CheckpointId),
+    /// This one isn't kept any more: delete its manifest, then objects that no kept one refers to.
+    Discard(CompletedCheckpoint),
+    /// Objects of a checkpoint that was given up: nothing refers to them.
+    DeleteObjects(Vec<String>),
+    /// More checkpoints failed in a row than is borne: the job has to fail over.
+    FailJob(String),
+    /// For the log: a checkpoint failed.
+    Failed {
+        /// Which.
+        checkpoint: CheckpointId,
+        /// Why.
+        cause: String,
+    },
+}
+
+/// Why a pending checkpoint ends without being complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counting {
+    /// Something is wrong with checkpointing.
+    Counts,
+    /// The job's tasks changed under it.
+    DoesNotCount,
+}
+
+/// The coordinator.
+#[derive(Debug, Clone)]
+pub struct CheckpointCoordinator {
+    job: JobId,
+    options: CheckpointOptions,
+    next_id: u64,
+    pending: Option<PendingCheckpoint>,
+    /// Complete, being written; with the attempts that finish with it.
+    publishing: Option<(CompletedCheckpoint, Vec<ExecutionAttemptId>)>,
+    /// Kept, oldest first.
+    completed: VecDeque<CompletedCheckpoint>,
+    /// Acknowledged the newest checkpoint at the end of their input and will finish.
+    finishing: BTreeSet<ExecutionAttemptId>,
+    /// Since when all tasks have been running.
+    ready_since: Option<Duration>,
+    last_triggered: Option<Duration>,
+    last_ended: Option<Duration>,
+    last_failed: bool,
+    failures_in_a_row: u32,
+    coordinators: Vec<(OperatorId, Vec<u8>)>,
+    history: CheckpointHistory,
+}
+
+impl CheckpointCoordinator {
+    /// A coordinator of a job. `restored` is where the job begins; ids go on above `highest_id`.
+    pub fn new(
+        job: JobId,
+        options: CheckpointOptions,
+        restored: Option<CompletedCheckpoint>,
+        highest_id: CheckpointId,
+        coordinators: Vec<(OperatorId, Vec<u8>)>,
+    ) -> Self {
+        let highest = restored.as_ref().map_or(highest_id, |r| r.id.max(highest_id));
+        Self {
+            job,
+            options,
+            next_id: highest.0 + 1,
+            pending: None,
+            publishing: None,
+            completed: restored.into_iter().collect(),
+            finishing: BTreeSet::new(),
+            ready_since: None,
+            last_triggered: None,
+            last_ended: None,
+            last_failed: false,
+            failures_in_a_row: 0,
+            coordinators,
+            history: CheckpointHistory::new(options),
+        }
+    }
+
+    /// Decides, after taking the event in:
+    ///
+    /// 1. A pending checkpoint that isn't complete in time, is declined, or whose tasks have
+    ///    changed is given up; only the first kind, and failed snapshots, count as failures. More
+    ///    failures in a row than tolerable fail the job over.
+    /// 2. One that all have acknowledged is published. Only when that is known to have succeeded
+    ///    it is completed: tasks are told, and the oldest beyond those kept is discarded.
+    /// 3. A new one begins when none is pending or being published; when all tasks run or have
+    ///    finished and one still runs; when no task that acknowledged the last one at its end
+    ///    still has to finish; and when interval and minimum pause have passed, or all remaining
+    ///    tasks wait at the end of their input: then at once.
+    /// 4. Triggers go to tasks that get no barrier from others, and again until they are seen.
+    pub fn handle(
+        &mut self,
+        event: CheckpointEvent,
+        graph: &ExecutionGraph,
+        now: Moment,
+    ) -> Vec<CheckpointAction> {
+        let mut actions = Vec::new();
+        match event {
+            CheckpointEvent::Acknowledged(ack) => self.acknowledged(ack, graph, now, &mut actions),
+            CheckpointEvent::Declined(decline) => self.declined(&decline, graph, now, &mut actions),
+            CheckpointEvent::Published { checkpoint, path, bytes } => {
+                self.published(checkpoint, path, bytes, now, &mut actions);
+            }
+            CheckpointEvent::PublishFailed { checkpoint, cause } => {
+                if self.publishing.as_ref().is_some_and(|(c, _)| c.id == checkpoint) {
+                    self.publishing = None;
+                    let cause = format!("its manifest couldn't be written: {cause}");
+                    self.ended_in_failure(checkpoint, cause, Counting::Counts, now, &mut actions);
+                }
+            }
+            CheckpointEvent::Interrupted => {
+                let cause = "tasks failed or were cancelled".to_owned();
+                self.give_up(cause, Counting::DoesNotCount, now, &mut actions);
+            }
+            CheckpointEvent::Tick => {}
+        }
+        self.look_at_tasks(graph, now, &mut actions);
+        if self.may_begin(graph, now.elapsed) {
+            self.begin(graph, now);
+        }
+        if let Some(pending) = &mut self.pending {
+            for task in pending.to_trigger(graph, now.elapsed, TRIGGER_INTERVAL) {
+                let (checkpoint, triggered_ms) = (pending.id, pending.triggered.wall_ms);
+                actions.push(CheckpointAction::Trigger { task, checkpoint, triggered_ms });
+            }
+        }
+        actions
+    }
+
+    fn acknowledged(
+        &mut self,
+        ack: CheckpointAck,
+        graph: &ExecutionGraph,
+        now: Moment,
+        actions: &mut Vec<CheckpointAction>,
+    ) {
+        let Some(pending) = self.pending.as_mut().filter(|p| p.id == ack.checkpoint) else {
+            return;
+        };
+        let Some(task) = graph.find(ack.attempt) else { return };
+        let measures = ack.measures;
+        if !pending.acknowledge(task, ack) {
+            return;
+        }
+        self.history.acknowledged(task, measures, now);
+        if !pending.is_complete() {
+            return;
+        }
+        let coordinators = self.coordinators.clone();
+        if let Some(complete) = pending.complete(self.job, graph, coordinators, now) {
+            self.publishing = Some((complete.clone(), pending.finishing()));
+            self.pending = None;
+            actions.push(CheckpointAction::Publish(complete));
+        }
+    }
+
+    fn declined(
+        &mut self,
+        decline: &CheckpointDecline,
+        graph: &ExecutionGraph,
+        now: Moment,
+        actions: &mut Vec<CheckpointAction>,
+    ) {
+        let task = graph.find(decline.attempt);
+        let awaited = |p: &PendingCheckpoint| {
+            p.id == decline.checkpoint && task.is_some_and(|task| p.awaits(task, decline.attempt))
+        };
+        let (true, Some(task)) = (self.pending.as_ref().is_some_and(awaited), task) else { return };
+        let name = graph.task_name(task);
+        let (cause, counting) = match &decline.reason {
+            DeclineReason::NotReady => (format!("{name} isn't running"), Counting::DoesNotCount),
+            DeclineReason::Superseded => {
+                (format!("{name} saw a later barrier first"), Counting::DoesNotCount)
+            }
+            DeclineReason::Failed(cause) => {
+                (format!("{name} couldn't write its snapshot: {cause}"), Counting::Counts)
+            }
+        };
+        self.give_up(cause, counting, now, actions);
+    }
+
+    fn published(
+        &mut self,
+        checkpoint: CheckpointId,
+        path: String,
+        bytes: u64,
+        now: Moment,
+        actions: &mut Vec<CheckpointAction>,
+    ) {
+        if self.publishing.as_ref().is_none_or(|(c, _)| c.id != checkpoint) {
+            return;
+        }
+        let Some((complete, finishing)) = self.publishing.take() else { return };
+        self.finishing = finishing.into_iter().collect();
+        self.completed.push_back(complete);
+        self.last_ended = Some(now.elapsed);
+        self.last_failed = false;
+        self.failures_in_a_row = 0;
+        self.history.completed(path, bytes);
+        actions.push(CheckpointAction::NotifyCompleted(checkpoint));
+        while self.completed.len() > self.options.retained {
+            if let Some(oldest) = self.completed.pop_front() {
+                self.history.discarded(oldest.id);
+                actions.push(CheckpointAction::Discard(oldest));
+            }
+        }
+    }
+
+    /// Gives up what is pending for reasons that lie in time or in the tasks.
+    fn look_at_tasks(
+        &mut self,
+        graph: &ExecutionGraph,
+        now: Moment,
+        actions: &mut Vec<CheckpointAction>,
+    ) {
+        self.finishing.retain(|attempt| {
+            graph.find(*attempt).is_some_and(|t| !graph.execution(t).state.is_terminal())
+        });
+        let up = |state| matches!(state, ExecutionState::Running | ExecutionState::Finished);
+        let ready = graph.all(up) && !graph.all(|state| state == ExecutionState::Finished);
+        self.ready_since = self.ready_since.filter(|_| ready).or(ready.then_some(now.elapsed));
+        let Some(pending) = &self.pending else { return };
+        let gone = graph.tasks().find(|(task, execution)| {
+            pending.awaits(*task, execution.id) && execution.state == ExecutionState::Finished
+        });
+        if let Some((task, _)) = gone {
+            let cause = format!("{} finished before it began", graph.task_name(task));
+            self.give_up(cause, Counting::DoesNotCount, now, actions);
+        } else if !graph.all(up) {
+            self.give_up("a task isn't running".into(), Counting::DoesNotCount, now, actions);
+        } else if now.elapsed.saturating_sub(pending.triggered.elapsed) >= self.options.timeout {
+            let cause = format!(
+                "not all tasks had acknowledged after {:?} (execution.checkpointing.timeout)",
+                self.options.timeout
+            );
+            self.give_up(cause, Counting::Counts, now, actions);
+        }
+    }
+
+    fn give_up(
+        &mut self,
+        cause: String,
+        counting: Counting,
+        now: Moment,
+        actions: &mut Vec<CheckpointAction>,
+    ) {
+        let Some(pending) = self.pending.take() else { return };
+        let objects = pending.objects();
+        if !objects.is_empty() {
+            actions.push(CheckpointAction::DeleteObjects(objects));
+        }
+        self.ended_in_failure(pending.id, cause, counting, now, actions);
+    }
+
+    fn ended_in_failure(
+        &mut self,
+        checkpoint: CheckpointId,
+        cause: String,
+        counting: Counting,
+        now: Moment,
+        actions: &mut Vec<CheckpointAction>,
+    ) {
+        self.last_ended = Some(now.elapsed);
+        self.last_failed = true;
+        self.history.failed(cause.clone(), now);
+        actions.push(CheckpointAction::NotifyAborted(checkpoint));
+        actions.push(CheckpointAction::Failed { checkpoint, cause: cause.clone() });
+        if counting == Counting::Counts {
+            self.failures_in_a_row += 1;
+            if self.failures_in_a_row > self.options.tolerable_failures {
+                self.failures_in_a_row = 0;
+                actions.push(CheckpointAction::FailJob(format!(
+                    "checkpoint {checkpoint} failed: {cause} (more failures in a row than \
+                     execution.checkpointing.tolerable-failed-checkpoints = {})",
+                    self.options.tolerable_failures
+                )));
+            }
+        }
+    }
+
+    /// When the next checkpoint may begin, as far as time decides; None while tasks aren't ready.
+    fn due(&self, graph: &ExecutionGraph) -> Option<Duration> {
+        let ready = self.ready_since?;
+        if self.pending.is_some() || self.publishing.is_some() || !self.finishing.is_empty() {
+            return None;
+        }
+        let waiting = |e: &crate::job_master::execution_graph::Execution| {
+            e.input_ended || e.state == ExecutionState::Finished
+        };
+        if graph.tasks().all(|(_, execution)| waiting(execution)) {
+            let after_failure = self.last_ended.filter(|_| self.last_failed);
+            let pause = FINAL_RETRY.min(self.options.interval);
+            return Some(after_failure.map_or(ready, |at| at + pause));
+        }
+        let regular = self.last_triggered.unwrap_or(ready).max(ready) + self.options.interval;
+        let rested = self.last_ended.map(|at| at + self.options.min_pause);
+        Some(rested.map_or(regular, |rested| rested.max(regular)))
+    }
+
+    fn may_begin(&self, graph: &ExecutionGraph, now: Duration) -> bool {
+        self.due(graph).is_some_and(|due| now >= due)
+    }
+
+    fn begin(&mut self, graph: &ExecutionGraph, now: Moment) {
+        let id = CheckpointId(self.next_id);
+        self.next_id += 1;
+        self.last_triggered = Some(now.elapsed);
+        self.history.triggered(id, graph, now);
+        self.pending = Some(PendingCheckpoint::new(id, graph, now));
+    }
+
+    /// The newest completed checkpoint: what a restart begins with.
+    pub fn latest(&self) -> Option<&CompletedCheckpoint> {
+        self.completed.back()
+    }
+
+    /// Completed checkpoints that are kept, oldest first.
+    pub fn retained(&self) -> impl Iterator<Item = &CompletedCheckpoint> {
+        self.completed.iter()
+    }
+
+    /// The checkpoint under way, being published included.
+    pub fn pending(&self) -> Option<CheckpointId> {
+        let publishing = self.publishing.as_ref().map(|(complete, _)| complete.id);
+        self.pending.as_ref().map(|pending| pending.id).or(publishing)
+    }
+
+    /// Whether a manifest is being written: until its fate is known nobody may restart.
+    pub fn is_publishing(&self) -> bool {
+        self.publishing.is_some()
+    }
+
+    /// The job was restored from the newest completed checkpoint.
+    pub fn restored(&mut self, now: Moment) {
+        if let Some(latest) = self.completed.back() {
+            self.history.restored(latest.id, now);
+        }
+    }
+
+    /// How checkpoints went.
+    pub fn history(&self) -> &CheckpointHistory {
+        &self.history
+    }
+
+    /// When something is to be decided if nothing happens before.
+    pub fn deadline(&self, graph: &ExecutionGraph, now: Duration) -> Option<Duration> {
+        match &self.pending {
+            Some(pending) => {
+                let times_out = pending.triggered.elapsed + self.options.timeout;
+                Some(times_out.min(now + TRIGGER_INTERVAL))
+            }
+            None => self.due(graph),
+        }
+    }
+}

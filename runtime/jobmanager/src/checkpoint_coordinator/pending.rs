@@ -1,0 +1,164 @@
+//! A checkpoint under way: who has to acknowledge, who has, whom to remind.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId, OperatorId};
+use thalweg_core::status::ExecutionState;
+use thalweg_rpc::message::{CheckpointAck, SnapshotHandle};
+
+use super::completed::{CompletedCheckpoint, SubtaskSnapshot, VertexSnapshot, object_paths};
+use crate::job_master::execution_graph::{ExecutionGraph, TaskIndex};
+use crate::moment::Moment;
+
+/// A checkpoint under way.
+#[derive(Debug, Clone)]
+pub(super) struct PendingCheckpoint {
+    pub(super) id: CheckpointId,
+    pub(super) triggered: Moment,
+    /// What each task has to do; for the vertices and subtasks of the graph.
+    tasks: Vec<Vec<Part>>,
+    /// When the trigger was last sent, by task.
+    reminded: BTreeMap<TaskIndex, Duration>,
+}
+
+#[derive(Debug, Clone)]
+enum Part {
+    /// It had finished before the checkpoint began.
+    FinishedBefore,
+    /// Its acknowledgement is awaited.
+    Awaited(ExecutionAttemptId),
+    /// It has acknowledged.
+    Acknowledged(CheckpointAck),
+}
+
+impl PendingCheckpoint {
+    /// Begins with the tasks as they are.
+    pub(super) fn new(id: CheckpointId, graph: &ExecutionGraph, now: Moment) -> Self {
+        let vertices = 0..graph.graph.vertices.len();
+        let part = |e: &crate::job_master::execution_graph::Execution| match e.state {
+            ExecutionState::Finished => Part::FinishedBefore,
+            _ => Part::Awaited(e.id),
+        };
+        let tasks = vertices.map(|v| graph.executions(v).iter().map(part).collect()).collect();
+        Self { id, triggered: now, tasks, reminded: BTreeMap::new() }
+    }
+
+    /// Takes an acknowledgement; false if it wasn't awaited.
+    pub(super) fn acknowledge(&mut self, task: TaskIndex, ack: CheckpointAck) -> bool {
+        let part = &mut self.tasks[task.vertex][task.subtask as usize];
+        let awaited = matches!(part, Part::Awaited(attempt) if *attempt == ack.attempt);
+        if awaited {
+            *part = Part::Acknowledged(ack);
+        }
+        awaited
+    }
+
+    /// Whether an acknowledgement of this attempt is awaited.
+    pub(super) fn awaits(&self, task: TaskIndex, attempt: ExecutionAttemptId) -> bool {
+        let part = &self.tasks[task.vertex][task.subtask as usize];
+        matches!(part, Part::Awaited(awaited) if *awaited == attempt)
+    }
+
+    /// Whether all have acknowledged.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.tasks.iter().flatten().any(|part| matches!(part, Part::Awaited(_)))
+    }
+
+    /// The tasks to send the trigger to now: those that get no barrier from others, haven't
+    /// acknowledged, haven't been seen to have begun, and weren't sent it within `interval`.
+    ///
+    /// Whose producers have all ended is found anew each time: a source can end between the
+    /// decision and the trigger's arrival, and its consumers then wait for no barrier.
+    pub(super) fn to_trigger(
+        &mut self,
+        graph: &ExecutionGraph,
+        now: Duration,
+        interval: Duration,
+    ) -> Vec<TaskIndex> {
+        let ended = |(part, execution): (&Part, &crate::job_master::execution_graph::Execution)| {
+            match part {
+                Part::FinishedBefore => true,
+                Part::Acknowledged(ack) => ack.input_ended || execution.input_ended,
+                Part::Awaited(_) => {
+                    execution.input_ended || execution.state == ExecutionState::Finished
+                }
+            }
+        };
+        let ended: Vec<Vec<bool>> = (self.tasks.iter().enumerate())
+            .map(|(v, parts)| parts.iter().zip(graph.executions(v)).map(ended).collect())
+            .collect();
+        let mut due = Vec::new();
+        for task in graph.without_barriers(&ended) {
+            let execution = graph.execution(task);
+            let sent = self.reminded.get(&task);
+            if self.awaits(task, execution.id)
+                && execution.checkpoint_seen < self.id
+                && sent.is_none_or(|at| now.saturating_sub(*at) >= interval)
+            {
+                self.reminded.insert(task, now);
+                due.push(task);
+            }
+        }
+        due
+    }
+
+    /// Attempts that have acknowledged at the end of their input: they finish with this one.
+    pub(super) fn finishing(&self) -> Vec<ExecutionAttemptId> {
+        self.acknowledgements().filter(|a| a.input_ended).map(|a| a.attempt).collect()
+    }
+
+    /// The acknowledgements so far.
+    pub(super) fn acknowledgements(&self) -> impl Iterator<Item = &CheckpointAck> {
+        self.tasks.iter().flatten().filter_map(|part| match part {
+            Part::Acknowledged(ack) => Some(ack),
+            Part::FinishedBefore | Part::Awaited(_) => None,
+        })
+    }
+
+    /// The objects written for it so far.
+    pub(super) fn objects(&self) -> Vec<String> {
+        let handles = self.acknowledgements().flat_map(|ack| &ack.handles);
+        object_paths(handles).into_iter().map(str::to_owned).collect()
+    }
+
+    /// The checkpoint as a whole. Complete ones only: None while anything is awaited.
+    pub(super) fn complete(
+        &self,
+        job: JobId,
+        graph: &ExecutionGraph,
+        coordinators: Vec<(OperatorId, Vec<u8>)>,
+        now: Moment,
+    ) -> Option<CompletedCheckpoint> {
+        let subtask = |part: &Part| -> Option<SubtaskSnapshot> {
+            match part {
+                Part::Awaited(_) => None,
+                Part::FinishedBefore => {
+                    Some(SubtaskSnapshot { finished: true, handles: Vec::new() })
+                }
+                Part::Acknowledged(ack) => Some(SubtaskSnapshot {
+                    finished: ack.input_ended,
+                    handles: Vec::<SnapshotHandle>::clone(&ack.handles),
+                }),
+            }
+        };
+        let vertices = graph.graph.vertices.iter().zip(&self.tasks);
+        let vertices = vertices.map(|(vertex, parts)| {
+            Some(VertexSnapshot {
+                vertex: vertex.id,
+                name: vertex.name.clone(),
+                max_parallelism: vertex.max_parallelism,
+                operators: vertex.operators.iter().map(|o| o.id).collect(),
+                subtasks: parts.iter().map(subtask).collect::<Option<_>>()?,
+            })
+        });
+        Some(CompletedCheckpoint {
+            job,
+            id: self.id,
+            triggered_ms: self.triggered.wall_ms,
+            acknowledged_ms: now.wall_ms,
+            vertices: vertices.collect::<Option<_>>()?,
+            coordinators,
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! What the dispatcher is told, and what it wants done.
+
+use thalweg_core::ids::{ExecutionAttemptId, JobId, TaskManagerId};
+use thalweg_rpc::message::{ToJobManager, ToTaskManager};
+
+use super::PreparedJob;
+use crate::checkpoint_coordinator::{CheckpointEvent, CompletedCheckpoint};
+use crate::job_master::{JobResult, Observation};
+use crate::resource_manager::ConnectionId;
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A message came.
+    Received(ConnectionId, ToJobManager),
+    /// A connection is gone.
+    Disconnected(ConnectionId),
+    /// A deployment can never be sent.
+    DeploymentRefused {
+        /// The job.
+        job: JobId,
+        /// The executions.
+        attempts: Vec<ExecutionAttemptId>,
+        /// Why.
+        cause: String,
+    },
+    /// A job was handed in. One with a known id is ignored.
+    Submitted(Box<PreparedJob>),
+    /// The user wants a job to end.
+    Cancel(JobId),
+    /// What became of a manifest.
+    Publication(JobId, CheckpointEvent),
+    /// Time has passed.
+    Tick,
+    /// Everything is to end.
+    ShutDown(String),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Send this.
+    Send(ConnectionId, ToTaskManager),
+    /// Close this connection.
+    Disconnect(ConnectionId),
+    /// Write a manifest; answered by [`Event::Publication`].
+    Publish(CompletedCheckpoint),
+    /// Delete a manifest and the objects that no kept checkpoint refers to.
+    DiscardCheckpoint {
+        /// The checkpoint.
+        checkpoint: CompletedCheckpoint,
+        /// Objects of its that others refer to.
+        kept_objects: Vec<String>,
+    },
+    /// Delete objects of a checkpoint that was given up.
+    DeleteObjects(Vec<String>),
+    /// Start TaskManagers.
+    RequestWorkers(u32),
+    /// End a TaskManager.
+    ReleaseWorker(TaskManagerId),
+    /// A job has ended.
+    JobEnded(Box<JobResult>),
+    /// For the log, about a job.
+    Observe(JobId, Observation),
+    /// For the log, about a TaskManager.
+    ObserveTaskManager(TaskManagerId, TaskManagerObservation),
+}
+
+/// What people may want to read about a TaskManager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskManagerObservation {
+    /// It registered.
+    Registered {
+        /// Number of its slots.
+        slots: u32,
+    },
+    /// It was refused.
+    Refused(String),
+    /// It is gone.
+    Lost(String),
+}

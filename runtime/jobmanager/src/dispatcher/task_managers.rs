@@ -1,0 +1,202 @@
+//! What TaskManagers say, and what becomes of them.
+
+use thalweg_core::ids::{Epoch, TaskManagerId};
+use thalweg_rpc::message::{
+    ExecutionReport, JobManagerMessage, Notice, Registration, RegistrationRefusal,
+    TaskManagerMessage, ToJobManager,
+};
+
+use super::{Action, Dispatcher, TaskManagerObservation};
+use crate::job_master::JobEvent;
+use crate::moment::Moment;
+use crate::resource_manager::{ConnectionId, Reception, ResourceAction, SlotAction};
+
+impl Dispatcher {
+    /// A message:
+    ///
+    /// 1. A registration is answered, whatever epoch its sender knows; only one of a later epoch
+    ///    means that this JobManager isn't the leader any more, and is dropped.
+    /// 2. Anything else counts only from a TaskManager that has registered on this connection, and
+    ///    in this epoch.
+    /// 3. A notice is acknowledged once it was acted on.
+    pub(super) fn received(
+        &mut self,
+        connection: ConnectionId,
+        message: ToJobManager,
+        now: Moment,
+        actions: &mut Vec<Action>,
+    ) {
+        let (epoch, sequence) = (message.epoch, message.sequence);
+        match message.message {
+            TaskManagerMessage::Register(registration) => {
+                if epoch <= self.options.epoch {
+                    self.register(connection, registration, epoch, sequence, now, actions);
+                }
+            }
+            _ if epoch != self.options.epoch => {}
+            TaskManagerMessage::Heartbeat(heartbeat) => {
+                if self.connections.get(&connection) != Some(&heartbeat.id) {
+                    return;
+                }
+                let (reception, of_resources) =
+                    self.resources.heartbeat(connection, &heartbeat, sequence, now);
+                self.perform_resource_actions(of_resources, now, actions);
+                if reception == Reception::Fresh {
+                    let (id, seen) = (heartbeat.id, heartbeat.heartbeat_seen);
+                    self.reports(&id, seen, heartbeat.executions, now, actions);
+                }
+            }
+            TaskManagerMessage::Notice { number, notice } => {
+                let Some(id) = self.connections.get(&connection).cloned() else { return };
+                self.notice(&id, notice, now, actions);
+                let message = JobManagerMessage::Received { numbers: vec![number] };
+                self.send_on(connection, message, actions);
+            }
+        }
+    }
+
+    fn register(
+        &mut self,
+        connection: ConnectionId,
+        registration: Registration,
+        epoch: Epoch,
+        sequence: u64,
+        now: Moment,
+        actions: &mut Vec<Action>,
+    ) {
+        let (id, slots) = (registration.id.clone(), registration.slots);
+        let reports = registration.executions.clone();
+        let known = self.resources.task_managers().contains_key(&id);
+        let build_id = self.options.build_id;
+        let registered = if self.shutting_down {
+            Err(RegistrationRefusal::ShuttingDown)
+        } else {
+            self.resources.register(connection, registration, sequence, build_id, now)
+        };
+        let (reception, of_resources) = match registered {
+            Ok(registered) => registered,
+            Err(refusal) => {
+                let observation = TaskManagerObservation::Refused(refusal.to_string());
+                actions.push(Action::ObserveTaskManager(id, observation));
+                self.send_on(connection, JobManagerMessage::Refused(refusal), actions);
+                return;
+            }
+        };
+        if reception == Reception::Stale && self.connections.get(&connection) != Some(&id) {
+            return;
+        }
+        if !known {
+            let observation = TaskManagerObservation::Registered { slots };
+            actions.push(Action::ObserveTaskManager(id.clone(), observation));
+        }
+        self.connections.retain(|_, on| *on != id);
+        self.connections.insert(connection, id.clone());
+        let times = &self.options.resources;
+        let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        let answer = JobManagerMessage::Registered {
+            heartbeat_interval_ms: millis(times.heartbeat_interval),
+            heartbeat_timeout_ms: millis(times.heartbeat_timeout),
+        };
+        self.send_on(connection, answer, actions);
+        self.perform_resource_actions(of_resources, now, actions);
+        if reception == Reception::Fresh && epoch == self.options.epoch {
+            // It says nothing of heartbeats that it has seen.
+            self.reports(&id, 0, reports, now, actions);
+        }
+        self.send_heartbeat(&id, actions);
+    }
+
+    /// All executions of a TaskManager, to all jobs: what isn't listed matters too.
+    fn reports(
+        &mut self,
+        id: &TaskManagerId,
+        heartbeat_seen: u64,
+        reports: Vec<ExecutionReport>,
+        now: Moment,
+        actions: &mut Vec<Action>,
+    ) {
+        let jobs: Vec<_> = self.jobs.keys().copied().collect();
+        for job in jobs {
+            let of_job = reports.iter().filter(|report| report.job == job).cloned().collect();
+            let task_manager = id.clone();
+            let event = JobEvent::Heartbeat { task_manager, heartbeat_seen, reports: of_job };
+            self.job_event(job, event, now, actions);
+        }
+    }
+
+    fn notice(
+        &mut self,
+        id: &TaskManagerId,
+        notice: Notice,
+        now: Moment,
+        actions: &mut Vec<Action>,
+    ) {
+        match notice {
+            Notice::ExecutionChanged(report) => {
+                let (job, task_manager) = (report.job, id.clone());
+                let event = JobEvent::ExecutionChanged { task_manager, report };
+                self.job_event(job, event, now, actions);
+            }
+            Notice::CheckpointAcknowledged(ack) => {
+                let job = ack.job;
+                self.job_event(job, JobEvent::CheckpointAcknowledged(ack), now, actions);
+            }
+            Notice::CheckpointDeclined(decline) => {
+                let job = decline.job;
+                self.job_event(job, JobEvent::CheckpointDeclined(decline), now, actions);
+            }
+            Notice::Goodbye { reason } => {
+                let cause = format!("TaskManager {id} said goodbye: {reason}");
+                let of_resources = self.resources.remove(id, &cause, now);
+                self.perform_resource_actions(of_resources, now, actions);
+            }
+        }
+    }
+
+    pub(super) fn perform_resource_actions(
+        &mut self,
+        of_resources: Vec<ResourceAction>,
+        now: Moment,
+        actions: &mut Vec<Action>,
+    ) {
+        for action in of_resources {
+            match action {
+                ResourceAction::Slots(SlotAction::Granted { job, request, slots }) => {
+                    let event = JobEvent::SlotsGranted { request, slots };
+                    self.job_event(job, event, now, actions);
+                }
+                ResourceAction::Slots(SlotAction::TimedOut { job, request, message }) => {
+                    let event = JobEvent::SlotsUnavailable { request, message };
+                    self.job_event(job, event, now, actions);
+                }
+                ResourceAction::Lost { task_manager, connection, cause } => {
+                    self.lost(&task_manager, connection, &cause, now, actions);
+                }
+                ResourceAction::RequestWorkers(count) => {
+                    actions.push(Action::RequestWorkers(count));
+                }
+                ResourceAction::ReleaseWorker(id) => actions.push(Action::ReleaseWorker(id)),
+            }
+        }
+    }
+
+    fn lost(
+        &mut self,
+        id: &TaskManagerId,
+        connection: Option<ConnectionId>,
+        cause: &str,
+        now: Moment,
+        actions: &mut Vec<Action>,
+    ) {
+        let observation = TaskManagerObservation::Lost(cause.to_owned());
+        actions.push(Action::ObserveTaskManager(id.clone(), observation));
+        self.connections.retain(|_, on| on != id);
+        actions.extend(connection.map(Action::Disconnect));
+        let jobs: Vec<_> = self.jobs.keys().copied().collect();
+        for job in jobs {
+            let (task_manager, cause) = (id.clone(), cause.to_owned());
+            let event = JobEvent::TaskManagerLost { task_manager, cause };
+            self.job_event(job, event, now, actions);
+        }
+    }
+}

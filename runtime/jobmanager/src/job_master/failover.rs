@@ -1,0 +1,205 @@
+//! What is done about failures: restart the region, or give the job up.
+
+use thalweg_core::ids::ExecutionAttemptId;
+use thalweg_core::status::{ExecutionState, JobStatus};
+use thalweg_rpc::message::{FailureInfo, FailureKind};
+
+use super::execution_graph::TaskIndex;
+use super::failure_history::Failure;
+use super::message::{JobAction, Observation};
+use super::restart_strategy::RestartDecision;
+use super::scheduler::RegionPhase;
+use super::{End, JobMaster};
+use crate::checkpoint_coordinator::CheckpointEvent;
+use crate::moment::Moment;
+use crate::resource_manager::RequestId;
+
+impl JobMaster {
+    /// A task was lost through no fault of its own.
+    pub(super) fn task_lost(
+        &mut self,
+        task: TaskIndex,
+        message: String,
+        now: Moment,
+        actions: &mut Vec<JobAction>,
+    ) {
+        let failure = FailureInfo { operator: None, message, kind: FailureKind::Environment };
+        self.task_failed(task, failure, now, actions);
+    }
+
+    /// A task has failed:
+    ///
+    /// 1. One that was being cancelled has ended; that is all.
+    /// 2. When the job is ending anyway, or its region is already being restarted, the failure is
+    ///    only remembered, beside the one that is being answered.
+    /// 3. A deployment that can never work fails the job at once.
+    /// 4. Otherwise the restart strategy is asked: the region restarts after its delay, or the job
+    ///    fails.
+    pub(super) fn task_failed(
+        &mut self,
+        task: TaskIndex,
+        info: FailureInfo,
+        now: Moment,
+        actions: &mut Vec<JobAction>,
+    ) {
+        let name = self.graph.task_name(task);
+        let execution = self.graph.execution_mut(task);
+        let was_cancelled = execution.state == ExecutionState::Canceling;
+        if !execution.advance(ExecutionState::Failed, now) || was_cancelled {
+            return;
+        }
+        execution.failure = Some(info.clone());
+        let slot = execution.slot.clone();
+        actions.push(JobAction::Observe(Observation::TaskFailed {
+            task: name.clone(),
+            failure: info.clone(),
+        }));
+        let failure = Failure {
+            info: info.clone(),
+            at_ms: now.wall_ms,
+            task: Some(name),
+            task_manager: slot.as_ref().map(|slot| slot.task_manager.clone()),
+            address: slot.map(|slot| slot.data_address),
+            concurrent: Vec::new(),
+        };
+        let region = self.graph.regions().of_task(task);
+        let answered = matches!(self.scheduler.phase(region), RegionPhase::Waiting { .. });
+        if self.end.is_some() || answered {
+            self.failures.add_concurrent(failure);
+            return;
+        }
+        self.failures.add(failure);
+        match info.kind {
+            FailureKind::Deployment => self.fail(info, now, actions),
+            FailureKind::User | FailureKind::Environment => {
+                self.restart(&[region], info, now, actions);
+            }
+        }
+    }
+
+    /// The job as a whole has failed: all regions restart, or the job fails.
+    pub(super) fn failed_globally(
+        &mut self,
+        message: String,
+        now: Moment,
+        actions: &mut Vec<JobAction>,
+    ) {
+        if self.end.is_some() {
+            return;
+        }
+        let failure = Failure::of_job(message, FailureKind::Environment, now.wall_ms);
+        let info = failure.info.clone();
+        self.failures.add(failure);
+        let regions: Vec<usize> = (0..self.graph.regions().list.len()).collect();
+        self.restart(&regions, info, now, actions);
+    }
+
+    fn restart(
+        &mut self,
+        regions: &[usize],
+        cause: FailureInfo,
+        now: Moment,
+        actions: &mut Vec<JobAction>,
+    ) {
+        let delay = match self.restart_strategy.failed(now.elapsed) {
+            RestartDecision::Restart(delay) => delay,
+            RestartDecision::Fail => return self.fail(cause, now, actions),
+        };
+        self.restarts += 1;
+        let mut tasks = Vec::new();
+        for region in regions {
+            self.scheduler.restart(*region, now.elapsed + delay);
+            tasks.extend(self.graph.regions().list[*region].tasks.iter().copied());
+        }
+        actions.push(JobAction::Observe(Observation::Restarting { tasks: tasks.len(), delay }));
+        self.end_tasks(&tasks, now, actions);
+        self.coordinate(CheckpointEvent::Interrupted, now, actions);
+        self.transition(JobStatus::Restarting, now, actions);
+    }
+
+    /// The job fails once all its tasks have ended.
+    pub(super) fn fail(&mut self, cause: FailureInfo, now: Moment, actions: &mut Vec<JobAction>) {
+        if self.end.is_none() {
+            self.end = Some(End::Failed(cause));
+            self.transition(JobStatus::Failing, now, actions);
+            self.end_all(now, actions);
+        }
+    }
+
+    /// The user wants the job to end.
+    pub(super) fn cancel(&mut self, now: Moment, actions: &mut Vec<JobAction>) {
+        if self.end.is_none() {
+            self.end = Some(End::Canceled);
+            self.transition(JobStatus::Cancelling, now, actions);
+            self.end_all(now, actions);
+        }
+    }
+
+    fn end_all(&mut self, now: Moment, actions: &mut Vec<JobAction>) {
+        let tasks: Vec<TaskIndex> = self.graph.tasks().map(|(task, _)| task).collect();
+        self.end_tasks(&tasks, now, actions);
+        self.coordinate(CheckpointEvent::Interrupted, now, actions);
+    }
+
+    /// Ends these tasks: those that were never deployed at once, others by telling them.
+    fn end_tasks(&mut self, tasks: &[TaskIndex], now: Moment, actions: &mut Vec<JobAction>) {
+        for task in tasks {
+            let execution = self.graph.execution_mut(*task);
+            match execution.deployed_on().cloned() {
+                None => {
+                    execution.advance(ExecutionState::Canceled, now);
+                }
+                Some(task_manager) => {
+                    if execution.advance(ExecutionState::Canceling, now) {
+                        execution.correspondence.cancelled = Some(now.elapsed);
+                        let attempt = execution.id;
+                        actions.push(JobAction::CancelTask { task_manager, attempt });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Slots couldn't be had. A job that has never run fails with the number that is missing; for
+    /// one that has, it is a failure like any other: TaskManagers may come back.
+    pub(super) fn slots_unavailable(
+        &mut self,
+        request: RequestId,
+        message: String,
+        now: Moment,
+        actions: &mut Vec<JobAction>,
+    ) {
+        if !self.scheduler.request_failed(request) || self.end.is_some() {
+            return;
+        }
+        if self.scheduler.started {
+            self.failed_waiting(message, now, actions);
+        } else {
+            let failure = Failure::of_job(message, FailureKind::Environment, now.wall_ms);
+            let info = failure.info.clone();
+            self.failures.add(failure);
+            self.fail(info, now, actions);
+        }
+    }
+
+    /// Regions that wait couldn't get slots: they wait anew, or the job fails.
+    fn failed_waiting(&mut self, message: String, now: Moment, actions: &mut Vec<JobAction>) {
+        let failure = Failure::of_job(message, FailureKind::Environment, now.wall_ms);
+        let info = failure.info.clone();
+        self.failures.add(failure);
+        let waiting: Vec<usize> = (0..self.graph.regions().list.len())
+            .filter(|region| matches!(self.scheduler.phase(*region), RegionPhase::Waiting { .. }))
+            .collect();
+        self.restart(&waiting, info, now, actions);
+    }
+
+    /// The current attempts of tasks that are to be told something, with where they are.
+    pub(super) fn live_attempts(
+        &self,
+    ) -> impl Iterator<Item = (&thalweg_core::ids::TaskManagerId, ExecutionAttemptId)> {
+        self.graph.tasks().filter_map(|(_, execution)| {
+            let task_manager = execution.deployed_on()?;
+            (!execution.state.is_terminal()).then_some((task_manager, execution.id))
+        })
+    }
+}

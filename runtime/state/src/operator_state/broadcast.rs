@@ -1,0 +1,146 @@
+//! A map that all subtasks of an operator hold equally.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+use thalweg_core::Record;
+use thalweg_core::record::Key;
+
+use super::{AnyState, KEY_GROUP, KEY_GROUPS, OperatorState};
+use crate::error::StateError;
+use crate::restore::RestoredOperator;
+use crate::run::{RowKey, RunError, RunWriter, StateDeclaration};
+
+/// Handle of a broadcast map.
+pub struct BroadcastState<MK, MV> {
+    pub(super) index: u32,
+    pub(super) types: PhantomData<fn() -> (MK, MV)>,
+}
+
+impl<MK, MV> Clone for BroadcastState<MK, MV> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<MK, MV> Copy for BroadcastState<MK, MV> {}
+
+impl<MK: Key, MV: Record> BroadcastState<MK, MV> {
+    /// The map key's value.
+    ///
+    /// # Errors
+    /// The handle belongs to another operator. The same for the other methods.
+    pub fn get<'s>(
+        &self,
+        state: &'s OperatorState,
+        map_key: &MK,
+    ) -> Result<Option<&'s MV>, StateError> {
+        let map = state.state::<Broadcast<MK, MV>>(self.index)?;
+        Ok(map.entries.get(&encode(map_key)).map(|(_, value)| value))
+    }
+
+    /// Sets the map key's value and returns the one before.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn put(
+        &self,
+        state: &mut OperatorState,
+        map_key: MK,
+        value: MV,
+    ) -> Result<Option<MV>, StateError> {
+        let map = state.state_mut::<Broadcast<MK, MV>>(self.index)?;
+        let before = map.entries.insert(encode(&map_key), (map_key, value));
+        Ok(before.map(|(_, value)| value))
+    }
+
+    /// Takes the map key and its value out.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn remove(
+        &self,
+        state: &mut OperatorState,
+        map_key: &MK,
+    ) -> Result<Option<MV>, StateError> {
+        let map = state.state_mut::<Broadcast<MK, MV>>(self.index)?;
+        Ok(map.entries.remove(&encode(map_key)).map(|(_, value)| value))
+    }
+
+    /// All entries, in the order of the map keys' encoding: numbers and strings ascend.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn entries<'s>(
+        &self,
+        state: &'s OperatorState,
+    ) -> Result<impl ExactSizeIterator<Item = (&'s MK, &'s MV)>, StateError> {
+        let map = state.state::<Broadcast<MK, MV>>(self.index)?;
+        Ok(map.entries.values().map(|(key, value)| (key, value)))
+    }
+
+    /// Removes all entries.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn clear(&self, state: &mut OperatorState) -> Result<(), StateError> {
+        state.state_mut::<Broadcast<MK, MV>>(self.index).map(|map| map.entries.clear())
+    }
+}
+
+fn encode<MK: Key>(key: &MK) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    key.encode_key(&mut bytes);
+    bytes
+}
+
+/// The entries by their encoded keys; each a row with that as its sub-key.
+pub(super) struct Broadcast<MK, MV> {
+    declaration: StateDeclaration,
+    entries: BTreeMap<Vec<u8>, (MK, MV)>,
+}
+
+impl<MK: Key, MV: Record> Broadcast<MK, MV> {
+    /// Takes the map of one subtask, so that not all read the same run.
+    pub(super) fn restore(
+        declaration: StateDeclaration,
+        restored: Option<&RestoredOperator>,
+    ) -> Result<Broadcast<MK, MV>, StateError> {
+        let mut entries = BTreeMap::new();
+        if let Some(restored) = restored {
+            let states = restored.claim(&declaration)?;
+            let chosen = restored.subtask() as usize % states.len().max(1);
+            if let Some(state) = states.get(chosen) {
+                state.for_each_row(KEY_GROUPS, |row| {
+                    let key: MK = state.key(row, "map key", row.key.sub_key)?;
+                    entries.insert(encode(&key), (key, state.value(row)?));
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(Broadcast { declaration, entries })
+    }
+}
+
+impl<MK: Key, MV: Record> AnyState for Broadcast<MK, MV> {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError> {
+        writer.begin_state(self.declaration.clone())?;
+        let mut bytes = Vec::new();
+        for (sub_key, (_, value)) in &self.entries {
+            bytes.clear();
+            value.encode(&mut bytes);
+            let key = RowKey { key_group: KEY_GROUP, key: &[], namespace: &[], sub_key };
+            writer.put(key, &bytes)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! An operator's lists: split between the subtasks, or given to each of them whole.
+
+use std::any::Any;
+use std::marker::PhantomData;
+
+use thalweg_core::Record;
+
+use super::{AnyState, KEY_GROUP, KEY_GROUPS, OperatorState};
+use crate::error::StateError;
+use crate::restore::RestoredOperator;
+use crate::run::{RowKey, RunError, RunWriter, StateDeclaration, StateKind};
+
+/// Handle of an operator's list, split or united when it's restored.
+pub struct OperatorListState<T> {
+    pub(super) index: u32,
+    pub(super) types: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for OperatorListState<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for OperatorListState<T> {}
+
+impl<T: Record> OperatorListState<T> {
+    /// The elements.
+    ///
+    /// # Errors
+    /// The handle belongs to another operator. The same for the other methods.
+    pub fn get<'s>(&self, state: &'s OperatorState) -> Result<&'s [T], StateError> {
+        state.state::<ListItems<T>>(self.index).map(|list| list.items.as_slice())
+    }
+
+    /// The elements, to be changed.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn get_mut<'s>(&self, state: &'s mut OperatorState) -> Result<&'s mut Vec<T>, StateError> {
+        state.state_mut::<ListItems<T>>(self.index).map(|list| &mut list.items)
+    }
+
+    /// Adds an element at the end.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn add(&self, state: &mut OperatorState, element: T) -> Result<(), StateError> {
+        self.get_mut(state).map(|items| items.push(element))
+    }
+
+    /// Replaces all elements.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn update(&self, state: &mut OperatorState, elements: Vec<T>) -> Result<(), StateError> {
+        self.get_mut(state).map(|items| *items = elements)
+    }
+
+    /// Removes all elements.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn clear(&self, state: &mut OperatorState) -> Result<(), StateError> {
+        self.get_mut(state).map(Vec::clear)
+    }
+}
+
+/// The elements, each a row whose sub-key is its number, eight bytes big endian.
+pub(super) struct ListItems<T> {
+    declaration: StateDeclaration,
+    items: Vec<T>,
+}
+
+impl<T: Record> ListItems<T> {
+    pub(super) fn restore(
+        declaration: StateDeclaration,
+        restored: Option<&RestoredOperator>,
+    ) -> Result<ListItems<T>, StateError> {
+        let mut items = Vec::new();
+        let Some(restored) = restored else {
+            return Ok(ListItems { declaration, items });
+        };
+        let split = declaration.kind == StateKind::OperatorList;
+        let same_parallelism = restored.old_parallelism() == Some(restored.parallelism());
+        let mut number = 0u64;
+        for state in restored.claim(&declaration)? {
+            state.for_each_row(KEY_GROUPS, |row| {
+                let mine = match (split, same_parallelism) {
+                    (false, _) => true,
+                    (true, true) => state.subtask() == restored.subtask(),
+                    (true, false) => {
+                        number % u64::from(restored.parallelism())
+                            == u64::from(restored.subtask())
+                    }
+                };
+                number += 1;
+                if mine {
+                    items.push(state.value(row)?);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(ListItems { declaration, items })
+    }
+}
+
+impl<T: Record> AnyState for ListItems<T> {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError> {
+        writer.begin_state(self.declaration.clone())?;
+        let mut value = Vec::new();
+        for (number, item) in (0u64..).zip(&self.items) {
+            value.clear();
+            item.encode(&mut value);
+            let sub_key = &number.to_be_bytes();
+            let key = RowKey { key_group: KEY_GROUP, key: &[], namespace: &[], sub_key };
+            writer.put(key, &value)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,335 @@
+//! Timers per key and namespace, in event time and in processing time. They fire in the order of
+//! their times; among equal times in the order of (key hash, key, namespace), so that the order
+//! depends neither on history nor on a restore. Not here: what a timer's firing does.
+//!
+//! A timer is identified by time, key and namespace: registering it again changes nothing and
+//! takes no memory, and a deleted one leaves nothing behind.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use smallvec::{SmallVec, smallvec};
+use thalweg_core::key_group::{KeyGroupRange, key_group};
+use thalweg_core::record::Key;
+
+use crate::budget::{MemoryAccount, MemoryBudget};
+use crate::error::StateError;
+use crate::keyed::over_budget;
+use crate::restore::{ClaimedState, RestoredOperator};
+use crate::run::{Row, RowKey, RunError, RunWriter, StateDeclaration, StateKind};
+use crate::sorted::Sorted;
+
+/// A timer that fires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timer<K, N> {
+    /// Its time in milliseconds.
+    pub time: i64,
+    /// Its key.
+    pub key: K,
+    /// The key's hash.
+    pub hash: u64,
+    /// Its namespace: `()` for process functions, the window for windows.
+    pub namespace: N,
+}
+
+/// The timers of one subtask.
+pub struct TimerService<K, N> {
+    event_time: TimerQueue<K, N>,
+    processing_time: TimerQueue<K, N>,
+}
+
+impl<K: Key, N: Key> TimerService<K, N> {
+    /// The timers called `name` of a subtask that owns `key_groups` of `max_parallelism`, with
+    /// those of the snapshot.
+    ///
+    /// # Errors
+    /// The snapshot has another max parallelism, or its timers can't be read as these.
+    pub fn new(
+        name: &str,
+        key_groups: KeyGroupRange,
+        max_parallelism: u32,
+        restored: Option<&Arc<RestoredOperator>>,
+    ) -> Result<TimerService<K, N>, StateError> {
+        if let Some(restored) = restored {
+            restored.check_max_parallelism(max_parallelism)?;
+        }
+        let queue = |kind| {
+            let mut queue = TimerQueue::new(name, kind, key_groups, max_parallelism);
+            match restored {
+                Some(restored) => queue.restore(restored).map(|()| queue),
+                None => Ok(queue),
+            }
+        };
+        Ok(TimerService {
+            event_time: queue(StateKind::EventTimeTimers)?,
+            processing_time: queue(StateKind::ProcessingTimeTimers)?,
+        })
+    }
+
+    /// Registers a timer that fires once the watermark reaches `time`. Returns whether it's new.
+    ///
+    /// # Errors
+    /// The budget is used up.
+    pub fn register_event_time(
+        &mut self,
+        time: i64,
+        key: &K,
+        hash: u64,
+        namespace: &N,
+    ) -> Result<bool, StateError> {
+        self.event_time.register(time, key, hash, namespace)
+    }
+
+    /// Deletes a timer in event time. Returns whether there was one.
+    pub fn delete_event_time(&mut self, time: i64, key: &K, hash: u64, namespace: &N) -> bool {
+        self.event_time.delete(time, key, hash, namespace)
+    }
+
+    /// Registers a timer that fires once the clock reaches `time`. Returns whether it's new.
+    ///
+    /// # Errors
+    /// The budget is used up.
+    pub fn register_processing_time(
+        &mut self,
+        time: i64,
+        key: &K,
+        hash: u64,
+        namespace: &N,
+    ) -> Result<bool, StateError> {
+        self.processing_time.register(time, key, hash, namespace)
+    }
+
+    /// Deletes a timer in processing time. Returns whether there was one.
+    pub fn delete_processing_time(&mut self, time: i64, key: &K, hash: u64, namespace: &N) -> bool {
+        self.processing_time.delete(time, key, hash, namespace)
+    }
+
+    /// The time of the next timer in event time.
+    pub fn next_event_time(&self) -> Option<i64> {
+        self.event_time.next_time()
+    }
+
+    /// The time of the next timer in processing time: when to ask again.
+    pub fn next_processing_time(&self) -> Option<i64> {
+        self.processing_time.next_time()
+    }
+
+    /// Takes the next timer in event time whose time is at most `up_to`, the watermark.
+    pub fn pop_event_time(&mut self, up_to: i64) -> Option<Timer<K, N>> {
+        self.event_time.pop(up_to)
+    }
+
+    /// Takes the next timer in processing time whose time is at most `up_to`, the clock's.
+    pub fn pop_processing_time(&mut self, up_to: i64) -> Option<Timer<K, N>> {
+        self.processing_time.pop(up_to)
+    }
+
+    /// Number of timers in event time.
+    pub fn event_time_len(&self) -> usize {
+        self.event_time.length
+    }
+
+    /// Number of timers in processing time.
+    pub fn processing_time_len(&self) -> usize {
+        self.processing_time.length
+    }
+
+    /// Approximate bytes that all timers use.
+    pub fn bytes(&self) -> usize {
+        self.event_time.account.used() + self.processing_time.account.used()
+    }
+
+    /// Draws on `budget` from now on; unlimited without.
+    ///
+    /// # Errors
+    /// It doesn't hold what is already used.
+    pub fn set_budget(&mut self, budget: &MemoryBudget) -> Result<(), StateError> {
+        [&mut self.event_time, &mut self.processing_time].into_iter().try_for_each(|queue| {
+            let moved = queue.account.move_to(budget.clone());
+            moved.map_err(|overdrawn| over_budget(&queue.declaration.name, &overdrawn))
+        })
+    }
+
+    /// Writes all timers.
+    ///
+    /// # Errors
+    /// As [`RunWriter::put`].
+    pub fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError> {
+        self.event_time.snapshot(writer)?;
+        self.processing_time.snapshot(writer)
+    }
+}
+
+/// Timers of one kind of time.
+struct TimerQueue<K, N> {
+    declaration: StateDeclaration,
+    key_groups: KeyGroupRange,
+    max_parallelism: u32,
+    /// Nearly always one each: same time, same hash. More are in the order of their encoding.
+    timers: BTreeMap<(i64, u64), SmallVec<[(K, N); 1]>>,
+    length: usize,
+    account: MemoryAccount,
+}
+
+impl<K: Key, N: Key> TimerQueue<K, N> {
+    fn new(
+        name: &str,
+        kind: StateKind,
+        key_groups: KeyGroupRange,
+        max_parallelism: u32,
+    ) -> TimerQueue<K, N> {
+        let declaration = StateDeclaration {
+            name: name.to_owned(),
+            kind,
+            key: Some(K::schema()),
+            namespace: Some(N::schema()),
+            map_key: None,
+            value: None,
+        };
+        let account = MemoryAccount::new(MemoryBudget::unlimited());
+        let timers = BTreeMap::new();
+        TimerQueue { declaration, key_groups, max_parallelism, timers, length: 0, account }
+    }
+
+    fn register(
+        &mut self,
+        time: i64,
+        key: &K,
+        hash: u64,
+        namespace: &N,
+    ) -> Result<bool, StateError> {
+        match self.timers.entry((time, hash)) {
+            Entry::Vacant(entry) => {
+                entry.insert(smallvec![(key.clone(), namespace.clone())]);
+            }
+            Entry::Occupied(entry) => {
+                let timers = entry.into_mut();
+                if timers.iter().any(|(k, n)| k == key && n == namespace) {
+                    return Ok(false);
+                }
+                let encoded = encode(key, namespace);
+                let place = timers.partition_point(|(k, n)| encode(k, n) < encoded);
+                timers.insert(place, (key.clone(), namespace.clone()));
+            }
+        }
+        self.length += 1;
+        self.account.change(0, size(key, namespace));
+        let checked = self.account.check();
+        checked.map_err(|overdrawn| over_budget(&self.declaration.name, &overdrawn))?;
+        Ok(true)
+    }
+
+    fn delete(&mut self, time: i64, key: &K, hash: u64, namespace: &N) -> bool {
+        let Entry::Occupied(mut entry) = self.timers.entry((time, hash)) else {
+            return false;
+        };
+        let timers = entry.get_mut();
+        let Some(place) = timers.iter().position(|(k, n)| k == key && n == namespace) else {
+            return false;
+        };
+        timers.remove(place);
+        if timers.is_empty() {
+            entry.remove();
+        }
+        self.forget(key, namespace);
+        true
+    }
+
+    fn next_time(&self) -> Option<i64> {
+        self.timers.first_key_value().map(|((time, _), _)| *time)
+    }
+
+    fn pop(&mut self, up_to: i64) -> Option<Timer<K, N>> {
+        let mut entry = self.timers.first_entry()?;
+        let (time, hash) = *entry.key();
+        if time > up_to || entry.get().is_empty() {
+            return None;
+        }
+        let (key, namespace) = entry.get_mut().remove(0);
+        if entry.get().is_empty() {
+            entry.remove();
+        }
+        self.forget(&key, &namespace);
+        Some(Timer { time, key, hash, namespace })
+    }
+
+    fn forget(&mut self, key: &K, namespace: &N) {
+        self.length -= 1;
+        self.account.change(size(key, namespace), 0);
+    }
+
+    /// Rows whose key is the time, 8 bytes big endian with the sign inverted, and then the key.
+    fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError> {
+        writer.begin_state(self.declaration.clone())?;
+        let mut groups: Vec<Vec<(i64, &K, &N)>> =
+            self.key_groups.iter().map(|_| Vec::new()).collect();
+        for ((time, hash), timers) in &self.timers {
+            let group = key_group(*hash, self.max_parallelism).wrapping_sub(self.key_groups.start);
+            let Some(group) = groups.get_mut(group as usize) else {
+                let reason = "it has a timer of a key that another subtask owns".to_owned();
+                let state = self.declaration.name.clone();
+                return Err(RunError::Unwritable { state, reason });
+            };
+            group.extend(timers.iter().map(|(key, namespace)| (*time, key, namespace)));
+        }
+        for (group, timers) in self.key_groups.iter().zip(groups) {
+            let timers = Sorted::new(timers.into_iter(), |(time, key, namespace), out| {
+                write_time(*time, out);
+                key.encode_key(out);
+                namespace.encode_key(out);
+            });
+            let mut namespace_bytes = Vec::new();
+            for (bytes, (_, _, namespace)) in timers.iter() {
+                namespace_bytes.clear();
+                namespace.encode_key(&mut namespace_bytes);
+                let (key, namespace) = bytes.split_at(bytes.len() - namespace_bytes.len());
+                let key = RowKey { key_group: group as u16, key, namespace, sub_key: &[] };
+                writer.put(key, &[])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, restored: &RestoredOperator) -> Result<(), StateError> {
+        for state in restored.claim(&self.declaration)? {
+            state.for_each_row(self.key_groups, |row| self.restore_row(&state, row))?;
+        }
+        Ok(())
+    }
+
+    fn restore_row(&mut self, state: &ClaimedState<'_>, row: &Row<'_>) -> Result<(), StateError> {
+        let Some((time, key)) = row.key.key.split_first_chunk() else {
+            return Err(state.bad_row(row, "a timer's key is too short for its time"));
+        };
+        let key: K = state.key(row, "key", key)?;
+        let namespace: N = state.key(row, "namespace", row.key.namespace)?;
+        let hash = key.key_hash();
+        state.check_key_group(row, key_group(hash, self.max_parallelism))?;
+        match self.register(read_time(*time), &key, hash, &namespace)? {
+            true => Ok(()),
+            false => Err(state.bad_row(row, "a timer occurs twice")),
+        }
+    }
+}
+
+fn write_time(time: i64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&(time ^ i64::MIN).to_be_bytes());
+}
+
+fn read_time(bytes: [u8; 8]) -> i64 {
+    i64::from_be_bytes(bytes) ^ i64::MIN
+}
+
+fn encode<K: Key, N: Key>(key: &K, namespace: &N) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    key.encode_key(&mut bytes);
+    namespace.encode_key(&mut bytes);
+    bytes
+}
+
+/// What a timer takes, with its share of the tree's half-filled nodes.
+fn size<K: Key, N: Key>(key: &K, namespace: &N) -> usize {
+    let own = size_of::<((i64, u64), SmallVec<[(K, N); 1]>)>();
+    own + own / 2 + key.heap_size() + namespace.heap_size()
+}

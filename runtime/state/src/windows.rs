@@ -1,0 +1,293 @@
+//! Values per slice of time and key: what window operators aggregate into. A slice is known by
+//! its end; all its entries are dropped together when no window needs it any more. Not here:
+//! which slices a window consists of, and when it fires.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use thalweg_core::Record;
+use thalweg_core::key_group::{KeyGroupRange, key_group};
+use thalweg_core::record::Key;
+
+use crate::budget::{MemoryAccount, MemoryBudget};
+use crate::error::StateError;
+use crate::keyed::over_budget;
+use crate::restore::{ClaimedState, RestoredOperator};
+use crate::run::{Row, RowKey, RunError, RunWriter, StateDeclaration, StateKind};
+use crate::sorted::Sorted;
+use crate::table::Table;
+use crate::value_mut::ValueMut;
+
+/// Slice end -> key -> value, in key groups.
+pub struct SliceState<K, V> {
+    declaration: StateDeclaration,
+    key_groups: KeyGroupRange,
+    max_parallelism: u32,
+    /// Ordered by their ends.
+    slices: VecDeque<Slice<K, V>>,
+    /// The place of the slice used last: rows come in roughly ascending time.
+    last: usize,
+    account: MemoryAccount,
+}
+
+struct Slice<K, V> {
+    end: i64,
+    length: usize,
+    /// One per key group of the range.
+    tables: Vec<Table<K, V>>,
+}
+
+/// How far a walk over a slice's entries has come. Valid while no key is added to the slice and
+/// the slice isn't removed; otherwise entries may be missed or come twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SliceCursor {
+    group: usize,
+    bucket: usize,
+}
+
+impl<K: Key, V: Record> SliceState<K, V> {
+    /// The slices called `name` of a subtask that owns `key_groups` of `max_parallelism`, with
+    /// those of the snapshot.
+    ///
+    /// # Errors
+    /// The snapshot has another max parallelism, or its slices can't be read as these.
+    pub fn new(
+        name: &str,
+        key_groups: KeyGroupRange,
+        max_parallelism: u32,
+        restored: Option<&Arc<RestoredOperator>>,
+    ) -> Result<SliceState<K, V>, StateError> {
+        let declaration = StateDeclaration {
+            name: name.to_owned(),
+            kind: StateKind::Slice,
+            key: Some(K::schema()),
+            namespace: Some(i64::schema()),
+            map_key: None,
+            value: Some(V::schema()),
+        };
+        let account = MemoryAccount::new(MemoryBudget::unlimited());
+        let slices = VecDeque::new();
+        let mut state =
+            SliceState { declaration, key_groups, max_parallelism, slices, last: 0, account };
+        if let Some(restored) = restored {
+            restored.check_max_parallelism(max_parallelism)?;
+            for claimed in restored.claim(&state.declaration)? {
+                claimed.for_each_row(key_groups, |row| state.restore_row(&claimed, row))?;
+            }
+        }
+        Ok(state)
+    }
+
+    /// The key's value in the slice that ends at `slice`, to be changed in place; made by `make`
+    /// if there is none.
+    ///
+    /// # Errors
+    /// The budget is used up, or the key belongs to another subtask.
+    #[inline]
+    pub fn get_or_insert_with(
+        &mut self,
+        slice: i64,
+        key: &K,
+        hash: u64,
+        make: impl FnOnce() -> V,
+    ) -> Result<ValueMut<'_, V>, StateError> {
+        self.check()?;
+        let group = self.group(hash);
+        if group >= self.key_groups.len() as usize {
+            return Err(self.foreign_key(hash));
+        }
+        let place = self.place(slice);
+        let slice = &mut self.slices[place];
+        let (value, made) = slice.tables[group].entry(hash, key, &mut self.account, make);
+        slice.length += usize::from(made);
+        Ok(ValueMut::new(value, made, &mut self.account))
+    }
+
+    /// The key's value in the slice that ends at `slice`.
+    #[inline]
+    pub fn get(&self, slice: i64, key: &K, hash: u64) -> Option<&V> {
+        let slice = &self.slices[self.find(slice)?];
+        slice.tables.get(self.group(hash))?.find(hash, key)
+    }
+
+    /// The key's value in the slice that ends at `slice`, to be changed in place, if there is one.
+    #[inline]
+    pub fn get_mut(&mut self, slice: i64, key: &K, hash: u64) -> Option<ValueMut<'_, V>> {
+        let (place, group) = (self.find(slice)?, self.group(hash));
+        let value = self.slices[place].tables.get_mut(group)?.find_mut(hash, key)?;
+        Some(ValueMut::new(value, false, &mut self.account))
+    }
+
+    /// Drops the slice and all its entries. Returns how many there were.
+    pub fn remove_slice(&mut self, slice: i64) -> usize {
+        let Some(slice) = self.find(slice).and_then(|place| self.slices.remove(place)) else {
+            return 0;
+        };
+        self.last = 0;
+        self.account.change(Self::slice_overhead(self.key_groups), 0);
+        for table in &slice.tables {
+            table.release(&mut self.account);
+            if V::OWNS_HEAP {
+                let values = table.iter().map(|entry| entry.value.heap_size()).sum();
+                self.account.change(values, 0);
+            }
+        }
+        slice.length
+    }
+
+    /// The next entry of the slice from `cursor` on, which starts as `SliceCursor::default()`; in
+    /// no particular order, but in the same for the same history.
+    #[inline]
+    pub fn next_entry(&self, slice: i64, cursor: &mut SliceCursor) -> Option<(&K, &V)> {
+        let slice = &self.slices[self.find(slice)?];
+        while let Some(table) = slice.tables.get(cursor.group) {
+            while cursor.bucket < table.buckets() {
+                cursor.bucket += 1;
+                if let Some(entry) = table.bucket(cursor.bucket - 1) {
+                    return Some((&entry.key, &entry.value));
+                }
+            }
+            *cursor = SliceCursor { group: cursor.group + 1, bucket: 0 };
+        }
+        None
+    }
+
+    /// The ends of the slices that have entries or had some, ascending.
+    pub fn slice_ends(&self) -> impl DoubleEndedIterator<Item = i64> {
+        self.slices.iter().map(|slice| slice.end)
+    }
+
+    /// The first of [`slice_ends`](Self::slice_ends).
+    pub fn first_slice_end(&self) -> Option<i64> {
+        self.slices.front().map(|slice| slice.end)
+    }
+
+    /// Number of keys in the slice.
+    pub fn slice_len(&self, slice: i64) -> usize {
+        self.find(slice).map_or(0, |place| self.slices[place].length)
+    }
+
+    /// Number of entries in all slices.
+    pub fn len(&self) -> usize {
+        self.slices.iter().map(|slice| slice.length).sum()
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Approximate bytes that all slices use.
+    pub fn bytes(&self) -> usize {
+        self.account.used()
+    }
+
+    /// Draws on `budget` from now on; unlimited without.
+    ///
+    /// # Errors
+    /// It doesn't hold what is already used.
+    pub fn set_budget(&mut self, budget: &MemoryBudget) -> Result<(), StateError> {
+        let moved = self.account.move_to(budget.clone());
+        moved.map_err(|overdrawn| over_budget(&self.declaration.name, &overdrawn))
+    }
+
+    /// Writes all slices: rows whose namespace is the slice's end.
+    ///
+    /// # Errors
+    /// As [`RunWriter::put`].
+    pub fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError> {
+        writer.begin_state(self.declaration.clone())?;
+        let mut value = Vec::new();
+        let mut end_bytes = Vec::new();
+        for (place, group) in self.key_groups.iter().enumerate() {
+            let entries = self.slices.iter().flat_map(|slice| {
+                slice.tables[place].iter().map(|entry| (slice.end, entry))
+            });
+            let entries = Sorted::new(entries, |(end, entry), out| {
+                entry.key.encode_key(out);
+                end.encode_key(out);
+            });
+            for (bytes, (end, entry)) in entries.iter() {
+                end_bytes.clear();
+                end.encode_key(&mut end_bytes);
+                let (key, namespace) = bytes.split_at(bytes.len() - end_bytes.len());
+                value.clear();
+                entry.value.encode(&mut value);
+                let key = RowKey { key_group: group as u16, key, namespace, sub_key: &[] };
+                writer.put(key, &value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn restore_row(&mut self, state: &ClaimedState<'_>, row: &Row<'_>) -> Result<(), StateError> {
+        let key: K = state.key(row, "key", row.key.key)?;
+        let end: i64 = state.key(row, "namespace", row.key.namespace)?;
+        let hash = key.key_hash();
+        state.check_key_group(row, key_group(hash, self.max_parallelism))?;
+        let value: V = state.value(row)?;
+        let before = self.slice_len(end);
+        drop(self.get_or_insert_with(end, &key, hash, || value)?);
+        match self.slice_len(end) == before + 1 {
+            true => Ok(()),
+            false => Err(state.bad_row(row, "a key occurs twice in a slice")),
+        }
+    }
+
+    #[inline]
+    fn check(&mut self) -> Result<(), StateError> {
+        self.account.check().map_err(|overdrawn| over_budget(&self.declaration.name, &overdrawn))
+    }
+
+    /// The key group's place in the range; beyond its end for another subtask's.
+    #[inline]
+    fn group(&self, hash: u64) -> usize {
+        key_group(hash, self.max_parallelism).wrapping_sub(self.key_groups.start) as usize
+    }
+
+    /// Where the slice is.
+    #[inline]
+    fn find(&self, end: i64) -> Option<usize> {
+        match self.slices.get(self.last) {
+            Some(slice) if slice.end == end => Some(self.last),
+            _ => self.slices.binary_search_by_key(&end, |slice| slice.end).ok(),
+        }
+    }
+
+    /// Where the slice is, from now on.
+    #[inline]
+    fn place(&mut self, end: i64) -> usize {
+        match self.slices.get(self.last) {
+            Some(slice) if slice.end == end => self.last,
+            _ => self.switch(end),
+        }
+    }
+
+    #[cold]
+    fn switch(&mut self, end: i64) -> usize {
+        let found = self.slices.binary_search_by_key(&end, |slice| slice.end);
+        let place = found.unwrap_or_else(|place| {
+            let tables = self.key_groups.iter().map(|_| Table::default()).collect();
+            self.slices.insert(place, Slice { end, length: 0, tables });
+            self.account.change(0, Self::slice_overhead(self.key_groups));
+            place
+        });
+        self.last = place;
+        place
+    }
+
+    /// Bytes of a slice without entries.
+    fn slice_overhead(key_groups: KeyGroupRange) -> usize {
+        size_of::<Slice<K, V>>() + key_groups.len() as usize * size_of::<Table<K, V>>()
+    }
+
+    #[cold]
+    fn foreign_key(&self, hash: u64) -> StateError {
+        StateError::ForeignKey {
+            state: self.declaration.name.clone(),
+            key_group: key_group(hash, self.max_parallelism),
+            start: self.key_groups.start,
+            end: self.key_groups.end,
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! A store in a folder, local or mounted. Blocking: the work is done when a method's future is
+//! polled, so callers on an async runtime run it where blocking is allowed.
+//!
+//! A blob is written to a temporary file in its folder, synced, and renamed (or, if it must be
+//! the first, linked) to its name; then the folder is synced. So a blob is there whole or not at
+//! all, also after a power cut. Names that begin with a dot are temporary files, never blobs.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{BlobError, BlobFuture, BlobPath, BlobStore, PutOutcome};
+
+/// Blobs as files in a folder.
+#[derive(Debug)]
+pub struct DirectoryStore {
+    root: PathBuf,
+}
+
+/// Tells apart the temporary files of one process.
+static NEXT_TEMPORARY: AtomicU64 = AtomicU64::new(0);
+
+impl DirectoryStore {
+    /// The store in the folder `root`, which is made if it doesn't exist.
+    ///
+    /// # Errors
+    /// The folder can't be made.
+    pub fn open(root: impl Into<PathBuf>) -> Result<DirectoryStore, BlobError> {
+        let root = root.into();
+        fs::create_dir_all(&root)
+            .map_err(|error| BlobError::new("create the folder", root.display(), error))?;
+        Ok(DirectoryStore { root })
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn file(&self, path: &BlobPath) -> PathBuf {
+        self.root.join(path.as_str())
+    }
+
+    /// Writes a temporary file beside `target` and lets `place` move it there.
+    fn write<T>(
+        &self,
+        path: &BlobPath,
+        bytes: &[u8],
+        place: impl FnOnce(&Path, &Path) -> io::Result<T>,
+    ) -> Result<T, BlobError> {
+        let target = self.file(path);
+        let failed = |error| BlobError::new("write", target.display(), error);
+        let folder = target.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder).map_err(failed)?;
+        let temporary = Temporary(folder.join(format!(
+            ".tmp-{}-{}",
+            std::process::id(),
+            NEXT_TEMPORARY.fetch_add(1, Ordering::Relaxed)
+        )));
+        let written = File::create(&temporary.0).and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        });
+        written.map_err(failed)?;
+        let placed = place(&temporary.0, &target).map_err(failed)?;
+        drop(temporary);
+        self.sync_folders(folder).map_err(failed)?;
+        Ok(placed)
+    }
+
+    /// Makes the names in the folder durable, and those of the folder and the ones above it.
+    fn sync_folders(&self, folder: &Path) -> io::Result<()> {
+        for folder in folder.ancestors() {
+            File::open(folder)?.sync_all()?;
+            if folder == self.root {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, path: &BlobPath) -> Result<Vec<u8>, BlobError> {
+        let file = self.file(path);
+        fs::read(&file).map_err(|error| BlobError::new("read", file.display(), error))
+    }
+
+    fn read_range(&self, path: &BlobPath, range: &Range<u64>) -> Result<Vec<u8>, BlobError> {
+        let name = self.file(path);
+        let failed = |error| BlobError::new("read", name.display(), error);
+        let mut file = File::open(&name).map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
+        if range.start > range.end || range.end > size {
+            return Err(BlobError::range(path, range.start, range.end, size));
+        }
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        file.seek(SeekFrom::Start(range.start))
+            .and_then(|_| file.read_exact(&mut bytes))
+            .map_err(failed)?;
+        Ok(bytes)
+    }
+
+    fn list_folder(&self, folder: &BlobPath, found: &mut Vec<BlobPath>) -> Result<(), BlobError> {
+        let name = self.file(folder);
+        let failed = |error| BlobError::new("list", name.display(), error);
+        let entries = match fs::read_dir(&name) {
+            Ok(entries) => entries,
+            // A folder that isn't there, or is a blob, holds nothing.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(());
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            let kind = entry.file_type().map_err(failed)?;
+            // What no blob can be called was put there by somebody else, or is temporary.
+            let Some(Ok(path)) = entry.file_name().to_str().map(|name| folder.join(name)) else {
+                continue;
+            };
+            if kind.is_dir() {
+                self.list_folder(&path, found)?;
+            } else {
+                found.push(path);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A temporary file, removed when it's no longer needed. If it was renamed there's none.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Nothing is lost if this fails: no blob has such a name.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl BlobStore for DirectoryStore {
+    fn put<'s>(&'s self, path: &'s BlobPath, bytes: Vec<u8>) -> BlobFuture<'s, ()> {
+        Box::pin(async move {
+            self.write(path, &bytes, |temporary, target| fs::rename(temporary, target))
+        })
+    }
+
+    fn put_if_absent<'s>(
+        &'s self,
+        path: &'s BlobPath,
+        bytes: Vec<u8>,
+    ) -> BlobFuture<'s, PutOutcome> {
+        Box::pin(async move {
+            self.write(path, &bytes, |temporary, target| match fs::hard_link(temporary, target) {
+                Ok(()) => Ok(PutOutcome::Created),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    Ok(PutOutcome::AlreadyExists)
+                }
+                Err(error) => Err(error),
+            })
+        })
+    }
+
+    fn get<'s>(&'s self, path: &'s BlobPath) -> BlobFuture<'s, Vec<u8>> {
+        Box::pin(async move { self.read(path) })
+    }
+
+    fn get_range<'s>(&'s self, path: &'s BlobPath, range: Range<u64>) -> BlobFuture<'s, Vec<u8>> {
+        Box::pin(async move { self.read_range(path, &range) })
+    }
+
+    fn list<'s>(&'s self, folder: &'s BlobPath) -> BlobFuture<'s, Vec<BlobPath>> {
+        Box::pin(async move {
+            let mut found = Vec::new();
+            self.list_folder(folder, &mut found)?;
+            found.sort();
+            Ok(found)
+        })
+    }
+
+    fn delete<'s>(&'s self, path: &'s BlobPath) -> BlobFuture<'s, ()> {
+        Box::pin(async move {
+            let file = self.file(path);
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(BlobError::new("delete", file.display(), error))
+                }
+                _ => Ok(()),
+            }
+        })
+    }
+}

@@ -1,0 +1,56 @@
+//! The contract of a store of named, immutable pieces of bytes. Not here: what is stored.
+
+mod directory;
+mod error;
+mod memory;
+mod path;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+
+pub use self::directory::DirectoryStore;
+pub use self::error::{BlobError, BlobErrorKind};
+pub use self::memory::MemoryStore;
+pub use self::path::{BlobPath, BlobPathError};
+
+/// What a store's methods return.
+pub type BlobFuture<'s, T> = Pin<Box<dyn Future<Output = Result<T, BlobError>> + Send + 's>>;
+
+/// What a conditional write did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// The blob is there, with these bytes.
+    Created,
+    /// There was one already; it's untouched.
+    AlreadyExists,
+}
+
+/// A store of blobs. Once a write has returned, every later read, by any process, sees it whole;
+/// no read ever sees a part of a blob.
+pub trait BlobStore: Send + Sync {
+    /// Writes a blob, replacing one of that name.
+    fn put<'s>(&'s self, path: &'s BlobPath, bytes: Vec<u8>) -> BlobFuture<'s, ()>;
+
+    /// Writes a blob unless one of that name exists. Of several at once, exactly one is
+    /// `Created`. After an error it's unknown whether the blob was written: read it back.
+    fn put_if_absent<'s>(
+        &'s self,
+        path: &'s BlobPath,
+        bytes: Vec<u8>,
+    ) -> BlobFuture<'s, PutOutcome>;
+
+    /// The blob's bytes. A missing one is an error of kind [`BlobErrorKind::NotFound`].
+    fn get<'s>(&'s self, path: &'s BlobPath) -> BlobFuture<'s, Vec<u8>>;
+
+    /// Some of the blob's bytes; an error of kind [`BlobErrorKind::Range`] if it's shorter.
+    fn get_range<'s>(&'s self, path: &'s BlobPath, range: Range<u64>) -> BlobFuture<'s, Vec<u8>>;
+
+    /// All blobs in this folder and the folders in it, ascending; none if there's no such folder.
+    fn list<'s>(&'s self, folder: &'s BlobPath) -> BlobFuture<'s, Vec<BlobPath>>;
+
+    /// Removes a blob. A missing one is no error.
+    fn delete<'s>(&'s self, path: &'s BlobPath) -> BlobFuture<'s, ()>;
+}

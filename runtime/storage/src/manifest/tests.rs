@@ -1,0 +1,138 @@
+//! Manifests there and back, damaged ones, and contradictory ones.
+
+use super::*;
+use crate::blob::tests::now;
+use crate::blob::{BlobErrorKind, BlobStore, MemoryStore};
+use crate::layout;
+
+fn subtask(index: u32, start: u32, end: u32) -> SubtaskManifest {
+    SubtaskManifest {
+        index,
+        key_groups: Some(KeyGroups { start, end }),
+        object: format!("job/chk-3/count-{index}"),
+        offset: 0,
+        length: 1234,
+        crc32c: 0xdead_beef,
+    }
+}
+
+fn operator(id: u128, subtasks: Vec<SubtaskManifest>) -> OperatorManifest {
+    OperatorManifest {
+        operator_id: OperatorId::new(id),
+        uid: Some("count".into()),
+        name: "count per \"key\"".into(),
+        parallelism: 2,
+        max_parallelism: 128,
+        finished: false,
+        subtasks,
+        coordinator_state: Some(CoordinatorState(vec![0, 255, 16])),
+    }
+}
+
+fn manifest() -> CheckpointManifest {
+    CheckpointManifest {
+        format_version: FORMAT_VERSION,
+        job_id: JobId::new(u128::MAX - 5),
+        checkpoint_id: CheckpointId(3),
+        kind: CheckpointKind::Savepoint,
+        trigger_time_ms: -1,
+        completion_time_ms: 1_800_000_000_000,
+        graph_fingerprint: u64::MAX,
+        channel_state: Vec::new(),
+        operators: vec![
+            operator(1, vec![subtask(0, 0, 64), subtask(1, 64, 128)]),
+            operator(2, Vec::new()),
+        ],
+    }
+}
+
+#[test]
+fn a_manifest_survives_the_store_and_is_written_once() {
+    let store = MemoryStore::new();
+    let written = manifest();
+    let path = now(save(&store, &written)).unwrap();
+    assert_eq!(
+        layout::checkpoint_of_manifest(&path),
+        Some((written.job_id, written.checkpoint_id))
+    );
+    now(save(&store, &written)).expect("a repeat is harmless");
+    assert_eq!(now(load(&store, written.job_id, written.checkpoint_id)).unwrap(), written);
+    assert_eq!(written.operator(OperatorId::new(2)).unwrap().operator_id, OperatorId::new(2));
+    assert!(written.operator(OperatorId::new(3)).is_none());
+    assert_eq!(written.objects().unwrap().len(), 2);
+
+    let other = CheckpointManifest { completion_time_ms: 0, ..written.clone() };
+    assert!(matches!(now(save(&store, &other)), Err(ManifestError::Exists { .. })));
+    let missing = now(load(&store, written.job_id, CheckpointId(4)));
+    assert!(
+        matches!(missing, Err(ManifestError::Store(error)) if error.kind == BlobErrorKind::NotFound)
+    );
+    let moved = layout::manifest(written.job_id, CheckpointId(4)).unwrap();
+    now(store.put(&moved, written.to_bytes().unwrap())).unwrap();
+    let error = now(load(&store, written.job_id, CheckpointId(4))).unwrap_err();
+    assert!(error.to_string().contains("that of checkpoint 3"), "{error}");
+}
+
+#[test]
+fn the_bytes_are_these() {
+    let small = CheckpointManifest {
+        job_id: JobId::new(1),
+        graph_fingerprint: 5,
+        trigger_time_ms: 7,
+        completion_time_ms: 8,
+        operators: vec![OperatorManifest {
+            coordinator_state: Some(CoordinatorState(vec![0, 255])),
+            ..operator(2, vec![subtask(0, 0, 64)])
+        }],
+        ..manifest()
+    };
+    let text = String::from_utf8(small.to_bytes().unwrap()).unwrap();
+    assert_eq!(text, include_str!("golden.manifest"));
+}
+
+#[test]
+fn any_damaged_byte_and_any_cut_is_noticed() {
+    let bytes = manifest().to_bytes().unwrap();
+    for place in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 1;
+        let error = CheckpointManifest::from_bytes(&damaged, "job/chk-3").unwrap_err();
+        assert!(error.to_string().contains("job/chk-3"), "{place}: {error}");
+        assert!(CheckpointManifest::from_bytes(&bytes[..place], "here").is_err(), "{place}");
+    }
+}
+
+#[test]
+fn a_later_version_is_named() {
+    let body = "{\"format_version\": 2, \"news\": {}}\n";
+    let bytes = format!("{body}crc32c:{:08x}\n", crc32c::crc32c(body.as_bytes()));
+    let error = CheckpointManifest::from_bytes(bytes.as_bytes(), "x").unwrap_err().to_string();
+    assert!(error.contains("format version 2, this build reads up to 1"), "{error}");
+}
+
+#[test]
+fn a_contradictory_manifest_is_neither_written_nor_read() {
+    let broken: [(&str, fn(&mut CheckpointManifest)); 10] = [
+        ("aren't ordered by id", |m| m.operators.swap(0, 1)),
+        ("aren't ordered by index", |m| m.operators[0].subtasks.swap(0, 1)),
+        ("a subtask 1", |m| m.operators[0].parallelism = 1),
+        ("parallelism 0", |m| m.operators[1].parallelism = 0),
+        ("at most 32769", |m| m.operators[1].max_parallelism = 32769),
+        ("can't own key groups", |m| m.operators[0].max_parallelism = 100),
+        ("can't own key groups 63", |m| m.operators[0].subtasks[1] = subtask(1, 63, 128)),
+        ("can't name a blob", |m| m.operators[0].subtasks[0].object = "../x".into()),
+        ("has no object", |m| m.operators[0].subtasks[0].object = String::new()),
+        ("ends beyond", |m| m.operators[0].subtasks[0].offset = u64::MAX),
+    ];
+    for (reason, change) in broken {
+        let mut manifest = manifest();
+        change(&mut manifest);
+        let error = manifest.to_bytes().unwrap_err().to_string();
+        assert!(error.contains(reason), "{reason}: {error}");
+        let mut body = serde_json::to_vec(&manifest).unwrap();
+        let checksum = crc32c::crc32c(&body);
+        body.extend_from_slice(format!("crc32c:{checksum:08x}\n").as_bytes());
+        let error = CheckpointManifest::from_bytes(&body, "x").unwrap_err().to_string();
+        assert!(error.contains(reason), "{reason}: {error}");
+    }
+}

@@ -1,0 +1,48 @@
+//! Where snapshots are: opens the stores that deployments name, each once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use thalweg_storage::{BlobError, BlobStore};
+
+/// Opens stores by the name that stands in `execution.checkpointing.dir`.
+pub trait BlobStoreOpener: Send + Sync {
+    /// The store of that name. May block.
+    ///
+    /// # Errors
+    /// It can't be reached, or isn't of a kind that this build knows.
+    fn open(&self, location: &str) -> Result<Arc<dyn BlobStore>, BlobError>;
+}
+
+impl<F> BlobStoreOpener for F
+where
+    F: Fn(&str) -> Result<Arc<dyn BlobStore>, BlobError> + Send + Sync,
+{
+    fn open(&self, location: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
+        self(location)
+    }
+}
+
+/// Stores that were opened. As many as there are names in the jobs' configurations.
+pub(super) struct Stores {
+    opener: Arc<dyn BlobStoreOpener>,
+    open: Mutex<BTreeMap<String, Arc<dyn BlobStore>>>,
+}
+
+impl Stores {
+    pub(super) fn new(opener: Arc<dyn BlobStoreOpener>) -> Self {
+        Self { opener, open: Mutex::default() }
+    }
+
+    /// The store of that name. Blocks.
+    pub(super) fn get(&self, location: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
+        let mut open = self.open.lock();
+        if let Some(store) = open.get(location) {
+            return Ok(Arc::clone(store));
+        }
+        let store = self.opener.open(location)?;
+        open.insert(location.to_owned(), Arc::clone(&store));
+        Ok(store)
+    }
+}

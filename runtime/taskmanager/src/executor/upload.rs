@@ -1,0 +1,177 @@
+//! Makes a task's snapshot durable and says where it is.
+//!
+//! One object holds the runs of all operators of the task; small snapshots go into the
+//! acknowledgement itself, and with it into the manifest. Not here: who is told.
+
+use thalweg_core::Clock;
+use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId};
+use thalweg_core::key_group::KeyGroupRange;
+use thalweg_operators::chain::OperatorSnapshot;
+use thalweg_rpc::MESSAGE_BYTES_MAX;
+use thalweg_rpc::message::{
+    CheckpointAck, CheckpointDecline, CheckpointMeasures, DeclineReason, SnapshotData,
+    SnapshotHandle,
+};
+use thalweg_state::{RunError, RunReader, StateKind};
+use thalweg_storage::{BlobPath, BlobPathError, BlobStore, layout};
+
+use crate::task::TaskSnapshot;
+
+/// A task's snapshot of at most this many bytes goes inline.
+const INLINE_BYTES_MAX: usize = 8 * 1024;
+/// The same where there is no directory: what fits a message with room to spare.
+const INLINE_BYTES_MAX_WITHOUT_DIRECTORY: usize = MESSAGE_BYTES_MAX / 2;
+
+/// Whose snapshot it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SnapshotOwner {
+    pub(super) job: JobId,
+    pub(super) attempt: ExecutionAttemptId,
+    pub(super) key_groups: KeyGroupRange,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum UploadError {
+    #[error("the snapshot can't be written: {0}")]
+    Store(#[from] thalweg_storage::BlobError),
+    #[error(transparent)]
+    Path(#[from] BlobPathError),
+    #[error("the snapshot of operator {operator} isn't readable: {source}")]
+    Run { operator: thalweg_core::ids::OperatorId, source: RunError },
+    #[error(
+        "the snapshot takes {bytes} bytes and there is no directory for it; set \
+         execution.checkpointing.dir"
+    )]
+    NoDirectory { bytes: usize },
+}
+
+/// Stores the snapshot and gives what is to be told about it.
+pub(super) async fn store_snapshot(
+    store: Option<&dyn BlobStore>,
+    owner: SnapshotOwner,
+    snapshot: TaskSnapshot,
+    clock: &dyn Clock,
+) -> Result<CheckpointAck, CheckpointDecline> {
+    let checkpoint = snapshot.chain.barrier.checkpoint;
+    let input_ended = snapshot.chain.input_ended;
+    let mut measures = CheckpointMeasures {
+        start_delay_ms: snapshot.start_delay_ms,
+        alignment_ms: ms(snapshot.alignment),
+        synchronous_ms: ms(snapshot.synchronous),
+        processed_bytes: snapshot.alignment_bytes,
+        ..CheckpointMeasures::default()
+    };
+    let taken = snapshot.taken;
+    match store_runs(store, owner, checkpoint, snapshot.chain.operators).await {
+        Ok(handles) => {
+            let bytes = handles.iter().map(|handle| handle.length).sum();
+            measures.asynchronous_ms = ms(clock.elapsed().saturating_sub(taken));
+            measures.checkpointed_bytes = bytes;
+            measures.state_bytes = bytes;
+            let SnapshotOwner { job, attempt, .. } = owner;
+            Ok(CheckpointAck { job, checkpoint, attempt, handles, input_ended, measures })
+        }
+        Err(error) => Err(CheckpointDecline {
+            job: owner.job,
+            checkpoint,
+            attempt: owner.attempt,
+            reason: DeclineReason::Failed(error.to_string()),
+        }),
+    }
+}
+
+async fn store_runs(
+    store: Option<&dyn BlobStore>,
+    owner: SnapshotOwner,
+    checkpoint: CheckpointId,
+    operators: Vec<OperatorSnapshot>,
+) -> Result<Vec<SnapshotHandle>, UploadError> {
+    let mut runs = Vec::with_capacity(operators.len());
+    for OperatorSnapshot { operator, run } in operators {
+        let contents = Contents::of(run, owner.key_groups)
+            .map_err(|source| UploadError::Run { operator, source })?;
+        if let Some(contents) = contents {
+            runs.push((operator, contents));
+        }
+    }
+    let bytes: usize = runs.iter().map(|(_, contents)| contents.run.len()).sum();
+    let inline = match store {
+        Some(_) => bytes <= INLINE_BYTES_MAX,
+        None if bytes <= INLINE_BYTES_MAX_WITHOUT_DIRECTORY => true,
+        None => return Err(UploadError::NoDirectory { bytes }),
+    };
+    let mut handles = Vec::with_capacity(runs.len());
+    let path = object(owner.job, checkpoint, owner.attempt)?;
+    let mut object = Vec::with_capacity(if inline { 0 } else { bytes });
+    for (operator, Contents { run, key_groups }) in runs {
+        let (length, crc32c) = (run.len() as u64, crc32c::crc32c(&run));
+        let data = if inline {
+            SnapshotData::Inline(run)
+        } else {
+            let offset = object.len() as u64;
+            object.extend_from_slice(&run);
+            SnapshotData::Object { path: path.as_str().to_owned(), offset }
+        };
+        handles.push(SnapshotHandle { operator, key_groups, data, length, crc32c });
+    }
+    if let Some(store) = store
+        && !object.is_empty()
+    {
+        store.put(&path, object).await?;
+    }
+    Ok(handles)
+}
+
+/// The object of one task's snapshot: named by the attempt, so that what a lost attempt still
+/// writes can't take the place of another one's.
+fn object(
+    job: JobId,
+    checkpoint: CheckpointId,
+    attempt: ExecutionAttemptId,
+) -> Result<BlobPath, BlobPathError> {
+    layout::checkpoint_folder(job, checkpoint)?.join(&attempt.to_string())
+}
+
+/// A run worth keeping.
+struct Contents {
+    run: Vec<u8>,
+    /// Set when all states are keyed.
+    key_groups: Option<KeyGroupRange>,
+}
+
+impl Contents {
+    /// None for a run without states.
+    fn of(run: Vec<u8>, key_groups: KeyGroupRange) -> Result<Option<Self>, RunError> {
+        let run = std::sync::Arc::new(run);
+        let reader = RunReader::open(run.clone())?;
+        let states = &reader.description().states;
+        if states.is_empty() {
+            return Ok(None);
+        }
+        let keyed = states.iter().all(|state| is_keyed(state.kind));
+        drop(reader);
+        let run = std::sync::Arc::try_unwrap(run).unwrap_or_else(|shared| (*shared).clone());
+        Ok(Some(Self { run, key_groups: keyed.then_some(key_groups) }))
+    }
+}
+
+fn is_keyed(kind: StateKind) -> bool {
+    match kind {
+        StateKind::Value
+        | StateKind::List
+        | StateKind::Map
+        | StateKind::Reducing
+        | StateKind::Aggregating
+        | StateKind::Slice
+        | StateKind::EventTimeTimers
+        | StateKind::ProcessingTimeTimers => true,
+        StateKind::OperatorList | StateKind::OperatorUnionList | StateKind::Broadcast => false,
+    }
+}
+
+fn ms(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,338 @@
+//! A task as a state machine: one subtask's chain between its gate and its writers.
+//!
+//! [`Task::step`] does a bounded piece of work and says what it waits for. There are no threads
+//! in here, nothing sleeps, and time is what the clock that was passed in says at the beginning
+//! of a step; so the same task runs on a thread of its own and, in seeded order with others, in
+//! the simulation (`driver`).
+//!
+//! The life of a task: made (DEPLOYING), opened in its first step (INITIALIZING), RUNNING until
+//! its input has ended. Without checkpoints it commits then and is FINISHED. With checkpoints it
+//! waits for one that was taken after the end to be published, commits, and is FINISHED. A task
+//! that had ended in the checkpoint restored from only passes the end of its input on.
+//!
+//! Not here: where snapshots go and whom events are told ([`TaskObserver`]).
+
+mod activity;
+mod failure;
+mod input;
+mod mailbox;
+mod metrics;
+mod observer;
+mod output;
+mod run;
+mod spec;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_core::Clock;
+use thalweg_core::element::Barrier;
+use thalweg_core::ids::CheckpointId;
+use thalweg_core::status::ExecutionState;
+use thalweg_network::AlignmentStats;
+use thalweg_operators::chain::Chain;
+use thalweg_operators::contract::WakeHandle;
+use thalweg_rpc::message::{Accumulator, DeclineReason};
+
+pub use activity::{Activity, ActivityAccount, ActivityTimes};
+pub(crate) use failure::panic_message;
+pub use input::{IoCounters, TaskInput};
+pub use mailbox::Mailbox;
+pub use metrics::{OperatorEntry, TaskMetrics};
+pub use observer::{TaskEvent, TaskObserver, TaskOutcome, TaskSnapshot};
+pub use output::TaskOutput;
+pub use spec::{SpecRestore, TaskSpec};
+
+use mailbox::Mail;
+use output::Outputs;
+
+/// What a task waits for after a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Step {
+    /// For nothing: step it again.
+    Ready,
+    /// To be woken, or for this time on its clock.
+    Blocked {
+        /// The clock's `elapsed` at which it has something to do.
+        until: Option<Duration>,
+    },
+    /// It has ended, and has said how.
+    Finished,
+}
+
+/// What a task is connected to.
+pub struct TaskPorts {
+    /// Where its elements come from; None for a source.
+    pub input: Option<Box<dyn TaskInput>>,
+    /// Where they go: a writer for each edge of [`TaskSpec::edges`], in their order.
+    pub outputs: Vec<Box<dyn TaskOutput>>,
+    /// What it is told.
+    pub mailbox: Arc<Mailbox>,
+    /// Whom it tells.
+    pub observer: Arc<dyn TaskObserver>,
+    /// Its figures.
+    pub metrics: Arc<TaskMetrics>,
+    /// Wakes it, for sources and sinks that wait for something outside.
+    pub wake: WakeHandle,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The time of a step.
+#[derive(Debug, Clone, Copy)]
+struct Now {
+    /// ms since 1970.
+    wall_ms: i64,
+    elapsed: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Not opened.
+    Deploying,
+    /// Opened.
+    Running,
+    /// It had ended in the checkpoint restored from: waits for its inputs to end, too.
+    Draining,
+    /// Over.
+    Ended,
+}
+
+/// A barrier that the chain was given and that hasn't passed it yet.
+#[derive(Debug, Clone, Copy)]
+struct SnapshotUnderWay {
+    start_delay_ms: u64,
+    alignment: AlignmentStats,
+    begun: Duration,
+}
+
+/// One subtask at work.
+pub struct Task {
+    spec: TaskSpec,
+    input: Option<Box<dyn TaskInput>>,
+    outputs: Outputs,
+    mailbox: Arc<Mailbox>,
+    observer: Arc<dyn TaskObserver>,
+    metrics: Arc<TaskMetrics>,
+    wake: WakeHandle,
+    clock: Arc<dyn Clock>,
+    phase: Phase,
+    chain: Option<Chain>,
+    activity: Option<Activity>,
+    /// The gate has handed out everything, or the source has said that it has ended.
+    input_ended: bool,
+    /// A trigger that waits for its turn: sources take it between two polls, other tasks when no
+    /// barrier can come from their channels any more.
+    trigger: Option<Barrier>,
+    /// The highest checkpoint whose barrier the chain was given.
+    last_barrier: CheckpointId,
+    under_way: Option<SnapshotUnderWay>,
+    /// A published checkpoint that the chain is to be told of.
+    completed: Option<CheckpointId>,
+    last_completed: CheckpointId,
+    /// The first checkpoint that was taken after all input had ended.
+    final_checkpoint: Option<CheckpointId>,
+    /// That all input was processed was reported.
+    end_reported: bool,
+    next_latency_marker: Duration,
+}
+
+impl Task {
+    /// A task that wasn't started yet.
+    pub fn new(spec: TaskSpec, ports: TaskPorts) -> Self {
+        Self {
+            spec,
+            input: ports.input,
+            outputs: Outputs::new(ports.outputs),
+            mailbox: ports.mailbox,
+            observer: ports.observer,
+            metrics: ports.metrics,
+            wake: ports.wake,
+            clock: ports.clock,
+            phase: Phase::Deploying,
+            chain: None,
+            activity: None,
+            input_ended: false,
+            trigger: None,
+            last_barrier: CheckpointId(0),
+            under_way: None,
+            completed: None,
+            last_completed: CheckpointId(0),
+            final_checkpoint: None,
+            end_reported: false,
+            next_latency_marker: Duration::ZERO,
+        }
+    }
+
+    /// `name (2/4)`.
+    pub fn name(&self) -> String {
+        self.spec.task_name()
+    }
+
+    /// Does a bounded piece of work: about as much as one batch gives rise to. A panic of user
+    /// code is caught and fails the task.
+    pub fn step(&mut self) -> Step {
+        match catch_unwind(AssertUnwindSafe(|| self.try_step())) {
+            Ok(step) => step,
+            Err(payload) => self.panicked(payload.as_ref()),
+        }
+    }
+
+    fn try_step(&mut self) -> Step {
+        let now = Now { wall_ms: self.clock.wall_ms(), elapsed: self.clock.elapsed() };
+        self.outputs.begin_step(now.elapsed);
+        if let Some(mail) = self.mailbox.take()
+            && self.read(mail)
+        {
+            return self.end(TaskOutcome::Canceled);
+        }
+        let result = match self.phase {
+            Phase::Deploying => self.open(),
+            Phase::Running => self.run(now),
+            Phase::Draining => self.drain(now),
+            Phase::Ended => Ok(Step::Finished),
+        };
+        match result {
+            Ok(step) => step,
+            Err(failure) => self.end(TaskOutcome::Failed(failure)),
+        }
+    }
+
+    /// Gives true when it is to end now.
+    fn read(&mut self, mail: Mail) -> bool {
+        if mail.cancel {
+            return true;
+        }
+        if let Some(barrier) = mail.trigger {
+            self.triggered(barrier);
+        }
+        if let Some(checkpoint) = mail.aborted {
+            self.trigger.take_if(|trigger| trigger.checkpoint <= checkpoint);
+            if let Some(input) = &mut self.input {
+                input.abort_checkpoint(checkpoint);
+            }
+        }
+        if let Some(checkpoint) = mail.completed
+            && checkpoint > self.last_completed
+        {
+            self.last_completed = checkpoint;
+            self.completed = Some(checkpoint);
+        }
+        false
+    }
+
+    fn triggered(&mut self, barrier: Barrier) {
+        let known = self.trigger.map_or(self.last_barrier, |trigger| trigger.checkpoint);
+        if barrier.checkpoint <= known.max(self.last_barrier) {
+            return;
+        }
+        if self.phase != Phase::Running {
+            let declined =
+                TaskEvent::CheckpointDeclined(barrier.checkpoint, DeclineReason::NotReady);
+            return self.observer.observe(declined);
+        }
+        self.metrics.saw_checkpoint(barrier.checkpoint);
+        self.trigger = Some(barrier);
+    }
+
+    fn open(&mut self) -> Result<Step, thalweg_rpc::message::FailureInfo> {
+        self.observer.observe(TaskEvent::StateChanged(ExecutionState::Initializing));
+        let chain = match self.spec.open(&self.clock, &self.wake) {
+            Ok(chain) => chain,
+            Err((chain, failure)) => {
+                self.chain = chain;
+                return Err(failure);
+            }
+        };
+        let entry = |(id, name, metrics): (_, &Arc<str>, &Arc<_>)| OperatorEntry {
+            id,
+            name: name.clone(),
+            metrics: Arc::clone(metrics),
+        };
+        self.metrics.set_operators(chain.operators().map(entry).collect());
+        self.chain = Some(chain);
+        let finished = self.spec.restore.take().is_some_and(|restore| restore.finished);
+        self.phase = if finished { Phase::Draining } else { Phase::Running };
+        self.observer.observe(TaskEvent::StateChanged(ExecutionState::Running));
+        Ok(Step::Ready)
+    }
+
+    /// Commits what the chain still holds and ends.
+    fn finish(&mut self) -> Step {
+        let results = self.chain.as_mut().map(Chain::take_results).unwrap_or_default();
+        let subtask = self.spec.subtask.index;
+        let results = results.into_iter();
+        let results = results
+            .map(|(operator, name, value)| Accumulator { operator, subtask, name, value })
+            .collect();
+        self.end(TaskOutcome::Finished { results })
+    }
+
+    /// Closes the operators, tells how it ended, and only then lets go of its channels: who reads
+    /// them fails by that, and the cause is to be known first.
+    fn end(&mut self, outcome: TaskOutcome) -> Step {
+        if self.phase == Phase::Ended {
+            return Step::Finished;
+        }
+        self.phase = Phase::Ended;
+        let close = || self.chain.as_mut().map(Chain::close);
+        let closed = catch_unwind(AssertUnwindSafe(close));
+        let outcome = match (closed, outcome) {
+            (Err(payload), TaskOutcome::Finished { .. }) => {
+                TaskOutcome::Failed(failure::of_panic(self.operator(), payload.as_ref()))
+            }
+            (_, outcome) => outcome,
+        };
+        self.publish_counters();
+        self.metrics.activity.end(self.clock.elapsed());
+        self.observer.observe(TaskEvent::Ended(outcome));
+        // A destructor of user code may panic too; the task has ended all the same.
+        let chain = self.chain.take();
+        let _ = catch_unwind(AssertUnwindSafe(move || drop(chain)));
+        self.input = None;
+        self.outputs = Outputs::new(Vec::new());
+        Step::Finished
+    }
+
+    fn panicked(&mut self, payload: &(dyn Any + Send)) -> Step {
+        self.end(TaskOutcome::Failed(failure::of_panic(self.operator(), payload)))
+    }
+
+    /// The operator that was called last.
+    fn operator(&self) -> Option<String> {
+        self.chain.as_ref().map(|chain| chain.current_operator().to_string())
+    }
+
+    /// From now on it does this.
+    fn account(&mut self, activity: Activity, now: Duration) {
+        if self.activity != Some(activity) {
+            self.activity = Some(activity);
+            self.metrics.activity.change(activity, now);
+        }
+    }
+
+    fn publish_counters(&self) {
+        let input = self.input.as_ref().map(|input| input.counters());
+        let input = input.unwrap_or_default();
+        if self.input.is_some() {
+            self.metrics.set_io(input, self.outputs.counters());
+        } else {
+            self.metrics.set_io(IoCounters::default(), self.outputs.counters());
+        }
+    }
+}
+
+impl std::fmt::Debug for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Task")
+            .field("name", &self.name())
+            .field("attempt", &self.spec.attempt)
+            .field("phase", &self.phase)
+            .finish_non_exhaustive()
+    }
+}

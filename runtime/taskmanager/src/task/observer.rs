@@ -1,0 +1,67 @@
+//! What a task tells its surroundings. The calls never wait: what they lead to (uploads,
+//! messages) happens elsewhere.
+
+use std::time::Duration;
+
+use thalweg_core::ids::CheckpointId;
+use thalweg_core::status::ExecutionState;
+use thalweg_operators::chain::ChainSnapshot;
+use thalweg_rpc::message::{Accumulator, DeclineReason, FailureInfo};
+
+/// A snapshot on its way out of the task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskSnapshot {
+    /// What the operators remember.
+    pub chain: ChainSnapshot,
+    /// From the trigger on the JobManager to the first barrier here.
+    pub start_delay_ms: u64,
+    /// From the first barrier to the last.
+    pub alignment: Duration,
+    /// Bytes processed meanwhile.
+    pub alignment_bytes: u64,
+    /// How long the task was busy with the snapshot.
+    pub synchronous: Duration,
+    /// When it was complete, on the task's clock.
+    pub taken: Duration,
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TaskOutcome {
+    /// All input was processed and everything is committed.
+    Finished {
+        /// What its operators hand to the caller of `execute`.
+        results: Vec<Accumulator>,
+    },
+    /// It was told to end.
+    Canceled,
+    /// It can't go on.
+    Failed(FailureInfo),
+}
+
+/// What a task tells.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TaskEvent {
+    /// INITIALIZING or RUNNING; ends come as [`TaskEvent::Ended`].
+    StateChanged(ExecutionState),
+    /// All input was processed; it waits for a checkpoint after that to be published.
+    InputEnded,
+    /// Its part of a checkpoint, to be made durable and acknowledged.
+    SnapshotTaken(Box<TaskSnapshot>),
+    /// It can't take part in a checkpoint.
+    CheckpointDeclined(CheckpointId, DeclineReason),
+    /// It has ended: the last event.
+    Ended(TaskOutcome),
+}
+
+/// Listens to one task. Called on the task's thread.
+pub trait TaskObserver: Send + Sync {
+    /// Something has happened; must not wait.
+    fn observe(&self, event: TaskEvent);
+}
+
+impl<F: Fn(TaskEvent) + Send + Sync> TaskObserver for F {
+    fn observe(&self, event: TaskEvent) {
+        self(event);
+    }
+}

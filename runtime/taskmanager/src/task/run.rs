@@ -1,0 +1,378 @@
+//! What a running task does in a step.
+//!
+//! 1. Whatever is on its way in the chain goes on, as long as there is room downstream.
+//! 2. When nothing is: published checkpoints are committed, timers fire, a barrier that is due
+//!    enters.
+//! 3. Then, with room downstream, the gate or the source gives the next element.
+//! 4. Rows that have waited long enough leave the writers.
+//!
+//! A step that did anything is ready at once; only one that found nothing to do blocks. So all
+//! time from the begin of a step that worked to the begin of the next one was spent working.
+
+use std::time::Duration;
+
+use thalweg_core::element::{
+    Barrier, Control, LatencyMarker, MAX_WATERMARK, StreamElement, Watermark,
+};
+use thalweg_core::ids::CheckpointId;
+use thalweg_network::{AlignmentStats, GateEvent, NetworkError};
+use thalweg_operators::chain::{ChainError, ChainStatus, Downstream};
+use thalweg_operators::contract::SourceStatus;
+use thalweg_rpc::message::{DeclineReason, FailureInfo, FailureKind};
+
+use super::{
+    Activity, Now, SnapshotUnderWay, Step, Task, TaskEvent, TaskSnapshot, failure,
+};
+
+/// Calls of operators in a step.
+const CALLS_PER_STEP: usize = 32;
+/// Rows taken in before a step ends.
+const ROWS_PER_STEP: usize = 4096;
+
+/// Why the task can't go on.
+enum Halt {
+    Network(NetworkError),
+    Chain(ChainError),
+    Failure(FailureInfo),
+}
+
+impl From<NetworkError> for Halt {
+    fn from(error: NetworkError) -> Self {
+        Self::Network(error)
+    }
+}
+
+impl From<ChainError> for Halt {
+    fn from(error: ChainError) -> Self {
+        Self::Chain(error)
+    }
+}
+
+impl From<Halt> for FailureInfo {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Network(error) => failure::of_network(&error),
+            Halt::Chain(error) => failure::of_chain(&error),
+            Halt::Failure(failure) => failure,
+        }
+    }
+}
+
+/// What a look at the input gave.
+enum Taken {
+    /// So many rows, or a control element.
+    Rows(usize),
+    /// Nothing is there; ask again at this time (ms since 1970) or when woken.
+    Nothing(Option<i64>),
+    /// There will be nothing more.
+    Ended,
+}
+
+/// Why a step stopped.
+enum Stop {
+    /// It has done its share.
+    Budget,
+    /// No room downstream.
+    BackPressured,
+    /// Nothing to read until then (ms since 1970).
+    Idle(Option<i64>),
+    /// The end of input has passed all operators.
+    Ended,
+}
+
+impl Task {
+    pub(super) fn run(&mut self, now: Now) -> Result<Step, FailureInfo> {
+        let mut worked = false;
+        let stop = self.work(now, &mut worked)?;
+        self.outputs.flush_due().map_err(Halt::from)?;
+        if worked {
+            self.publish_counters();
+            if !matches!(stop, Stop::Ended) {
+                self.account(Activity::Busy, now.elapsed);
+                return Ok(Step::Ready);
+            }
+        }
+        match stop {
+            Stop::Budget => Ok(Step::Ready),
+            Stop::BackPressured => {
+                self.account(Activity::BackPressured, now.elapsed);
+                self.publish_queues();
+                Ok(Step::Blocked { until: self.outputs.next_flush() })
+            }
+            Stop::Idle(until) => {
+                self.account(Activity::Idle, now.elapsed);
+                self.publish_queues();
+                Ok(Step::Blocked { until: self.wait_until(until, now) })
+            }
+            Stop::Ended => self.ended(now),
+        }
+    }
+
+    fn work(&mut self, now: Now, worked: &mut bool) -> Result<Stop, Halt> {
+        let mut rows = 0;
+        let mut pending = None;
+        for _ in 0..CALLS_PER_STEP {
+            let chain = self.chain.as_mut().ok_or_else(not_open)?;
+            match chain.run(now.wall_ms, &mut self.outputs)? {
+                ChainStatus::Busy => {
+                    *worked = true;
+                    self.hand_over_snapshot();
+                    continue;
+                }
+                ChainStatus::Blocked => return Ok(Stop::BackPressured),
+                ChainStatus::Idle => {}
+            }
+            if let Some(checkpoint) = self.completed.take() {
+                *worked = true;
+                chain.checkpoint_completed(checkpoint)?;
+                continue;
+            }
+            if chain.next_processing_time().is_some_and(|due| due <= now.wall_ms) {
+                *worked = true;
+                chain.fire_processing_time(now.wall_ms);
+                continue;
+            }
+            if let Some(barrier) = self.due_trigger() {
+                *worked = true;
+                self.push_barrier(barrier, None, now);
+                continue;
+            }
+            if self.chain.as_ref().is_some_and(|chain| chain.has_ended()) {
+                return Ok(Stop::Ended);
+            }
+            if let Some(until) = pending {
+                return Ok(Stop::Idle(until));
+            }
+            if !self.outputs.is_available() {
+                return Ok(Stop::BackPressured);
+            }
+            if rows >= ROWS_PER_STEP {
+                return Ok(Stop::Budget);
+            }
+            match self.take_in(now)? {
+                Taken::Rows(taken) => {
+                    *worked = true;
+                    rows += taken;
+                }
+                Taken::Nothing(until) => pending = Some(until),
+                Taken::Ended if self.input_ended => return Err(never_ends().into()),
+                Taken::Ended => {
+                    *worked = true;
+                    self.input_ended = true;
+                }
+            }
+        }
+        Ok(Stop::Budget)
+    }
+
+    /// Takes the next element from the gate, or polls the source.
+    fn take_in(&mut self, now: Now) -> Result<Taken, Halt> {
+        match &mut self.input {
+            Some(input) => {
+                let event = input.poll(now.elapsed)?;
+                self.receive(event, now)
+            }
+            None => self.poll_source(now),
+        }
+    }
+
+    fn poll_source(&mut self, now: Now) -> Result<Taken, Halt> {
+        let interval = self.spec.latency_interval;
+        let subtask = self.spec.subtask.index;
+        let chain = self.chain.as_mut().ok_or_else(not_open)?;
+        if self.input_ended || !chain.has_source() {
+            return Ok(Taken::Ended);
+        }
+        if !interval.is_zero() && now.elapsed >= self.next_latency_marker {
+            self.next_latency_marker = now.elapsed + interval;
+            let marker = LatencyMarker { sent_ms: now.wall_ms, source_subtask: subtask };
+            chain.push(0, StreamElement::Control(Control::LatencyMarker(marker)));
+            return Ok(Taken::Rows(0));
+        }
+        Ok(match chain.poll_source(now.wall_ms, &mut self.outputs)? {
+            SourceStatus::More => Taken::Rows(ROWS_PER_STEP),
+            SourceStatus::Pending { until } => Taken::Nothing(until),
+            SourceStatus::End => Taken::Ended,
+        })
+    }
+
+    fn receive(&mut self, event: GateEvent, now: Now) -> Result<Taken, Halt> {
+        let (input, element) = match event {
+            GateEvent::Batch { input, batch } => {
+                let rows = batch.len().max(1);
+                self.push(input, StreamElement::Batch(batch))?;
+                return Ok(Taken::Rows(rows));
+            }
+            GateEvent::Watermark { input, watermark } => (input, Control::Watermark(watermark)),
+            GateEvent::Idle { input } => (input, Control::Idle),
+            GateEvent::Active { input } => (input, Control::Active),
+            GateEvent::EndOfInput { input } => (input, Control::EndOfInput),
+            GateEvent::LatencyMarker { input, marker } => {
+                self.metrics.set_latency(now.wall_ms - marker.sent_ms);
+                (input, Control::LatencyMarker(marker))
+            }
+            GateEvent::BarrierAligned { barrier, alignment } => {
+                self.push_barrier(barrier, Some(alignment), now);
+                return Ok(Taken::Rows(1));
+            }
+            GateEvent::BarrierAborted { checkpoint } => {
+                self.metrics.saw_checkpoint(checkpoint);
+                self.decline(checkpoint, DeclineReason::Superseded);
+                return Ok(Taken::Rows(1));
+            }
+            GateEvent::Finished => return Ok(Taken::Ended),
+            GateEvent::Empty => return Ok(Taken::Nothing(None)),
+        };
+        self.push(input, StreamElement::Control(element))?;
+        Ok(Taken::Rows(1))
+    }
+
+    fn push(&mut self, input: u8, element: StreamElement) -> Result<(), Halt> {
+        let chain = self.chain.as_mut().ok_or_else(not_open)?;
+        chain.push(usize::from(input), element);
+        Ok(())
+    }
+
+    /// A trigger whose turn it is: no barrier of that checkpoint can come in any more.
+    fn due_trigger(&mut self) -> Option<Barrier> {
+        let now = self.input.is_none() || self.input_ended;
+        self.trigger.take_if(|_| now)
+    }
+
+    fn push_barrier(&mut self, barrier: Barrier, alignment: Option<AlignmentStats>, now: Now) {
+        self.metrics.saw_checkpoint(barrier.checkpoint);
+        self.trigger.take_if(|trigger| trigger.checkpoint <= barrier.checkpoint);
+        if barrier.checkpoint <= self.last_barrier {
+            return;
+        }
+        self.last_barrier = barrier.checkpoint;
+        let alignment = alignment.unwrap_or(AlignmentStats {
+            started: now.elapsed,
+            duration: Duration::ZERO,
+            bytes: 0,
+        });
+        let ago = now.elapsed.saturating_sub(alignment.started).as_millis() as i64;
+        let delay = now.wall_ms.saturating_sub(ago).saturating_sub(barrier.triggered_ms);
+        let start_delay_ms = u64::try_from(delay).unwrap_or(0);
+        self.metrics.set_checkpoint_times(start_delay_ms, alignment.duration);
+        self.under_way =
+            Some(SnapshotUnderWay { start_delay_ms, alignment, begun: now.elapsed });
+        if let Some(chain) = &mut self.chain {
+            chain.push_barrier(barrier);
+        }
+    }
+
+    /// Gives a snapshot away that has become complete.
+    fn hand_over_snapshot(&mut self) {
+        let Some(snapshot) = self.chain.as_mut().and_then(|chain| chain.take_snapshot()) else {
+            return;
+        };
+        if snapshot.input_ended {
+            self.final_checkpoint.get_or_insert(snapshot.barrier.checkpoint);
+        }
+        let taken = self.clock.elapsed();
+        let under_way = self.under_way.take();
+        let alignment = under_way.map(|u| u.alignment).unwrap_or_default();
+        let begun = under_way.map_or(taken, |u| u.begun);
+        self.observer.observe(TaskEvent::SnapshotTaken(Box::new(TaskSnapshot {
+            chain: snapshot,
+            start_delay_ms: under_way.map_or(0, |u| u.start_delay_ms),
+            alignment: alignment.duration,
+            alignment_bytes: alignment.bytes,
+            synchronous: taken.saturating_sub(begun),
+            taken,
+        })));
+    }
+
+    pub(super) fn decline(&self, checkpoint: CheckpointId, reason: DeclineReason) {
+        self.observer.observe(TaskEvent::CheckpointDeclined(checkpoint, reason));
+    }
+
+    /// All input was processed: finish, or wait for the checkpoint that allows it.
+    fn ended(&mut self, now: Now) -> Result<Step, FailureInfo> {
+        if !self.spec.checkpointing {
+            if let Some(chain) = &mut self.chain {
+                chain.commit_without_checkpoints().map_err(Halt::from)?;
+            }
+            return Ok(self.finish());
+        }
+        if self.final_checkpoint.is_some_and(|last| last <= self.last_completed) {
+            return Ok(self.finish());
+        }
+        if !self.end_reported {
+            self.end_reported = true;
+            self.observer.observe(TaskEvent::InputEnded);
+        }
+        self.account(Activity::Idle, now.elapsed);
+        self.publish_queues();
+        Ok(Step::Blocked { until: self.outputs.next_flush() })
+    }
+
+    /// Discards what still comes in, passes the end of it on, and finishes: everything was
+    /// processed before the checkpoint that the job was restored from.
+    pub(super) fn drain(&mut self, now: Now) -> Result<Step, FailureInfo> {
+        if let Some(input) = &mut self.input {
+            for _ in 0..CALLS_PER_STEP {
+                match input.poll(now.elapsed).map_err(Halt::from)? {
+                    GateEvent::Finished => self.input_ended = true,
+                    GateEvent::Empty => return Ok(Step::Blocked { until: None }),
+                    GateEvent::Batch { .. }
+                    | GateEvent::Watermark { .. }
+                    | GateEvent::Idle { .. }
+                    | GateEvent::Active { .. }
+                    | GateEvent::BarrierAligned { .. }
+                    | GateEvent::BarrierAborted { .. }
+                    | GateEvent::LatencyMarker { .. }
+                    | GateEvent::EndOfInput { .. } => continue,
+                }
+                break;
+            }
+            if !self.input_ended {
+                return Ok(Step::Ready);
+            }
+        }
+        let last = Control::Watermark(MAX_WATERMARK);
+        self.outputs.control_to_all(last).map_err(Halt::from)?;
+        self.outputs.control_to_all(Control::EndOfInput).map_err(Halt::from)?;
+        Ok(self.finish())
+    }
+
+    /// The earliest of: the source's next look, a timer, a row that has waited long enough.
+    fn wait_until(&self, source: Option<i64>, now: Now) -> Option<Duration> {
+        let timer = self.chain.as_ref().and_then(|chain| chain.next_processing_time());
+        let wall = source.into_iter().chain(timer).min();
+        let elapsed = wall.map(|at| {
+            let wait = at.saturating_sub(now.wall_ms).max(0);
+            now.elapsed + Duration::from_millis(wait.unsigned_abs())
+        });
+        elapsed.into_iter().chain(self.outputs.next_flush()).min()
+    }
+
+    fn publish_queues(&self) {
+        let input = self.input.as_ref().map_or(0, |input| input.queued_bytes());
+        self.metrics.set_queued(input, self.outputs.queued_bytes());
+        self.metrics.set_watermark(self.watermark());
+    }
+
+    /// Event time at the head of the chain.
+    fn watermark(&self) -> Watermark {
+        let head = self.chain.as_ref().and_then(|chain| chain.operators().next());
+        head.map_or(i64::MIN, |(_, _, metrics)| metrics.watermark())
+    }
+}
+
+fn not_open() -> Halt {
+    Halt::Failure(bug("the task was run before it was opened"))
+}
+
+fn never_ends() -> Halt {
+    Halt::Failure(bug("all input has ended but not all operators"))
+}
+
+fn bug(what: &str) -> FailureInfo {
+    FailureInfo {
+        operator: None,
+        message: format!("{what}; this is a bug in the engine"),
+        kind: FailureKind::Environment,
+    }
+}

@@ -1,0 +1,119 @@
+//! What a task is made of, and how its chain is opened. Not here: where these come from
+//! (`executor`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use thalweg_core::Clock;
+use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobVertexId, OperatorId};
+use thalweg_core::job_graph::JobVertex;
+use thalweg_operators::chain::{Chain, ChainBuilder, EdgeTarget};
+use thalweg_operators::code::JobCode;
+use thalweg_operators::contract::{JobInfo, OpenContext, SubtaskInfo, WakeHandle};
+use thalweg_operators::source::SourceSplit;
+use thalweg_rpc::message::{FailureInfo, FailureKind};
+use thalweg_state::{MemoryBudget, RestoredOperator};
+
+/// What a task is to do.
+#[derive(Debug)]
+pub struct TaskSpec {
+    /// Its job.
+    pub job: JobInfo,
+    /// The execution.
+    pub attempt: ExecutionAttemptId,
+    /// The vertex, to be found in the code's graph.
+    pub vertex: JobVertexId,
+    /// Which subtask of it.
+    pub subtask: SubtaskInfo,
+    /// The code of the job.
+    pub code: Arc<JobCode>,
+    /// Number of inputs of the head operator; 0 for a source.
+    pub inputs: usize,
+    /// The edges that leave the task, at the places of its writers.
+    pub edges: Vec<EdgeTarget>,
+    /// What its sources read, when it starts new.
+    pub splits: BTreeMap<OperatorId, Vec<SourceSplit>>,
+    /// What its operators remember. None: it starts new.
+    pub restore: Option<SpecRestore>,
+    /// Whether checkpoints are taken.
+    pub checkpointing: bool,
+    /// Memory for state, shared by the tasks of the slot.
+    pub state_budget: MemoryBudget,
+    /// How often latency markers are sent by sources; zero for never.
+    pub latency_interval: std::time::Duration,
+}
+
+/// A restored task's past.
+#[derive(Debug)]
+pub struct SpecRestore {
+    /// The checkpoint that the job starts from.
+    pub checkpoint: CheckpointId,
+    /// The task had ended in it: only its sinks commit again.
+    pub finished: bool,
+    /// State by operator.
+    pub operators: BTreeMap<OperatorId, Arc<RestoredOperator>>,
+}
+
+impl TaskSpec {
+    /// `name (2/4)`, as Flink writes it.
+    pub fn task_name(&self) -> String {
+        let name = self.code.graph.vertex(self.vertex).map_or("?", |v| v.name.as_str());
+        format!("{name} ({}/{})", self.subtask.index + 1, self.subtask.parallelism)
+    }
+
+    /// Makes and opens the operators. A chain that couldn't be opened comes back to be closed.
+    pub(super) fn open(
+        &mut self,
+        clock: &Arc<dyn Clock>,
+        wake: &WakeHandle,
+    ) -> Result<Chain, (Option<Chain>, FailureInfo)> {
+        let graph = Arc::clone(&self.code.graph);
+        let Some(vertex) = graph.vertex(self.vertex) else {
+            let message = format!("vertex {} isn't in the graph of the job", self.vertex);
+            return Err((None, deployment_failure(message)));
+        };
+        let instances = self.instances(vertex).map_err(|failure| (None, failure))?;
+        let builder = ChainBuilder::new(vertex, instances, self.inputs, &self.edges);
+        let names: BTreeMap<OperatorId, &str> =
+            vertex.operators.iter().map(|o| (o.id, o.name.as_str())).collect();
+        let mut splits = std::mem::take(&mut self.splits);
+        let this = &*self;
+        let opened = builder.open(|operator, _, metrics| OpenContext {
+            job: &this.job,
+            operator,
+            name: names.get(&operator).copied().unwrap_or_default(),
+            subtask: this.subtask,
+            restored: this.restore.as_ref().and_then(|r| r.operators.get(&operator).cloned()),
+            restored_from: this.restore.as_ref().map(|r| r.checkpoint),
+            splits: splits.remove(&operator).unwrap_or_default(),
+            checkpointing: this.checkpointing,
+            state_budget: this.state_budget.clone(),
+            clock: clock.clone(),
+            wake: wake.clone(),
+            metrics,
+        });
+        opened.map_err(|(chain, error)| (Some(chain), super::failure::of_chain(&error)))
+    }
+
+    fn instances(
+        &self,
+        vertex: &JobVertex,
+    ) -> Result<Vec<thalweg_operators::OperatorInstance>, FailureInfo> {
+        let instance = |node: &thalweg_core::job_graph::OperatorNode| {
+            let factory = self.code.operators.get(&node.id).ok_or_else(|| {
+                deployment_failure(format!(
+                    "operator {:?} ({}) isn't in the program as it was captured here; start \
+                     JobManager and TaskManagers from the same binary",
+                    node.name, node.id
+                ))
+            })?;
+            Ok(factory.create())
+        };
+        vertex.operators.iter().map(instance).collect()
+    }
+}
+
+fn deployment_failure(message: String) -> FailureInfo {
+    FailureInfo { operator: None, message, kind: FailureKind::Deployment }
+}
+

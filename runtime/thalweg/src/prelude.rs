@@ -1,0 +1,29 @@
+//! Everything that most applications need: `use thalweg::prelude::*;`.
+
+pub use std::time::Duration;
+
+pub use crate::parameter_tool::ParameterTool;
+pub use thalweg_connectors::*;
+pub use thalweg_core::record::{Key, Record};
+pub use thalweg_datastream::{
+    BroadcastStream, ConnectedStreams, DataStream, DataStreamSink, ExecuteError,
+    JobExecutionResult, KeyedStream, StreamExecutionEnvironment, WindowedStream,
+};
+pub use thalweg_operators::functions::{
+    BroadcastContext, BroadcastProcessFunction, BroadcastView, CoProcessFunction, KeyedContext,
+    KeyedCoProcessFunction, KeyedOpen, KeyedProcessFunction, ProcessContext, ProcessFunction,
+    ProcessOpen, TimeDomain,
+};
+pub use thalweg_operators::sink::{Guarantee, Sink};
+pub use thalweg_operators::source::{BadRecord, BadRecords, Boundedness, Source, SourceOptions};
+pub use thalweg_operators::time::WatermarkStrategy;
+pub use thalweg_operators::windows::*;
+pub use thalweg_operators::{Collector, FunctionError, FunctionResult, SideOutput};
+pub use thalweg_state::{
+    AggregateFunction, AggregatingState, ListState, MapState, ReducingState, ValueState,
+};
+
+/// A stream without event time. Short for [`WatermarkStrategy::no_watermarks`].
+pub fn no_watermarks<T: Record>() -> WatermarkStrategy<T> {
+    WatermarkStrategy::no_watermarks()
+}
