@@ -6,8 +6,6 @@ use thalweg::serde::de::DeserializeOwned;
 
 /// What both inputs have.
 pub trait Row: Record + DeserializeOwned {
-    /// The columns of the CSV, for sources without a header.
-    const COLUMNS: &'static [&'static str];
     /// When: ms since 1970.
     fn event_time_ms(&self) -> i64;
 }
@@ -27,8 +25,6 @@ pub struct View {
 }
 
 impl Row for View {
-    const COLUMNS: &'static [&'static str] =
-        &["user_id", "event_time_ms", "product_id", "category"];
     fn event_time_ms(&self) -> i64 {
         self.event_time_ms as i64
     }
@@ -51,8 +47,6 @@ pub struct Purchase {
 }
 
 impl Row for Purchase {
-    const COLUMNS: &'static [&'static str] =
-        &["user_id", "event_time_ms", "product_id", "category", "amount_cents"];
     fn event_time_ms(&self) -> i64 {
         self.event_time_ms as i64
     }

@@ -34,11 +34,7 @@ fn events<T: event::Row>(
         .with_late_output(SideOutput::new("late"));
     let options = SourceOptions::new(time).with_rate(parameters.get("rate")?);
     let rows = match path.strip_prefix("tcp://") {
-        Some(address) => {
-            let columns = CsvHeader::Given(T::COLUMNS.iter().map(|c| c.to_string()).collect());
-            let source = SocketSource::new(address, LineFormat::csv(columns));
-            env.from_source(source, options, name)
-        }
+        Some(address) => env.from_source(SocketSource::csv(address), options, name),
         None => env.from_source(FileSource::csv(path), options, name),
     };
     Ok(rows.uid(name).map(to_event))

@@ -16,6 +16,10 @@ pub mod format;
 mod position;
 pub mod print;
 pub mod socket;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use blackhole::BlackholeSink;
 pub use collect::{CollectSink, Collected};

@@ -14,8 +14,8 @@
 
 pub mod checkpoint_coordinator;
 pub mod dispatcher;
-//pub mod endpoint;
-//pub mod facts;
+pub mod endpoint;
+pub mod facts;
 pub mod high_availability;
 pub mod job_master;
 pub mod moment;
@@ -24,6 +24,6 @@ pub mod rest;
 pub mod source_coordinator;
 
 pub use dispatcher::JobSubmission;
-//pub use endpoint::{JobManager, JobManagerHandle, JobManagerOptions};
+pub use endpoint::{JobManager, JobManagerHandle, JobManagerOptions};
 pub use job_master::JobResult;
 pub use moment::Moment;

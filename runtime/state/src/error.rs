@@ -94,7 +94,7 @@ pub enum StateError {
         /// Which of its types.
         part: &'static str,
         /// Where the types differ.
-        source: EvolutionError,
+        source: Box<EvolutionError>,
     },
     /// A key's type changed.
     #[error(
@@ -144,7 +144,7 @@ pub enum StateError {
         /// Which part of the row.
         part: &'static str,
         /// What is wrong.
-        source: DecodeError,
+        source: Box<DecodeError>,
     },
     /// A row that contradicts itself.
     #[error("a row of state {state:?} in key group {key_group} is damaged: {reason}")]

@@ -13,6 +13,7 @@
 pub mod aggregate;
 mod budget;
 mod error;
+mod handle;
 pub mod keyed;
 pub mod operator_state;
 mod restore;

@@ -192,7 +192,7 @@ impl<'r> ClaimedState<'r> {
             operator: operator.clone(),
             state: declaration.name.clone(),
             part: "value",
-            source,
+            source: Box::new(source),
         })?;
         Ok(ClaimedState { run, number, plan })
     }
@@ -253,7 +253,7 @@ impl<'r> ClaimedState<'r> {
             state: self.name().to_owned(),
             key_group: row.key.key_group,
             part,
-            source,
+            source: Box::new(source),
         })
     }
 

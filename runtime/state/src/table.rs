@@ -29,10 +29,6 @@ impl<K, V> Default for Table<K, V> {
 }
 
 impl<K: Key, V> Table<K, V> {
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     /// Bytes of the table itself, without what keys and values own.
     fn allocation(&self) -> usize {
         self.entries.allocation_size()

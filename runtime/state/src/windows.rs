@@ -200,9 +200,10 @@ impl<K: Key, V: Record> SliceState<K, V> {
         let mut value = Vec::new();
         let mut end_bytes = Vec::new();
         for (place, group) in self.key_groups.iter().enumerate() {
-            let entries = self.slices.iter().flat_map(|slice| {
-                slice.tables[place].iter().map(|entry| (slice.end, entry))
-            });
+            let entries = self
+                .slices
+                .iter()
+                .flat_map(|slice| slice.tables[place].iter().map(|entry| (slice.end, entry)));
             let entries = Sorted::new(entries, |(end, entry), out| {
                 entry.key.encode_key(out);
                 end.encode_key(out);

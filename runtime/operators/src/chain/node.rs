@@ -170,12 +170,13 @@ impl Node {
         now_ms: i64,
     ) -> Result<Done, ChainError> {
         let before = batch.len();
-        self.call(now_ms, |operator, context, out| {
+        let progress = self.call(now_ms, |operator, context, out| {
             operator.process(input, &mut batch, context, out)?;
-            Ok(Progress::Done)
+            let more = !batch.is_empty() || operator.holds_back();
+            Ok(if more { Progress::More } else { Progress::Done })
         })?;
         self.metrics.add_records_in((before - batch.len()) as u64);
-        if batch.is_empty() {
+        if progress == Progress::Done {
             return Ok(Done::Consumed);
         }
         self.inbox.push_front(Work::Element(input, StreamElement::Batch(batch)));

@@ -44,6 +44,12 @@ pub trait Operator: Send {
         output: &mut Output,
     ) -> Result<(), OperatorError>;
 
+    /// Whether it holds back part of what the last row gives, since the output was full: then
+    /// [`Self::process`] is called again, with a batch that may be empty.
+    fn holds_back(&self) -> bool {
+        false
+    }
+
     /// Event time has reached `watermark` (the minimum over its inputs): fires what is due.
     /// When this is done the watermark goes on downstream, unless [`Self::makes_watermarks`].
     fn watermark(

@@ -54,8 +54,6 @@ where
         _context: &mut RunContext<'_>,
         output: &mut Output,
     ) -> Result<(), OperatorError> {
-        // The row that is being given out stays in the batch until it is exhausted: only so the
-        // caller sees that there is more.
         while self.drain(output) {
             let mut rows = batch.rows::<I>()?;
             let Some(row) = rows.next() else { break };
@@ -63,5 +61,9 @@ where
         }
         self.buffer.flush(output);
         Ok(())
+    }
+
+    fn holds_back(&self) -> bool {
+        self.current.is_some()
     }
 }

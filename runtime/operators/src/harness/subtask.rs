@@ -61,8 +61,7 @@ impl Subtask {
         while !batch.is_empty() {
             let before = batch.len();
             self.call(now_ms, "process", |operator, context, output| {
-                operator.process(input, &mut batch, context, output)?;
-                Ok(Progress::Done)
+                operator.process(input, &mut batch, context, output)
             })?;
             let taken = before - batch.len();
             self.metrics.add_records_in(taken as u64);
@@ -174,7 +173,7 @@ impl Subtask {
     }
 
     /// Calls something of the operator that needs no repetition.
-    pub(super) fn call(
+    pub(super) fn call<R>(
         &mut self,
         now_ms: i64,
         asked: &'static str,
@@ -182,8 +181,8 @@ impl Subtask {
             &mut dyn Operator,
             &mut RunContext<'_>,
             &mut Output,
-        ) -> Result<Progress, OperatorError>,
-    ) -> Result<Progress, HarnessError> {
+        ) -> Result<R, OperatorError>,
+    ) -> Result<R, HarnessError> {
         let OperatorInstance::Operator(operator) = &mut self.instance else {
             return Err(HarnessError::WrongKind { actual: "a source", asked });
         };

@@ -21,6 +21,26 @@ impl<T: Record> SourceOptions<T> {
     pub fn new(watermarks: WatermarkStrategy<T>) -> Self {
         Self { watermarks, bad_records: BadRecords::Fail, rate: None }
     }
+
+    /// Reads at most `rate` rows per second, all subtasks together.
+    #[must_use]
+    pub fn with_rate(mut self, rate: Option<f64>) -> Self {
+        self.rate = rate;
+        self
+    }
+
+    /// Does this with records that can't be decoded.
+    #[must_use]
+    pub fn with_bad_records(mut self, bad_records: BadRecords) -> Self {
+        self.bad_records = bad_records;
+        self
+    }
+}
+
+impl<T: Record> From<WatermarkStrategy<T>> for SourceOptions<T> {
+    fn from(watermarks: WatermarkStrategy<T>) -> Self {
+        Self::new(watermarks)
+    }
 }
 
 impl<T> std::fmt::Debug for SourceOptions<T> {

@@ -84,7 +84,7 @@ impl Rig {
             restored,
             splits,
             checkpointing: true,
-            state_budget: None,
+            state_budget: thalweg_state::MemoryBudget::unlimited(),
             clock: self.clock.clone(),
             wake: Arc::new(|| {}),
             metrics: self.metrics.clone(),

@@ -246,8 +246,8 @@ fn a_silent_split_becomes_idle_and_active_again_and_back_pressure_is_not_idlenes
     }
     assert_eq!(watermarks_of(&subtask.rig.main()), [4]);
     // Both have nothing now: look again in a second.
-    let now = 1_000_000;
-    let until = |ms| SourceStatus::Pending { until: Some(now + ms) };
+    let now: i64 = 1_000_000;
+    let until = |ms: i64| SourceStatus::Pending { until: Some(now + ms) };
     assert_eq!(subtask.poll().unwrap(), until(1000));
     subtask.rig.clock.advance(400);
     source.wake(0);

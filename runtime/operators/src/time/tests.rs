@@ -72,9 +72,9 @@ fn rows_get_new_timestamps_and_a_watermark_follows_when_it_rises() {
 fn rows_keep_their_timestamps_when_the_strategy_gives_none() {
     let strategy = WatermarkStrategy::bounded_out_of_orderness(Duration::from_millis(5));
     let mut subtask = Subtask::new(strategy, None);
-    let seen = subtask.rows(Batch::new(vec![7], Columns::timestamped(vec![100])));
+    let seen = subtask.rows(Batch::new(vec![7i64], Columns::timestamped(vec![100])));
     assert_eq!(seen, [Seen::Rows(vec![(7, Some(100))]), watermark(94)]);
-    assert_eq!(subtask.rows(Batch::from_values(vec![8])), [Seen::Rows(vec![(8, None)])]);
+    assert_eq!(subtask.rows(Batch::from_values(vec![8i64])), [Seen::Rows(vec![(8, None)])]);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::marker::PhantomData;
 
 use super::value::Single;
-use super::{KeyedStateAccess, Parts, foreign_handle, handle};
+use super::{KeyedStateAccess, Parts, foreign_handle};
 use crate::aggregate::AggregateFunction;
 use crate::error::StateError;
+use crate::handle::handle;
 use crate::value_mut::ValueMut;
 
 /// Handle of a state that aggregates the values added to it.

@@ -5,9 +5,10 @@ use std::marker::PhantomData;
 use thalweg_core::Record;
 
 use super::table::Stored;
-use super::{KeyedStateAccess, Parts, handle};
+use super::{KeyedStateAccess, Parts};
 use crate::budget::MemoryAccount;
 use crate::error::StateError;
+use crate::handle::handle;
 use crate::restore::ClaimedState;
 use crate::run::{Row, RunError, StateDeclaration};
 

@@ -8,9 +8,10 @@ use thalweg_core::Record;
 use thalweg_core::record::Key;
 
 use super::table::Stored;
-use super::{KeyedStateAccess, Parts, handle};
+use super::{KeyedStateAccess, Parts};
 use crate::budget::MemoryAccount;
 use crate::error::StateError;
+use crate::handle::handle;
 use crate::restore::ClaimedState;
 use crate::run::{Row, RunError, StateDeclaration};
 use crate::sorted::Sorted;

@@ -105,6 +105,12 @@ impl<K: Key> KeyedState<K> {
         Ok(KeyedState { key_groups, max_parallelism, current: None, states, restored, budget })
     }
 
+    /// Lets the snapshot go, once all states are registered: states registered later start
+    /// empty. Ask [`RestoredOperator::unclaimed`] first.
+    pub fn finish_restore(&mut self) {
+        self.restored = None;
+    }
+
     /// The key groups that this subtask owns.
     pub fn key_groups(&self) -> KeyGroupRange {
         self.key_groups
@@ -306,29 +312,3 @@ struct Parts<'c, K, S> {
 fn foreign_handle<S>() -> StateError {
     StateError::ForeignHandle { requested: type_name::<S>().to_owned() }
 }
-
-/// Gives a handle, an index with types, what a small copyable value has.
-macro_rules! handle {
-    ($name:ident < $($parameter:ident),+ >) => {
-        impl<$($parameter),+> $name<$($parameter),+> {
-            pub(super) fn new(index: usize) -> Self {
-                $name { index: index as u32, types: std::marker::PhantomData }
-            }
-        }
-
-        impl<$($parameter),+> Clone for $name<$($parameter),+> {
-            fn clone(&self) -> Self {
-                *self
-            }
-        }
-
-        impl<$($parameter),+> Copy for $name<$($parameter),+> {}
-
-        impl<$($parameter),+> std::fmt::Debug for $name<$($parameter),+> {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, concat!(stringify!($name), "({})"), self.index)
-            }
-        }
-    };
-}
-use handle;

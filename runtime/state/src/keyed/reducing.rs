@@ -5,8 +5,9 @@ use std::marker::PhantomData;
 use thalweg_core::Record;
 
 use super::value::Single;
-use super::{KeyedStateAccess, Parts, foreign_handle, handle};
+use super::{KeyedStateAccess, Parts, foreign_handle};
 use crate::error::StateError;
+use crate::handle::handle;
 use crate::value_mut::ValueMut;
 
 /// The function as it's kept beside the state.

@@ -5,9 +5,10 @@ use std::marker::PhantomData;
 use thalweg_core::Record;
 
 use super::table::Stored;
-use super::{KeyedStateAccess, Parts, handle};
+use super::{KeyedStateAccess, Parts};
 use crate::budget::MemoryAccount;
 use crate::error::StateError;
+use crate::handle::handle;
 use crate::restore::ClaimedState;
 use crate::run::{Row, RunError, StateDeclaration};
 use crate::value_mut::ValueMut;
@@ -69,11 +70,7 @@ impl<V: Record> ValueState<V> {
     /// # Errors
     /// As [`get`](Self::get).
     #[inline]
-    pub fn set(
-        &self,
-        context: &mut impl KeyedStateAccess,
-        value: V,
-    ) -> Result<(), StateError> {
+    pub fn set(&self, context: &mut impl KeyedStateAccess, value: V) -> Result<(), StateError> {
         let Parts { table, current, .. } = self.parts(context)?;
         if let Some((entry, account)) = table.find_mut(current)? {
             *ValueMut::new(&mut entry.0, false, account) = value;

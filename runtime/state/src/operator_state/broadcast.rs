@@ -9,22 +9,17 @@ use thalweg_core::record::Key;
 
 use super::{AnyState, KEY_GROUP, KEY_GROUPS, OperatorState};
 use crate::error::StateError;
+use crate::handle::handle;
 use crate::restore::RestoredOperator;
 use crate::run::{RowKey, RunError, RunWriter, StateDeclaration};
 
 /// Handle of a broadcast map.
 pub struct BroadcastState<MK, MV> {
-    pub(super) index: u32,
-    pub(super) types: PhantomData<fn() -> (MK, MV)>,
+    index: u32,
+    types: PhantomData<fn() -> (MK, MV)>,
 }
 
-impl<MK, MV> Clone for BroadcastState<MK, MV> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<MK, MV> Copy for BroadcastState<MK, MV> {}
+handle!(BroadcastState<MK, MV>);
 
 impl<MK: Key, MV: Record> BroadcastState<MK, MV> {
     /// The map key's value.

@@ -7,22 +7,17 @@ use thalweg_core::Record;
 
 use super::{AnyState, KEY_GROUP, KEY_GROUPS, OperatorState};
 use crate::error::StateError;
+use crate::handle::handle;
 use crate::restore::RestoredOperator;
 use crate::run::{RowKey, RunError, RunWriter, StateDeclaration, StateKind};
 
 /// Handle of an operator's list, split or united when it's restored.
 pub struct OperatorListState<T> {
-    pub(super) index: u32,
-    pub(super) types: PhantomData<fn() -> T>,
+    index: u32,
+    types: PhantomData<fn() -> T>,
 }
 
-impl<T> Clone for OperatorListState<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for OperatorListState<T> {}
+handle!(OperatorListState<T>);
 
 impl<T: Record> OperatorListState<T> {
     /// The elements.
@@ -90,8 +85,7 @@ impl<T: Record> ListItems<T> {
                     (false, _) => true,
                     (true, true) => state.subtask() == restored.subtask(),
                     (true, false) => {
-                        number % u64::from(restored.parallelism())
-                            == u64::from(restored.subtask())
+                        number % u64::from(restored.parallelism()) == u64::from(restored.subtask())
                     }
                 };
                 number += 1;

@@ -8,15 +8,14 @@ mod broadcast;
 mod list;
 
 use std::any::{Any, type_name};
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use thalweg_core::Record;
 use thalweg_core::key_group::KeyGroupRange;
 use thalweg_core::record::Key;
 
-pub use self::broadcast::BroadcastState;
 use self::broadcast::Broadcast;
+pub use self::broadcast::BroadcastState;
 use self::list::ListItems;
 pub use self::list::OperatorListState;
 use crate::error::StateError;
@@ -50,6 +49,12 @@ impl OperatorState {
     /// The state of a subtask. States take their rows from `restored` when they're registered.
     pub fn new(restored: Option<Arc<RestoredOperator>>) -> OperatorState {
         OperatorState { states: Vec::new(), restored }
+    }
+
+    /// Lets the snapshot go, once all states are registered: states registered later start
+    /// empty. Ask [`RestoredOperator::unclaimed`] first.
+    pub fn finish_restore(&mut self) {
+        self.restored = None;
     }
 
     /// A list. Restored at another parallelism, its elements are dealt out one by one to the
@@ -98,7 +103,7 @@ impl OperatorState {
         let index = self.register(name, description, |restored| {
             Broadcast::<MK, MV>::restore(declaration, restored)
         })?;
-        Ok(BroadcastState { index, types: PhantomData })
+        Ok(BroadcastState::new(index))
     }
 
     fn register_list<T: Record>(
@@ -118,7 +123,7 @@ impl OperatorState {
         let index = self.register(name, description, |restored| {
             ListItems::<T>::restore(declaration, restored)
         })?;
-        Ok(OperatorListState { index, types: PhantomData })
+        Ok(OperatorListState::new(index))
     }
 
     fn register<S: AnyState + 'static>(
@@ -126,11 +131,11 @@ impl OperatorState {
         name: &str,
         description: String,
         make: impl FnOnce(Option<&RestoredOperator>) -> Result<S, StateError>,
-    ) -> Result<u32, StateError> {
+    ) -> Result<usize, StateError> {
         if let Some(index) = self.states.iter().position(|state| state.name == name) {
             let registered = &self.states[index];
             if registered.description == description && registered.state.as_any().is::<S>() {
-                return Ok(index as u32);
+                return Ok(index);
             }
             return Err(StateError::Registered {
                 state: name.to_owned(),
@@ -140,7 +145,7 @@ impl OperatorState {
         }
         let state = Box::new(make(self.restored.as_deref())?);
         self.states.push(Registered { description, name: name.to_owned(), state });
-        Ok(self.states.len() as u32 - 1)
+        Ok(self.states.len() - 1)
     }
 
     /// Writes all states.

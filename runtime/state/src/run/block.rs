@@ -39,7 +39,11 @@ pub(super) fn write(raw: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The rows' bytes of a block, into `raw`.
-pub(super) fn read(block: &[u8], raw: &mut Vec<u8>, place: impl Fn() -> Place) -> Result<(), RunError> {
+pub(super) fn read(
+    block: &[u8],
+    raw: &mut Vec<u8>,
+    place: impl Fn() -> Place,
+) -> Result<(), RunError> {
     let corrupt = |reason: String| Err(RunError::corrupt(place(), reason));
     let Some((body, checksum)) = block.split_last_chunk::<SUFFIX>() else {
         return corrupt(format!("{} bytes are too few for a block", block.len()));

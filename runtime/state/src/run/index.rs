@@ -80,6 +80,12 @@ fn decode_entry(bytes: &mut &[u8], offset: u64) -> Option<IndexEntry> {
     let rows = varint::read(bytes)?;
     let first_key = varint::read_bytes(bytes)?.to_vec();
     let last_key_group = u16::try_from(varint::read(bytes)?).ok()?;
-    (first_key.len() >= KEY_GROUP_LENGTH)
-        .then_some(IndexEntry { state, offset, length, rows, first_key, last_key_group })
+    (first_key.len() >= KEY_GROUP_LENGTH).then_some(IndexEntry {
+        state,
+        offset,
+        length,
+        rows,
+        first_key,
+        last_key_group,
+    })
 }

@@ -88,14 +88,7 @@ impl RunWriter {
             self.last_key.clear();
         }
         let (key_length, namespace_length) = (key.key.len(), key.namespace.len());
-        row::write(
-            &self.last_key,
-            &self.key,
-            key_length,
-            namespace_length,
-            value,
-            &mut self.block,
-        );
+        row::write(&self.last_key, &self.key, key_length, namespace_length, value, &mut self.block);
         std::mem::swap(&mut self.last_key, &mut self.key);
         self.block_rows += 1;
         self.state_rows += 1;

@@ -1,7 +1,7 @@
 //! Makes a task's snapshot durable and says where it is.
 //!
-//! One object holds the runs of all operators of the task; small snapshots go into the
-//! acknowledgement itself, and with it into the manifest. Not here: who is told.
+//! One object holds the runs of all operators of the task. Without a directory they go into the
+//! acknowledgement itself. Not here: who is told.
 
 use thalweg_core::Clock;
 use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId};
@@ -17,10 +17,8 @@ use thalweg_storage::{BlobPath, BlobPathError, BlobStore, layout};
 
 use crate::task::TaskSnapshot;
 
-/// A task's snapshot of at most this many bytes goes inline.
-const INLINE_BYTES_MAX: usize = 8 * 1024;
-/// The same where there is no directory: what fits a message with room to spare.
-const INLINE_BYTES_MAX_WITHOUT_DIRECTORY: usize = MESSAGE_BYTES_MAX / 2;
+/// What fits a message with room to spare.
+const INLINE_BYTES_MAX: usize = MESSAGE_BYTES_MAX / 2;
 
 /// Whose snapshot it is.
 #[derive(Debug, Clone, Copy)]
@@ -95,11 +93,10 @@ async fn store_runs(
         }
     }
     let bytes: usize = runs.iter().map(|(_, contents)| contents.run.len()).sum();
-    let inline = match store {
-        Some(_) => bytes <= INLINE_BYTES_MAX,
-        None if bytes <= INLINE_BYTES_MAX_WITHOUT_DIRECTORY => true,
-        None => return Err(UploadError::NoDirectory { bytes }),
-    };
+    let inline = store.is_none();
+    if inline && bytes > INLINE_BYTES_MAX {
+        return Err(UploadError::NoDirectory { bytes });
+    }
     let mut handles = Vec::with_capacity(runs.len());
     let path = object(owner.job, checkpoint, owner.attempt)?;
     let mut object = Vec::with_capacity(if inline { 0 } else { bytes });

@@ -1,0 +1,283 @@
+//! The edge of the control plane: one task that owns the dispatcher, with one bounded mailbox and
+//! one match, and performs what it decides. Not here: decisions.
+
+mod connections;
+mod handle;
+mod log;
+mod mail;
+mod options;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use thalweg_core::Clock;
+use thalweg_core::ids::JobId;
+use thalweg_core::status::JobStatus;
+use thalweg_rpc::Acceptor;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+pub use handle::JobManagerHandle;
+pub use mail::{CancelError, SubmitError};
+pub use options::{CheckpointStore, JobManagerOptions};
+
+use crate::dispatcher::{Action, Dispatcher, DispatcherOptions, Event, PreparedJob};
+use crate::facts::ClusterDescription;
+use crate::high_availability::ElectionError;
+use crate::job_master::JobResult;
+use crate::moment::Moment;
+use crate::resource_manager::{ResourceManagerDriver, ResourceManagerOptions};
+use crate::rest::model::ClusterFacts;
+use connections::Connections;
+use mail::Mail;
+
+/// How many messages wait in the mailbox; whoever sends more waits.
+const MAILBOX_MAX: usize = 4096;
+/// How often the facts that REST reads are renewed at most.
+const FACTS_INTERVAL: Duration = Duration::from_millis(100);
+/// How long TaskManagers have to read that everything ends.
+const FAREWELL: Duration = Duration::from_millis(100);
+
+type Submitter = oneshot::Sender<Result<JobResult, SubmitError>>;
+
+/// The endpoint.
+#[derive(Debug)]
+pub struct JobManager {
+    dispatcher: Dispatcher,
+    connections: Connections,
+    mailbox: mpsc::Receiver<Mail>,
+    acceptor: Acceptor,
+    /// Whether the acceptor may still give connections.
+    accepting: bool,
+    driver: Box<dyn ResourceManagerDriver>,
+    store: Option<CheckpointStore>,
+    submitters: BTreeMap<JobId, Submitter>,
+    description: ClusterDescription,
+    facts: Arc<RwLock<Arc<ClusterFacts>>>,
+    facts_renewed: Option<Duration>,
+    facts_stale: bool,
+    clock: Arc<dyn Clock>,
+    runtime: Handle,
+    weak_mailbox: mpsc::WeakSender<Mail>,
+}
+
+impl JobManager {
+    /// Starts a JobManager on the runtime that the options name, once it leads. It ends with
+    /// [`JobManagerHandle::shutdown`].
+    ///
+    /// # Errors
+    /// When it can't campaign.
+    pub async fn start(mut options: JobManagerOptions) -> Result<JobManagerHandle, ElectionError> {
+        let leadership = options.election.campaign().await?;
+        let now = Moment::of(options.clock.as_ref());
+        let dispatcher_options = DispatcherOptions {
+            epoch: leadership.epoch,
+            build_id: options.build_id,
+            seed: options.seed,
+            resources: ResourceManagerOptions::of(&options.configuration),
+            slots_per_worker: options.driver.slots_per_worker(),
+        };
+        let dispatcher = Dispatcher::new(dispatcher_options, now);
+        let description = ClusterDescription::new(
+            &options.configuration,
+            options.version,
+            options.commit,
+            options.store.as_ref().map(|store| store.name.clone()),
+        );
+        let facts = Arc::new(RwLock::new(Arc::new(description.facts(&dispatcher))));
+        let (sender, mailbox) = mpsc::channel(MAILBOX_MAX);
+        let handle = JobManagerHandle {
+            mailbox: sender.clone(),
+            facts: Arc::clone(&facts),
+            clock: Arc::clone(&options.clock),
+            configuration: Arc::new(options.configuration),
+            build_id: options.build_id,
+            store: options.store.clone(),
+        };
+        let this = Self {
+            dispatcher,
+            weak_mailbox: sender.downgrade(),
+            connections: Connections::new(options.runtime.clone(), sender),
+            mailbox,
+            acceptor: options.acceptor,
+            accepting: true,
+            driver: options.driver,
+            store: options.store,
+            submitters: BTreeMap::new(),
+            description,
+            facts,
+            facts_renewed: None,
+            facts_stale: true,
+            clock: options.clock,
+            runtime: options.runtime.clone(),
+        };
+        options.runtime.spawn(this.run());
+        Ok(handle)
+    }
+
+    async fn run(mut self) {
+        loop {
+            let now = Moment::of(self.clock.as_ref());
+            self.renew_facts(now);
+            let wake = self.wake_at(now.elapsed).saturating_sub(now.elapsed);
+            tokio::select! {
+                biased;
+                mail = self.mailbox.recv() => match mail {
+                    Some(Mail::ShutDown(reason, reply)) => {
+                        self.say_farewell(reason).await;
+                        // Whoever asked may have gone.
+                        let _ = reply.send(());
+                        return;
+                    }
+                    Some(mail) => self.receive(mail),
+                    None => return,
+                },
+                accepted = self.acceptor.accept(), if self.accepting => match accepted {
+                    Some(accepted) => self.connections.add(accepted),
+                    None => self.accepting = false,
+                },
+                () = tokio::time::sleep(wake) => self.handle(Event::Tick),
+            }
+        }
+    }
+
+    fn wake_at(&self, now: Duration) -> Duration {
+        let decide = self.dispatcher.deadline(now);
+        match self.facts_renewed.filter(|_| self.facts_stale) {
+            Some(renewed) => decide.min(renewed + FACTS_INTERVAL),
+            None => decide,
+        }
+    }
+
+    fn receive(&mut self, mail: Mail) {
+        match mail {
+            Mail::Peer(connection, message) => {
+                self.handle(Event::Received(connection, *message));
+            }
+            Mail::PeerGone(connection, error) => {
+                tracing::debug!(peer = self.connections.peer(connection), "{error}");
+                self.connections.close(connection);
+                self.handle(Event::Disconnected(connection));
+            }
+            Mail::Submit(job, reply) => self.submit(job, reply),
+            Mail::Cancel(job, reply) => {
+                let answer = self.cancel(job);
+                // Whoever asked may have gone.
+                let _ = reply.send(answer);
+            }
+            Mail::Publication(job, event) => self.handle(Event::Publication(job, event)),
+            // Handled by `run`, which ends with it.
+            Mail::ShutDown(..) => {}
+        }
+    }
+
+    fn submit(&mut self, job: Box<PreparedJob>, reply: Submitter) {
+        let id = job.information.job_id;
+        if self.dispatcher.job(id).is_some() || self.submitters.contains_key(&id) {
+            // Whoever asked may have gone.
+            let _ = reply.send(Err(SubmitError::Duplicate(id)));
+            return;
+        }
+        self.submitters.insert(id, reply);
+        self.handle(Event::Submitted(job));
+    }
+
+    fn cancel(&mut self, job: JobId) -> Result<(), CancelError> {
+        match self.dispatcher.job(job).map(|job| job.status()) {
+            None => Err(CancelError::Unknown),
+            Some(JobStatus::Canceled) => Ok(()),
+            Some(status) if status.is_globally_terminal() => Err(CancelError::HasEnded(status)),
+            Some(_) => {
+                self.handle(Event::Cancel(job));
+                Ok(())
+            }
+        }
+    }
+
+    /// Decides, and performs what was decided; what can't be performed is decided about in turn.
+    fn handle(&mut self, event: Event) {
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            let now = Moment::of(self.clock.as_ref());
+            for action in self.dispatcher.handle(event, now) {
+                events.extend(self.perform(action));
+            }
+        }
+        self.facts_stale = true;
+    }
+
+    fn perform(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Send(connection, message) => return self.connections.send(connection, message),
+            Action::Disconnect(connection) => self.connections.close(connection),
+            Action::Publish(checkpoint) => self.publish(checkpoint),
+            Action::DiscardCheckpoint { checkpoint, kept_objects } => {
+                self.with_store(move |store| async move {
+                    let done = store::discard(&store, &checkpoint, &kept_objects).await;
+                    log::deletion(done);
+                });
+            }
+            Action::DeleteObjects(objects) => self.with_store(move |store| async move {
+                log::deletion(store::delete(&store, &objects).await);
+            }),
+            Action::RequestWorkers(count) => self.driver.request_workers(count),
+            Action::ReleaseWorker(id) => self.driver.release_worker(&id),
+            Action::JobEnded(result) => {
+                log::job_ended(&result);
+                if let Some(submitter) = self.submitters.remove(&result.job) {
+                    // Facts show the end before the program learns of it: it may exit at once.
+                    self.facts_renewed = None;
+                    self.facts_stale = true;
+                    let now = Moment::of(self.clock.as_ref());
+                    self.renew_facts(now);
+                    // The program may not wait for it.
+                    let _ = submitter.send(Ok(*result));
+                }
+            }
+            Action::Observe(job, observation) => log::job(job, &observation),
+            Action::ObserveTaskManager(id, observation) => log::task_manager(&id, &observation),
+        }
+        None
+    }
+
+    fn publish(&self, checkpoint: crate::checkpoint_coordinator::CompletedCheckpoint) {
+        let job = checkpoint.job;
+        let graph = self.dispatcher.job(job).map(|job| Arc::clone(&job.information().graph));
+        let (Some(graph), Some(mailbox)) = (graph, self.weak_mailbox.upgrade()) else { return };
+        self.with_store(move |store| async move {
+            let event = store::publish(&store, &graph, &checkpoint).await;
+            // The JobManager may have ended.
+            let _ = mailbox.send(Mail::Publication(job, event)).await;
+        });
+    }
+
+    /// A job that takes checkpoints was only taken in with a store.
+    fn with_store<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        work: impl FnOnce(CheckpointStore) -> F,
+    ) {
+        if let Some(store) = &self.store {
+            store::spawn(&self.runtime, store, work(store.clone()));
+        }
+    }
+
+    fn renew_facts(&mut self, now: Moment) {
+        let early = |at| now.elapsed < at + FACTS_INTERVAL;
+        if !self.facts_stale || self.facts_renewed.is_some_and(early) {
+            return;
+        }
+        *self.facts.write() = Arc::new(self.description.facts(&self.dispatcher));
+        self.facts_renewed = Some(now.elapsed);
+        self.facts_stale = false;
+    }
+
+    async fn say_farewell(&mut self, reason: String) {
+        self.handle(Event::ShutDown(reason));
+        tokio::time::sleep(FAREWELL).await;
+    }
+}

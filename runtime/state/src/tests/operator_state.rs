@@ -1,0 +1,83 @@
+//! Operator state: dealt out, united and broadcast.
+
+use super::*;
+use crate::{OperatorState, StateError};
+
+/// Three subtasks with two, none and three elements; the same rules everywhere.
+fn runs() -> Vec<Vec<u8>> {
+    let lists = [vec!["a", "b"], vec![], vec!["c", "d", "e"]];
+    (0..3)
+        .zip(lists)
+        .map(|(subtask, list)| {
+            let mut state = OperatorState::new(None);
+            let splits = state.list_state::<String>("splits").unwrap();
+            let union = state.union_list_state::<u32>("union").unwrap();
+            let rules = state.broadcast_state::<u8, String>("rules").unwrap();
+            for element in list {
+                splits.add(&mut state, element.into()).unwrap();
+            }
+            union.update(&mut state, vec![subtask * 10, subtask * 10 + 1]).unwrap();
+            for rule in [2, 0, 1u8] {
+                rules.put(&mut state, rule, format!("rule {rule}")).unwrap();
+            }
+            rules.put(&mut state, 9, "old".into()).unwrap();
+            assert_eq!(rules.remove(&mut state, &9).unwrap().as_deref(), Some("old"));
+            snapshot(subtask, 3, |writer| state.snapshot(writer))
+        })
+        .collect()
+}
+
+#[test]
+fn lists_are_dealt_out_unions_given_whole_and_broadcast_maps_are_equal() {
+    let runs = runs();
+    for (parallelism, expected) in [
+        (1, vec!["abcde"]),
+        (2, vec!["ace", "bd"]),
+        (3, vec!["ab", "", "cde"]),
+        (4, vec!["ae", "b", "c", "d"]),
+        (7, vec!["a", "b", "c", "d", "e", "", ""]),
+    ] {
+        for subtask in 0..parallelism {
+            let from = restored(&runs, subtask, parallelism);
+            let mut state = OperatorState::new(Some(from.clone()));
+            let rules = state.broadcast_state::<u8, String>("rules").unwrap();
+            let union = state.union_list_state::<u32>("union").unwrap();
+            assert_eq!(from.unclaimed().len(), 1);
+            let splits = state.list_state::<String>("splits").unwrap();
+            assert_eq!(splits.get(&state).unwrap().concat(), expected[subtask as usize]);
+            assert_eq!(union.get(&state).unwrap(), [0, 1, 10, 11, 20, 21]);
+            let rules: Vec<_> = rules.entries(&state).unwrap().collect();
+            let expected = ["rule 0", "rule 1", "rule 2"].map(String::from);
+            assert_eq!(rules, [(&0, &expected[0]), (&1, &expected[1]), (&2, &expected[2])]);
+            assert!(from.unclaimed().is_empty());
+        }
+    }
+}
+
+#[test]
+fn states_that_nobody_registers_are_listed_and_other_kinds_are_refused() {
+    let from = restored(&runs(), 0, 1);
+    let mut state = OperatorState::new(Some(from.clone()));
+    let names: Vec<_> = from.unclaimed().into_iter().map(|state| state.name).collect();
+    assert_eq!(names, ["rules", "splits", "union"]);
+    let error = state.union_list_state::<String>("splits").unwrap_err().to_string();
+    let expected = "state \"splits\" of operator \"under test\" is a operator list state in the \
+                    snapshot and a operator union list state in the program";
+    assert!(error.contains(expected), "{error}");
+    state.list_state::<String>("splits").unwrap();
+    let error = state.list_state::<u8>("splits").unwrap_err();
+    assert!(matches!(error, StateError::Registered { .. }), "{error}");
+    let names: Vec<_> = from.unclaimed().into_iter().map(|state| state.name).collect();
+    assert_eq!(names, ["rules", "union"]);
+}
+
+#[test]
+fn runs_that_do_not_belong_together_are_refused() {
+    let runs = runs();
+    let open = |run: &Vec<u8>| RunReader::open(Arc::new(run.clone())).unwrap();
+    let error = RestoredOperator::new(vec![open(&runs[0]), open(&runs[0])], 0, 1).err().unwrap();
+    assert!(error.to_string().contains("two are of subtask 0"), "{error}");
+    let other = snapshot(1, 2, |_| Ok(()));
+    let error = RestoredOperator::new(vec![open(&runs[0]), open(&other)], 0, 1).err().unwrap();
+    assert!(error.to_string().contains("subtask 0 had parallelism 3 of at most 8"), "{error}");
+}

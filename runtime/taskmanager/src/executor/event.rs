@@ -1,0 +1,28 @@
+//! Everything that can happen to a TaskExecutor.
+
+use thalweg_core::ids::ExecutionAttemptId;
+use thalweg_rpc::message::{
+    CheckpointAck, CheckpointDecline, FailureInfo, ToJobManager, ToTaskManager,
+};
+use thalweg_rpc::{ConnectError, Link, LinkError};
+
+use super::prepare::Prepared;
+use crate::task::TaskEvent;
+
+/// What happens.
+pub(super) enum Event {
+    /// Time has passed.
+    Tick,
+    /// The process is told to end.
+    Stop(String),
+    /// An attempt to reach the JobManager is over.
+    Connected(Result<Link<ToJobManager, ToTaskManager>, ConnectError>),
+    /// The JobManager says something, or won't any more.
+    Received(Result<ToTaskManager, LinkError>),
+    /// A deployment's code and state are there.
+    Prepared(ExecutionAttemptId, Result<Prepared, FailureInfo>),
+    /// A task says something.
+    Task(ExecutionAttemptId, TaskEvent),
+    /// A snapshot is durable, or can't be.
+    Stored(Result<CheckpointAck, CheckpointDecline>),
+}

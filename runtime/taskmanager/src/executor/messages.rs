@@ -1,0 +1,190 @@
+//! What the executor does about the JobManager's messages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_core::element::Barrier;
+use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId};
+use thalweg_rpc::Admission;
+use thalweg_rpc::message::{
+    CheckpointDecline, DeclineReason, Fenced, JobInformation, JobManagerHeartbeat,
+    JobManagerMessage, Notice, TaskDeployment, ToTaskManager,
+};
+
+use super::prepare::Deployment;
+use super::table::{CancelDecision, DeployDecision, Stamp};
+use super::{ExitReason, TaskExecutor};
+
+impl TaskExecutor {
+    pub(super) fn message(&mut self, message: ToTaskManager, now: Duration) -> Option<ExitReason> {
+        let Fenced { epoch, sequence, message } = message;
+        match self.guard.admit(epoch) {
+            Admission::Stale => {
+                tracing::debug!(epoch = epoch.0, "a message of a former leader is dropped");
+                return None;
+            }
+            Admission::NewLeader => self.new_leader(now),
+            Admission::Obey => {}
+        }
+        self.connection.heard(now);
+        let at = (epoch, sequence);
+        match message {
+            JobManagerMessage::Registered { heartbeat_interval_ms, heartbeat_timeout_ms } => {
+                let interval = Duration::from_millis(heartbeat_interval_ms.max(1));
+                let timeout = Duration::from_millis(heartbeat_timeout_ms.max(1));
+                self.registered(interval, timeout, now);
+            }
+            JobManagerMessage::Refused(refusal) => {
+                return self.stop(ExitReason::Refused { reason: refusal.to_string() }, now);
+            }
+            JobManagerMessage::Heartbeat(heartbeat) => self.heartbeat(at, &heartbeat, now),
+            JobManagerMessage::Received { numbers } => {
+                self.outbox.acknowledge(&numbers);
+                for number in numbers {
+                    if let Some(attempt) = self.ends_told.remove(&number) {
+                        self.table.end_delivered(attempt);
+                    }
+                }
+            }
+            JobManagerMessage::DeployTasks { job, tasks } => {
+                for task in tasks {
+                    self.deploy(at, &job, task, now);
+                }
+            }
+            JobManagerMessage::CancelTask { attempt } => self.cancel(at, attempt, now),
+            JobManagerMessage::TriggerCheckpoint { job, checkpoint, attempt, triggered_ms } => {
+                self.trigger(job, Barrier { checkpoint, triggered_ms }, attempt, now);
+            }
+            JobManagerMessage::CheckpointCompleted { job, checkpoint } => {
+                self.completed(job, checkpoint);
+            }
+            JobManagerMessage::CheckpointAborted { job, checkpoint } => {
+                self.aborted(job, checkpoint);
+            }
+            JobManagerMessage::ShutDown { reason } => {
+                return self.stop(ExitReason::ShutDown { reason }, now);
+            }
+        }
+        self.stopped(now)
+    }
+
+    /// Follows another leader: it knows nothing of what was said to the former one.
+    fn new_leader(&mut self, now: Duration) {
+        self.heartbeat_seen = 0;
+        self.outbox.clear();
+        self.ends_told.clear();
+        self.connection.register_anew(now);
+        for attempt in self.table.ended_attempts() {
+            self.tell_state(attempt, now);
+        }
+    }
+
+    fn registered(&mut self, interval: Duration, timeout: Duration, now: Duration) {
+        if !self.connection.registered(interval, timeout, now) {
+            return;
+        }
+        tracing::info!(epoch = self.guard.epoch().0, "registered at the JobManager");
+        for (number, notice) in self.outbox.due(now, Duration::ZERO) {
+            let message = thalweg_rpc::message::TaskManagerMessage::Notice { number, notice };
+            self.send(message, now);
+        }
+        self.send_due(now);
+    }
+
+    fn heartbeat(&mut self, at: Stamp, heartbeat: &JobManagerHeartbeat, now: Duration) {
+        let decision = self.table.heartbeat(at, &heartbeat.expected);
+        if decision.stale {
+            return;
+        }
+        self.heartbeat_seen = at.1;
+        for attempt in decision.cancel {
+            tracing::info!(%attempt, "the JobManager doesn't expect this execution: cancelled");
+            self.cancel_live(attempt, now);
+        }
+        for job in decision.jobs_gone {
+            self.codes.forget(job);
+        }
+        self.forget_metrics();
+        for progress in &heartbeat.jobs {
+            self.completed(progress.job, progress.completed);
+            if let Some(pending) = progress.pending {
+                self.aborted(progress.job, CheckpointId(pending.0.saturating_sub(1)));
+            }
+        }
+    }
+
+    fn deploy(
+        &mut self,
+        at: Stamp,
+        job: &Arc<JobInformation>,
+        task: TaskDeployment,
+        now: Duration,
+    ) {
+        if self.stopping.is_some() {
+            return;
+        }
+        let attempt = task.attempt;
+        match self.table.deploy(at, job.job_id, &task) {
+            DeployDecision::Ignore => {
+                tracing::debug!(%attempt, "a deployment that isn't news is ignored");
+            }
+            DeployDecision::Refuse => self.tell_state(attempt, now),
+            DeployDecision::Start => {
+                let (job, task) = (Arc::clone(job), Arc::new(task));
+                self.start(Deployment { job, task, epoch: at.0 }, now);
+            }
+        }
+    }
+
+    fn cancel(&mut self, at: Stamp, attempt: ExecutionAttemptId, now: Duration) {
+        match self.table.cancel(at, attempt) {
+            CancelDecision::Cancel => {
+                self.cancel_live(attempt, now);
+                self.tell_state(attempt, now);
+            }
+            CancelDecision::Ignore => {}
+            CancelDecision::ReportCanceled => self.tell_state(attempt, now),
+        }
+    }
+
+    fn trigger(
+        &mut self,
+        job: JobId,
+        barrier: Barrier,
+        attempt: ExecutionAttemptId,
+        now: Duration,
+    ) {
+        match self.live.get(&attempt).and_then(|live| live.mailbox.as_ref()) {
+            Some(mailbox) => mailbox.trigger_checkpoint(barrier),
+            None => {
+                let checkpoint = barrier.checkpoint;
+                let reason = DeclineReason::NotReady;
+                let decline = CheckpointDecline { job, checkpoint, attempt, reason };
+                self.notice(Notice::CheckpointDeclined(decline), now);
+            }
+        }
+    }
+
+    fn completed(&mut self, job: JobId, checkpoint: CheckpointId) {
+        if checkpoint == CheckpointId(0) {
+            return;
+        }
+        for mailbox in self.mailboxes_of(job) {
+            mailbox.checkpoint_completed(checkpoint);
+        }
+    }
+
+    fn aborted(&mut self, job: JobId, checkpoint: CheckpointId) {
+        if checkpoint == CheckpointId(0) {
+            return;
+        }
+        for mailbox in self.mailboxes_of(job) {
+            mailbox.checkpoint_aborted(checkpoint);
+        }
+    }
+
+    fn mailboxes_of(&self, job: JobId) -> impl Iterator<Item = &crate::task::Mailbox> {
+        let live = self.table.live_attempts_of(job).into_iter();
+        live.filter_map(|attempt| self.live.get(&attempt)?.mailbox.as_deref())
+    }
+}

@@ -1,0 +1,398 @@
+//! The TaskExecutor: a TaskManager's endpoint. One loop with one mailbox; what to do about a
+//! message is decided by [`table`] and [`connection`], and done here.
+//!
+//! It finds its JobManager and registers, runs the tasks that are deployed, tells how they are,
+//! makes their snapshots durable, and obeys only the highest epoch that it has seen. Without a
+//! JobManager its tasks go on until `taskmanager.registration.timeout`; then the process ends.
+//!
+//! The mailbox of the loop has no bound of its own: each entry answers something that was asked
+//! for here (a deployment, a checkpoint), and those come through the bounded link.
+
+mod code;
+mod connection;
+mod event;
+mod messages;
+mod prepare;
+mod restore;
+mod slots;
+mod stores;
+mod table;
+mod tasks;
+mod upload;
+mod wiring;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_core::Clock;
+use thalweg_core::configuration::Configuration;
+use thalweg_core::configuration::options::{heartbeat, taskmanager};
+use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, TaskManagerId};
+use thalweg_network::{NetworkEnvironment, NetworkMemory};
+use thalweg_rpc::message::{
+    FailureInfo, FailureKind, JobManagerMessage, Notice, Registration, TaskManagerHeartbeat,
+    TaskManagerMessage, TaskManagerResources, ToTaskManager,
+};
+use thalweg_rpc::{
+    Admission, ConnectError, Connector, EpochGuard, LinkReceiver, Outbox, ReconnectDecision,
+};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+pub use code::{CodeError, CodeProvider};
+pub use stores::BlobStoreOpener;
+
+use crate::driver::TaskDriver;
+use crate::metrics::MetricsRegistry;
+use crate::task::Mailbox;
+use code::CodeCache;
+use connection::{Connection, Due};
+use event::Event;
+use prepare::Deployment;
+use slots::SlotBudgets;
+use stores::Stores;
+use table::TaskTable;
+
+/// How often the loop looks at the time.
+const TICK: Duration = Duration::from_millis(100);
+/// How long tasks may take to end when the process does.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a TaskManager has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExitReason {
+    /// The JobManager said so: everything is done.
+    ShutDown {
+        /// Why, for people.
+        reason: String,
+    },
+    /// The process was told to end.
+    Stopped {
+        /// Why, for people.
+        reason: String,
+    },
+    /// The JobManager doesn't want it.
+    Refused {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// No JobManager for longer than `taskmanager.registration.timeout`.
+    RegistrationTimedOut {
+        /// What the last attempt said.
+        reason: String,
+    },
+}
+
+impl std::fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ShutDown { reason } => write!(f, "the JobManager ended this process: {reason}"),
+            Self::Stopped { reason } => write!(f, "the process was told to end: {reason}"),
+            Self::Refused { reason } => {
+                write!(f, "the JobManager refuses this TaskManager: {reason}")
+            }
+            Self::RegistrationTimedOut { reason } => write!(
+                f,
+                "no JobManager for longer than taskmanager.registration.timeout; last: {reason}; \
+                 check jobmanager.rpc.address and jobmanager.rpc.port"
+            ),
+        }
+    }
+}
+
+/// What an executor is made of.
+pub(crate) struct ExecutorParts {
+    pub(crate) id: TaskManagerId,
+    pub(crate) configuration: Configuration,
+    pub(crate) resources: TaskManagerResources,
+    pub(crate) slots: u32,
+    pub(crate) build_id: u64,
+    pub(crate) connector: Connector,
+    pub(crate) network: Arc<NetworkEnvironment>,
+    pub(crate) memory: NetworkMemory,
+    pub(crate) slot_state_bytes: usize,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) codes: Arc<dyn CodeProvider>,
+    pub(crate) stores: Arc<dyn BlobStoreOpener>,
+    pub(crate) driver: Arc<dyn TaskDriver>,
+    pub(crate) metrics: Arc<MetricsRegistry>,
+    pub(crate) runtime: Handle,
+}
+
+/// An execution that hasn't ended.
+struct Live {
+    deployment: Deployment,
+    subtask: thalweg_operators::contract::SubtaskInfo,
+    mailbox: Option<Arc<Mailbox>>,
+    /// Channels whose memory it holds.
+    channels: usize,
+}
+
+/// The process is ending.
+struct Stopping {
+    exit: ExitReason,
+    deadline: Duration,
+}
+
+/// A TaskManager's endpoint.
+pub(crate) struct TaskExecutor {
+    parts: ExecutorParts,
+    codes: Arc<CodeCache>,
+    stores: Arc<Stores>,
+    budgets: SlotBudgets,
+    table: TaskTable,
+    live: BTreeMap<ExecutionAttemptId, Live>,
+    guard: EpochGuard,
+    outbox: Outbox,
+    connection: Connection,
+    receiver: Option<LinkReceiver<ToTaskManager>>,
+    heartbeat_seen: u64,
+    events: mpsc::UnboundedSender<Event>,
+    /// Notices with the end of an execution, by their numbers.
+    ends_told: BTreeMap<u64, ExecutionAttemptId>,
+    expired_at: Duration,
+    stopping: Option<Stopping>,
+}
+
+impl TaskExecutor {
+    /// An executor and its mailbox.
+    pub(crate) fn new(parts: ExecutorParts) -> (Self, ExecutorMailbox) {
+        let (events, mailbox) = mpsc::unbounded_channel();
+        let now = parts.clock.elapsed();
+        let configuration = &parts.configuration;
+        let connection = Connection::new(
+            configuration.get(&taskmanager::REGISTRATION_TIMEOUT),
+            configuration.get(&heartbeat::INTERVAL),
+            configuration.get(&heartbeat::TIMEOUT),
+            now,
+        );
+        let executor = Self {
+            codes: Arc::new(CodeCache::new(Arc::clone(&parts.codes))),
+            stores: Arc::new(Stores::new(Arc::clone(&parts.stores))),
+            budgets: SlotBudgets::new(parts.slots, parts.slot_state_bytes),
+            table: TaskTable::new(parts.slots),
+            live: BTreeMap::new(),
+            guard: EpochGuard::default(),
+            outbox: Outbox::default(),
+            connection,
+            receiver: None,
+            heartbeat_seen: 0,
+            events,
+            ends_told: BTreeMap::new(),
+            expired_at: now,
+            stopping: None,
+            parts,
+        };
+        (executor, ExecutorMailbox(mailbox))
+    }
+
+    /// Runs until everything has ended. `stop` is SIGTERM, or whatever else ends the process.
+    pub(crate) async fn run(
+        mut self,
+        mut mailbox: ExecutorMailbox,
+        mut stop: oneshot::Receiver<String>,
+    ) -> ExitReason {
+        let mut next_tick = tokio::time::Instant::now();
+        let mut stop_asked = false;
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(next_tick) => {
+                    next_tick = tokio::time::Instant::now() + TICK;
+                    Event::Tick
+                }
+                reason = &mut stop, if !stop_asked => {
+                    stop_asked = true;
+                    Event::Stop(reason.unwrap_or_else(|_| "its handle was dropped".to_owned()))
+                }
+                received = receive(&mut self.receiver) => Event::Received(received),
+                Some(event) = mailbox.0.recv() => event,
+            };
+            if let Some(exit) = self.handle(event) {
+                return exit;
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) -> Option<ExitReason> {
+        let now = self.parts.clock.elapsed();
+        match event {
+            Event::Tick => return self.tick(now),
+            Event::Stop(reason) => {
+                self.notice(Notice::Goodbye { reason: reason.clone() }, now);
+                self.stop(ExitReason::Stopped { reason }, now);
+            }
+            Event::Connected(Ok(link)) => {
+                self.receiver = Some(link.receiver);
+                self.connection.connected(link.sender, now);
+                self.send_due(now);
+            }
+            Event::Connected(Err(error)) => return self.connect_failed(&error, now),
+            Event::Received(Ok(message)) => return self.message(message, now),
+            Event::Received(Err(error)) => return self.link_lost(&error.to_string(), now),
+            Event::Prepared(attempt, prepared) => self.prepared(attempt, prepared, now),
+            Event::Task(attempt, event) => self.task_event(attempt, event, now),
+            Event::Stored(Ok(ack)) => self.notice(Notice::CheckpointAcknowledged(ack), now),
+            Event::Stored(Err(decline)) => {
+                tracing::warn!(checkpoint = %decline.checkpoint, "{:?}", decline.reason);
+                self.notice(Notice::CheckpointDeclined(decline), now);
+            }
+        }
+        self.stopped(now)
+    }
+
+    fn tick(&mut self, now: Duration) -> Option<ExitReason> {
+        if now.saturating_sub(self.expired_at) >= Duration::from_secs(1) {
+            self.expired_at = now;
+            self.parts.network.registry().expire(now);
+            self.parts.metrics.sample(now);
+            self.publish_memory();
+        }
+        let exit = self.send_due(now);
+        if self.connection.is_registered() {
+            for (number, notice) in self.outbox.due(now, Duration::from_secs(1)) {
+                self.send(TaskManagerMessage::Notice { number, notice }, now);
+            }
+        }
+        exit.or_else(|| self.stopped(now))
+    }
+
+    /// Does what is due on the connection.
+    fn send_due(&mut self, now: Duration) -> Option<ExitReason> {
+        match self.connection.due(now) {
+            Due::Nothing => {}
+            Due::Connect => self.connect(),
+            Due::Register => {
+                let registration = self.registration();
+                self.send(TaskManagerMessage::Register(registration), now);
+            }
+            Due::Heartbeat => self.beat(now),
+            Due::Lost => return self.link_lost("the JobManager is silent", now),
+        }
+        None
+    }
+
+    fn connect(&mut self) {
+        self.connection.connecting();
+        let (connector, events) = (self.parts.connector.clone(), self.events.clone());
+        let runtime = self.parts.runtime.clone();
+        self.parts.runtime.spawn(async move {
+            let connected = connector.connect(&runtime).await;
+            // Nobody waits for it any more when this fails.
+            let _ = events.send(Event::Connected(connected));
+        });
+    }
+
+    fn connect_failed(&mut self, error: &ConnectError, now: Duration) -> Option<ExitReason> {
+        if let ConnectError::Refused { cause, .. } = error {
+            return self.stop(ExitReason::Refused { reason: cause.clone() }, now);
+        }
+        tracing::debug!("{error}");
+        match self.connection.failed(now) {
+            ReconnectDecision::RetryAfter(_) => None,
+            ReconnectDecision::GiveUp => {
+                let reason = error.to_string();
+                self.stop(ExitReason::RegistrationTimedOut { reason }, now)
+            }
+        }
+    }
+
+    fn link_lost(&mut self, reason: &str, now: Duration) -> Option<ExitReason> {
+        tracing::warn!("the connection to the JobManager is lost: {reason}");
+        self.receiver = None;
+        if self.stopping.is_some() {
+            return self.stopped(now);
+        }
+        match self.connection.lost(now) {
+            ReconnectDecision::RetryAfter(_) => self.send_due(now),
+            ReconnectDecision::GiveUp => {
+                let reason = reason.to_owned();
+                self.stop(ExitReason::RegistrationTimedOut { reason }, now)
+            }
+        }
+    }
+
+    /// Cancels all tasks; the process ends when they have ended, or after some seconds.
+    fn stop(&mut self, exit: ExitReason, now: Duration) -> Option<ExitReason> {
+        if self.stopping.is_none() {
+            tracing::info!("{exit}");
+            self.stopping = Some(Stopping { exit, deadline: now + STOP_TIMEOUT });
+            for attempt in self.table.live_attempts() {
+                self.cancel_live(attempt, now);
+            }
+        }
+        self.stopped(now)
+    }
+
+    /// Why the process can end now, if it can.
+    fn stopped(&mut self, now: Duration) -> Option<ExitReason> {
+        let stopping = self.stopping.as_ref()?;
+        let waits_for_farewell = matches!(stopping.exit, ExitReason::Stopped { .. })
+            && self.connection.is_registered()
+            && !self.outbox.is_empty();
+        let done = self.live.is_empty() && !waits_for_farewell;
+        (done || now >= stopping.deadline).then(|| stopping.exit.clone())
+    }
+
+    fn registration(&self) -> Registration {
+        Registration {
+            id: self.parts.id.clone(),
+            data_address: self.parts.network.address().to_owned(),
+            slots: self.parts.slots,
+            resources: self.parts.resources,
+            build_id: self.parts.build_id,
+            executions: self.table.summaries(|attempt| self.checkpoint_of(attempt)),
+            process_id: std::process::id(),
+        }
+    }
+
+    fn beat(&mut self, now: Duration) {
+        let heartbeat = TaskManagerHeartbeat {
+            id: self.parts.id.clone(),
+            heartbeat_seen: self.heartbeat_seen,
+            executions: self.table.summaries(|attempt| self.checkpoint_of(attempt)),
+            metrics: self.parts.metrics.groups(now),
+        };
+        self.send(TaskManagerMessage::Heartbeat(heartbeat), now);
+    }
+
+    fn checkpoint_of(&self, attempt: ExecutionAttemptId) -> CheckpointId {
+        self.parts.metrics.checkpoint(attempt)
+    }
+
+    /// Says something that must not be lost.
+    fn notice(&mut self, notice: Notice, now: Duration) -> u64 {
+        let number = self.outbox.push(notice.clone(), now);
+        if self.connection.is_registered() {
+            self.send(TaskManagerMessage::Notice { number, notice }, now);
+        }
+        number
+    }
+
+    fn send(&mut self, message: TaskManagerMessage, now: Duration) {
+        self.connection.send(self.guard.epoch(), message, now);
+    }
+
+    fn publish_memory(&self) {
+        let memory = &self.parts.memory;
+        self.parts.metrics.set_memory(
+            memory.reserved(),
+            memory.total(),
+            self.budgets.drawn(),
+            self.budgets.limit(),
+        );
+    }
+}
+
+/// The receiving end of an executor's own events.
+pub(crate) struct ExecutorMailbox(mpsc::UnboundedReceiver<Event>);
+
+async fn receive(
+    receiver: &mut Option<LinkReceiver<ToTaskManager>>,
+) -> Result<ToTaskManager, thalweg_rpc::LinkError> {
+    match receiver {
+        Some(receiver) => receiver.receive().await,
+        None => std::future::pending().await,
+    }
+}

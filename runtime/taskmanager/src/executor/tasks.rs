@@ -1,0 +1,197 @@
+//! How the executor starts tasks, and what it does about what they say.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_core::ids::ExecutionAttemptId;
+use thalweg_core::status::ExecutionState;
+use thalweg_operators::contract::{SubtaskInfo, WakeHandle};
+use thalweg_rpc::message::{CheckpointDecline, DeclineReason, FailureInfo, Notice};
+
+use super::event::Event;
+use super::prepare::{self, Deployment, Prepared, Surroundings};
+use super::upload::{self, SnapshotOwner};
+use super::{Live, TaskExecutor, wiring};
+use crate::driver::TaskWaker;
+use crate::metrics::TaskIdentity;
+use crate::task::{Mailbox, TaskEvent, TaskMetrics, TaskOutcome, TaskSnapshot};
+
+impl TaskExecutor {
+    /// Begins a deployment: its code and state are fetched aside.
+    pub(super) fn start(&mut self, deployment: Deployment, now: Duration) {
+        let attempt = deployment.task.attempt;
+        match self.admit(&deployment) {
+            Ok((subtask, channels)) => {
+                let live =
+                    Live { deployment: deployment.clone(), subtask, mailbox: None, channels };
+                self.live.insert(attempt, live);
+                let (codes, stores) = (Arc::clone(&self.codes), Arc::clone(&self.stores));
+                let events = self.events.clone();
+                self.parts.driver.run_aside(Box::pin(async move {
+                    let prepared = prepare::prepare(&codes, &stores, &deployment, subtask).await;
+                    // The executor has ended when this fails.
+                    let _ = events.send(Event::Prepared(attempt, prepared));
+                }));
+            }
+            Err(failure) => self.end(attempt, TaskOutcome::Failed(failure), now),
+        }
+    }
+
+    fn admit(&mut self, deployment: &Deployment) -> Result<(SubtaskInfo, usize), FailureInfo> {
+        let subtask = prepare::check(deployment, self.parts.build_id)?;
+        let channels = wiring::channels_to_reserve(&self.parts.network, &deployment.task);
+        let reserved = self.parts.memory.reserve(channels);
+        reserved.map_err(|error| prepare::environment(error.to_string()))?;
+        Ok((subtask, channels))
+    }
+
+    /// The code and the state are there: makes the task and lets it go.
+    pub(super) fn prepared(
+        &mut self,
+        attempt: ExecutionAttemptId,
+        prepared: Result<Prepared, FailureInfo>,
+        now: Duration,
+    ) {
+        if self.table.state(attempt) == Some(ExecutionState::Canceling) {
+            return self.end(attempt, TaskOutcome::Canceled, now);
+        }
+        let launched = prepared.and_then(|prepared| self.launch(attempt, prepared));
+        if let Err(failure) = launched {
+            self.end(attempt, TaskOutcome::Failed(failure), now);
+        }
+    }
+
+    fn launch(
+        &mut self,
+        attempt: ExecutionAttemptId,
+        prepared: Prepared,
+    ) -> Result<(), FailureInfo> {
+        let Some(live) = self.live.get_mut(&attempt) else { return Ok(()) };
+        let waker = Arc::new(TaskWaker::new());
+        let wake: WakeHandle = {
+            let waker = Arc::clone(&waker);
+            Arc::new(move || waker.wake())
+        };
+        let mailbox = Arc::new(Mailbox::new(wake));
+        let metrics = Arc::new(TaskMetrics::default());
+        let events = self.events.clone();
+        let observer = Arc::new(move |event: TaskEvent| {
+            // The executor has ended when this fails.
+            let _ = events.send(Event::Task(attempt, event));
+        });
+        let identity = TaskIdentity::of(&live.deployment.job, &live.deployment.task);
+        let task = prepare::make(
+            &live.deployment,
+            prepared,
+            live.subtask,
+            Surroundings {
+                network: &self.parts.network,
+                configuration: &self.parts.configuration,
+                clock: &self.parts.clock,
+                state_budget: self.budgets.of(live.deployment.task.slot),
+                observer,
+                metrics: Arc::clone(&metrics),
+                mailbox: Arc::clone(&mailbox),
+                waker: Arc::clone(&waker),
+            },
+        )?;
+        live.mailbox = Some(mailbox);
+        self.parts.metrics.add(identity, metrics);
+        let spawned = self.parts.driver.spawn(task, waker);
+        spawned.map_err(|error| prepare::environment(error.to_string()))
+    }
+
+    /// Tells a task to end. One that is being prepared ends when that is over.
+    pub(super) fn cancel_live(&mut self, attempt: ExecutionAttemptId, now: Duration) {
+        self.table.state_changed(attempt, ExecutionState::Canceling);
+        match self.live.get(&attempt) {
+            Some(Live { mailbox: Some(mailbox), .. }) => mailbox.cancel(),
+            Some(_) => {}
+            None => self.end(attempt, TaskOutcome::Canceled, now),
+        }
+    }
+
+    pub(super) fn task_event(
+        &mut self,
+        attempt: ExecutionAttemptId,
+        event: TaskEvent,
+        now: Duration,
+    ) {
+        match event {
+            TaskEvent::StateChanged(state) => {
+                if self.table.state_changed(attempt, state) {
+                    self.tell_state(attempt, now);
+                }
+            }
+            TaskEvent::InputEnded => {
+                if self.table.input_ended(attempt) {
+                    self.tell_state(attempt, now);
+                }
+            }
+            TaskEvent::SnapshotTaken(snapshot) => self.store(attempt, *snapshot),
+            TaskEvent::CheckpointDeclined(checkpoint, reason) => {
+                if let Some(live) = self.live.get(&attempt) {
+                    let job = live.deployment.job.job_id;
+                    let decline = CheckpointDecline { job, checkpoint, attempt, reason };
+                    self.notice(Notice::CheckpointDeclined(decline), now);
+                }
+            }
+            TaskEvent::Ended(outcome) => self.end(attempt, outcome, now),
+        }
+    }
+
+    /// Makes a snapshot durable, aside.
+    fn store(&mut self, attempt: ExecutionAttemptId, snapshot: TaskSnapshot) {
+        let Some(live) = self.live.get(&attempt) else { return };
+        let job = Arc::clone(&live.deployment.job);
+        let key_groups = live.subtask.key_groups;
+        let owner = SnapshotOwner { job: job.job_id, attempt, key_groups };
+        let (stores, events) = (Arc::clone(&self.stores), self.events.clone());
+        let clock = Arc::clone(&self.parts.clock);
+        self.parts.driver.run_aside(Box::pin(async move {
+            let store = job.checkpoint_directory.as_deref().map(|name| stores.get(name));
+            let stored = match store.transpose() {
+                Ok(store) => {
+                    let store = store.as_deref();
+                    upload::store_snapshot(store, owner, snapshot, clock.as_ref()).await
+                }
+                Err(error) => Err(CheckpointDecline {
+                    job: owner.job,
+                    checkpoint: snapshot.chain.barrier.checkpoint,
+                    attempt,
+                    reason: DeclineReason::Failed(error.to_string()),
+                }),
+            };
+            // The executor has ended when this fails.
+            let _ = events.send(Event::Stored(stored));
+        }));
+    }
+
+    /// An execution has ended, however.
+    fn end(&mut self, attempt: ExecutionAttemptId, outcome: TaskOutcome, now: Duration) {
+        if let Some(live) = self.live.remove(&attempt) {
+            self.parts.memory.release(live.channels);
+        }
+        if let TaskOutcome::Failed(failure) = &outcome {
+            tracing::warn!(%attempt, "the execution failed: {failure}");
+        }
+        if self.table.ended(attempt, outcome) {
+            self.tell_state(attempt, now);
+        }
+    }
+
+    /// Tells the JobManager how an execution is.
+    pub(super) fn tell_state(&mut self, attempt: ExecutionAttemptId, now: Duration) {
+        let Some(report) = self.table.report(attempt, self.checkpoint_of(attempt)) else { return };
+        let ended = report.state.is_terminal();
+        let number = self.notice(Notice::ExecutionChanged(report), now);
+        if ended {
+            self.ends_told.insert(number, attempt);
+        }
+    }
+
+    /// Forgets the figures of executions that were forgotten.
+    pub(super) fn forget_metrics(&self) {
+        self.parts.metrics.retain(|attempt| self.table.state(attempt).is_some());
+    }
+}
