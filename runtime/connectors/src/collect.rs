@@ -43,7 +43,6 @@ pub struct Collected<T> {
 
 impl<T: Record> CollectSink<T> {
     /// A sink, and the handle to what it collects.
-    #[expect(clippy::new_ret_no_self, reason = "a sink without its handle is of no use")]
     pub fn new() -> (Self, Collected<T>) {
         let (committed, written) = (Vec::new(), Vec::new());
         let shared = Shared { committed, written, pending: BTreeMap::new(), next: 0 };

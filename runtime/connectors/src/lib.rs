@@ -5,7 +5,7 @@
 //! records, positions in checkpoints and the order of commits are done for all of them there.
 //! Each connector's page says what it guarantees.
 //!
-//! [`format`] is what text connectors share: cutting bytes into records, decoding, encoding.
+//! [`mod@format`] is what text connectors share: cutting bytes into records, decoding, encoding.
 
 pub mod blackhole;
 pub mod collect;

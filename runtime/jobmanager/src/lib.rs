@@ -27,3 +27,8 @@ pub use dispatcher::JobSubmission;
 pub use endpoint::{JobManager, JobManagerHandle, JobManagerOptions};
 pub use job_master::JobResult;
 pub use moment::Moment;
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod testing;

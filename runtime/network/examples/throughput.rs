@@ -153,8 +153,7 @@ fn tcp(consumers: u32) -> Result<(), Box<dyn Error>> {
             let (rows, columns) = template(true);
             for _ in 0..batches {
                 while !writer.is_available() {
-                    std::thread::park_timeout(Duration::from_secs(2));
-                    eprintln!("P {} {:?} {:?}", writer.queued_bytes(), writer.counters(), writer.check());
+                    std::thread::park();
                 }
                 writer.write(Batch::new(rows.clone(), columns.clone()), Duration::ZERO)?;
             }
@@ -165,24 +164,19 @@ fn tcp(consumers: u32) -> Result<(), Box<dyn Error>> {
         let mut gates = gates.collect::<Result<Vec<_>, _>>()?;
         while !gates.is_empty() {
             let mut idle = true;
-            let mut failure = None;
-            gates.retain_mut(|gate| {
-                match gate.poll(Duration::ZERO) {
-                    Ok(GateEvent::Finished) => return false,
-                    Ok(GateEvent::Empty) => return true,
-                    Ok(GateEvent::Batch { batch, .. }) => received += batch.len(),
-                    Ok(_) => {}
-                    Err(error) => failure = Some(error),
+            let mut index = 0;
+            while let Some(gate) = gates.get_mut(index) {
+                let event = gate.poll(Duration::ZERO)?;
+                idle &= matches!(event, GateEvent::Empty);
+                match event {
+                    GateEvent::Batch { batch, .. } => received += batch.len(),
+                    GateEvent::Empty => index += 1,
+                    GateEvent::Finished => drop(gates.remove(index)),
+                    _ => {}
                 }
-                idle = false;
-                true
-            });
-            if let Some(error) = failure {
-                return Err(error);
             }
             if idle {
-                std::thread::park_timeout(Duration::from_secs(2));
-                eprintln!("C {} {received}", gates.iter().map(|g|g.queued_bytes()).sum::<usize>());
+                std::thread::park();
             }
         }
         let took = clock.elapsed();
@@ -194,7 +188,7 @@ fn tcp(consumers: u32) -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for consumers in [] {
+    for consumers in [2, 8, 64] {
         scatter(true, consumers, false)?;
         scatter(true, consumers, true)?;
         scatter(false, consumers, false)?;

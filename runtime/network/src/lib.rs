@@ -29,7 +29,7 @@ mod testing;
 pub use channel::{ChannelId, Wake, Waker};
 pub use environment::{ChannelTarget, NetworkEnvironment};
 pub use error::NetworkError;
-pub use gate::{AlignmentStats, GateEvent, GateOptions, InputChannelSpec, InputGate};
+pub use gate::{AlignmentStats, GateCounters, GateEvent, GateOptions, InputChannelSpec, InputGate};
 pub use memory::NetworkMemory;
 pub use partitioner::{CustomPartitioner, KeyHasher, Partitioner};
 pub use registry::{PartitionRegistry, RegistryOptions};

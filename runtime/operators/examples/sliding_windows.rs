@@ -4,9 +4,9 @@
 //! sliding_windows [-- size_ms slide_ms keys]`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use thalweg_core::clock::SystemClock;
+use thalweg_core::clock::{Clock, SystemClock};
 use thalweg_core::ids::{Epoch, JobId, OperatorId};
 use thalweg_core::key_group::KeyGroupRange;
 use thalweg_core::{Batch, Columns, Key};
@@ -60,21 +60,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let (mut processing, mut firing) = (Duration::ZERO, Duration::ZERO);
     let (mut emitted, mut random) = (0, 0x9e37_79b9_7f4a_7c15_u64);
-    let mut output = Output::new();
+    let (mut output, clock) = (Output::new(), SystemClock::new());
     let mut context = RunContext { processing_time: 0, watermark: i64::MIN, metrics: &metrics };
     for first in (0..ROWS).step_by(BATCH as usize) {
         let mut batch = batch(first, keys, &mut random);
-        let start = Instant::now();
+        let start = clock.elapsed();
         while !batch.is_empty() {
             operator.process(0, &mut batch, &mut context, &mut output)?;
         }
-        processing += start.elapsed();
+        processing += clock.elapsed() - start;
         let watermark = ((first + BATCH) / ROWS_PER_MS) as i64 - 1;
-        let start = Instant::now();
+        let start = clock.elapsed();
         while operator.watermark(watermark, &mut context, &mut output)? == Progress::More {
             emitted += drain(&mut output);
         }
-        firing += start.elapsed();
+        firing += clock.elapsed() - start;
         emitted += drain(&mut output);
     }
     let total = processing + firing;

@@ -71,8 +71,8 @@ pub enum StateError {
     },
     /// The snapshot holds a state of this name, but of another kind.
     #[error(
-        "state {state:?} of operator {operator:?} is a {stored} in the snapshot and a \
-         {requested} in the program: give the new state another name"
+        "state {state:?} of operator {operator:?} was stored as {stored} and is registered as \
+         {requested}: give the new state another name"
     )]
     Kind {
         /// The operator in the snapshot.

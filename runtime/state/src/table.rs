@@ -15,8 +15,9 @@ pub(crate) struct Table<K, V> {
     entries: HashTable<Entry<K, V>>,
 }
 
-/// A key and its value. The hash isn't kept: computing it again when the table grows is cheaper
-/// than the cache misses of larger entries (measured: see `examples/count_per_key.rs`).
+/// A key and its value. The hash isn't kept: with it, counting a million keys is no faster, also
+/// while the table grows, and takes half as much memory again (`examples/count_per_key.rs`: 26 MB
+/// instead of 18 for 500,000 keys; 22.0 and 24.1 M/s growing, 23.6 and 24.5 M/s grown).
 pub(crate) struct Entry<K, V> {
     pub(crate) key: K,
     pub(crate) value: V,

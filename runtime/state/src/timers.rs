@@ -161,13 +161,16 @@ impl<K: Key, N: Key> TimerService<K, N> {
     }
 }
 
+/// Timers of the same time and key hash: nearly always one. More are in the order of their
+/// encoding.
+type Simultaneous<K, N> = SmallVec<[(K, N); 1]>;
+
 /// Timers of one kind of time.
 struct TimerQueue<K, N> {
     declaration: StateDeclaration,
     key_groups: KeyGroupRange,
     max_parallelism: u32,
-    /// Nearly always one each: same time, same hash. More are in the order of their encoding.
-    timers: BTreeMap<(i64, u64), SmallVec<[(K, N); 1]>>,
+    timers: BTreeMap<(i64, u64), Simultaneous<K, N>>,
     length: usize,
     account: MemoryAccount,
 }
@@ -330,6 +333,6 @@ fn encode<K: Key, N: Key>(key: &K, namespace: &N) -> Vec<u8> {
 
 /// What a timer takes, with its share of the tree's half-filled nodes.
 fn size<K: Key, N: Key>(key: &K, namespace: &N) -> usize {
-    let own = size_of::<((i64, u64), SmallVec<[(K, N); 1]>)>();
+    let own = size_of::<((i64, u64), Simultaneous<K, N>)>();
     own + own / 2 + key.heap_size() + namespace.heap_size()
 }

@@ -1,1 +1,21 @@
 //! Who works: task executor, slots, task threads and their wiring.
+//!
+//! - [`task`]: one subtask as a state machine, stepped from outside.
+//! - [`driver`]: who steps it: a thread each, or one seeded loop in the simulation.
+//! - [`executor`]: the endpoint that the JobManager talks to: deployments, heartbeats, snapshots.
+//! - [`metrics`]: the figures of all of it, under Flink's names.
+//! - [`TaskManager::start`] puts them together.
+//!
+//! Not here: what a job consists of (`jobmanager` decides), what operators do (`operators`), how
+//! records travel (`network`).
+
+pub mod driver;
+pub mod executor;
+pub mod metrics;
+mod start;
+pub mod task;
+
+pub use executor::{BlobStoreOpener, CodeError, CodeProvider, ExitReason};
+pub use start::{
+    DataPlane, Hardware, StartError, TaskManager, TaskManagerHandle, TaskManagerOptions,
+};

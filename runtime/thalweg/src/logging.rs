@@ -1,6 +1,7 @@
 //! Logs: `tracing`, as text or JSON lines, on stderr.
 
-use thalweg_core::configuration::{Configuration, LogFormat, options};
+use thalweg_core::configuration::options::logging::LogFormat;
+use thalweg_core::configuration::{Configuration, Named, options};
 use tracing_subscriber::EnvFilter;
 
 /// Begins to log as `env.log.level` and `env.log.format` say; `RUST_LOG` stands above them. The
@@ -8,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 pub fn start(configuration: &Configuration) {
     let level = configuration.get(&options::logging::LEVEL);
     let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new(thalweg_core::configuration::Named::name(&level)));
+        .unwrap_or_else(|_| EnvFilter::new(level.name()));
     let subscriber =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // An error means that somebody else has begun to log already, which is as good.

@@ -128,6 +128,27 @@ fn every_crate_has_its_place_on_the_map() {
 }
 
 #[test]
+fn every_test_that_the_architecture_names_exists() {
+    let architecture = read("ARCHITECTURE.md");
+    let invariants = architecture.split("\n## ").find(|part| part.starts_with("Invariants"));
+    let invariants = invariants.expect("a section of invariants");
+    let is_test = |name: &&str| {
+        name.matches('_').count() >= 3
+            && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+            && name.chars().all(|c| !c.is_uppercase())
+    };
+    let named: Vec<&str> = invariants.split('`').skip(1).step_by(2).filter(is_test).collect();
+    assert!(named.len() > 10, "only {} tests found", named.len());
+    let sources: Vec<String> = files_that_end_with(".rs").iter().map(|file| read(file)).collect();
+    let violations: Vec<String> = named
+        .into_iter()
+        .filter(|name| !sources.iter().any(|text| text.contains(&format!("fn {name}("))))
+        .map(str::to_string)
+        .collect();
+    check(&violations, "an invariant without what enforces it: name the test that does");
+}
+
+#[test]
 fn links_and_anchors_are_read_as_code_hosts_do() {
     assert_eq!(links("a [b](c.md) and [d](../e.md#f) (g)"), ["c.md", "../e.md#f"]);
     assert_eq!(anchor("## What isn't there, yet: S3"), "what-isnt-there-yet-s3");

@@ -1,6 +1,6 @@
 //! What every Cargo.toml keeps to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::repository::{check, files_that_end_with, read, root};
 
@@ -70,21 +70,24 @@ fn every_dependency_of_the_workspace_is_one_of_some_crate() {
 
 #[test]
 fn every_dependency_of_a_crate_is_named_in_its_source() {
-    let sources: Vec<(String, String)> = files_that_end_with(".rs")
+    let sources: Vec<(String, BTreeSet<String>)> = files_that_end_with(".rs")
         .into_iter()
-        .map(|file| (read(&file), file))
-        .map(|(text, file)| (file, text))
+        .map(|file| {
+            let text = read(&file);
+            let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+            (file, words.map(str::to_string).collect())
+        })
         .collect();
     let mut violations = Vec::new();
     for (folder, manifest) in manifests() {
-        let own: Vec<&String> = sources
+        let own: Vec<&BTreeSet<String>> = sources
             .iter()
             .filter(|(file, _)| file.starts_with(&format!("{folder}/")))
-            .map(|(_, text)| text)
+            .map(|(_, words)| words)
             .collect();
         for (number, line) in dependency_lines(&manifest) {
             let ident = name(line).replace('-', "_");
-            if !own.iter().any(|text| text.contains(&ident)) {
+            if !own.iter().any(|words| words.contains(&ident)) {
                 violations.push(format!("{folder}/Cargo.toml:{number}: {}", name(line)));
             }
         }
@@ -106,4 +109,29 @@ fn every_crate_is_a_member() {
         .collect();
     check(&violations, "add it to `members` in the root Cargo.toml");
     assert!(root().join("Cargo.lock").is_file(), "applications are built from a Cargo.lock");
+}
+
+#[test]
+fn clippy_bans_clocks_threads_exits_unbounded_queues_and_hash_order() {
+    let bans = read("clippy.toml");
+    let lints = read("Cargo.toml");
+    for lint in ["disallowed_methods", "disallowed_types", "unwrap_used", "expect_used", "panic"] {
+        assert!(lints.contains(&format!("{lint} = \"deny\"")), "{lint} is no error any more");
+    }
+    let violations: Vec<String> = [
+        "std::time::Instant::now",
+        "std::time::SystemTime::now",
+        "std::thread::sleep",
+        "std::thread::spawn",
+        "std::process::exit",
+        "std::sync::mpsc::channel",
+        "tokio::sync::mpsc::unbounded_channel",
+        "std::collections::HashMap",
+        "std::collections::HashSet",
+    ]
+    .into_iter()
+    .filter(|path| !bans.contains(&format!("{{ path = \"{path}\", reason = ")))
+    .map(str::to_string)
+    .collect();
+    check(&violations, "ARCHITECTURE.md says that clippy.toml bans it, with what to use instead");
 }

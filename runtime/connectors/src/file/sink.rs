@@ -178,17 +178,14 @@ impl<T: Record> SinkWriter<T> for Writer<T> {
         if rows.is_empty() {
             return Ok(());
         }
-        let part = self.part()?;
-        let begun = part.written;
-        let first = begun == 0 && self.buffer.is_empty();
+        let written = self.part()?.written;
+        let first = written == 0 && self.buffer.is_empty();
         self.sink.format.write(rows, first, &mut self.buffer)?;
-        if self.buffer.len() >= BUFFER_BYTES {
-            self.write_out()?;
-        }
-        let size =
-            begun.max(self.part.as_ref().map_or(0, |part| part.written)) + self.buffer.len() as u64;
+        let size = written + self.buffer.len() as u64;
         if self.sink.max_part_bytes.is_some_and(|max| size >= max) {
             self.close_part()?;
+        } else if self.buffer.len() >= BUFFER_BYTES {
+            self.write_out()?;
         }
         Ok(())
     }

@@ -3,7 +3,8 @@
 //! Bounded and replayable: after a restart each file goes on behind the last record of the
 //! checkpoint, so every record counts once. A file is one split and is never cut, so the order
 //! within a file is kept and a file is read by one subtask. Files must not change while the job
-//! runs; what is added to a folder later isn't seen.
+//! runs; what is added to a folder later isn't seen. A relative path is seen from the JobManager's
+//! working directory.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -17,7 +18,7 @@ use thalweg_operators::source::{
 };
 
 use super::PathError;
-use super::paths::find_files;
+use super::paths::{FoundFile, find_files};
 use crate::format::{CsvHeader, Input, LineFormat, Place, RecordReader};
 use crate::position::{decode_numbers, encode_numbers};
 
@@ -78,12 +79,15 @@ impl<T: Record> Source for FileSource<T> {
     }
 
     fn enumerate(&self, _parallelism: u32) -> FunctionResult<Vec<SourceSplit>> {
-        let split = |file: super::paths::FoundFile| SourceSplit {
-            id: file.path,
-            weight: file.length,
-            bytes: Vec::new(),
+        let split = |file: FoundFile| {
+            // Other processes may have other working directories.
+            let path = std::path::absolute(&file.path);
+            let path = path.map_err(|source| PathError::io(Path::new(&file.path), source))?;
+            let id = path.into_os_string().into_string();
+            let id = id.map_err(|path| PathError::Name(path.display().to_string()))?;
+            Ok(SourceSplit { id, weight: file.length, bytes: Vec::new() })
         };
-        Ok(find_files(&self.path)?.into_iter().map(split).collect())
+        find_files(&self.path)?.into_iter().map(split).collect()
     }
 
     fn open(

@@ -11,6 +11,7 @@ use thalweg_core::{Batch, Record};
 use thalweg_operators::sink::{Committable, PrepareCommit, Sink, SinkWriter};
 use thalweg_operators::source::{BadRecord, ReadBuffer, ReadStatus, Source};
 
+use super::part_name::WriterName;
 use super::{FileSink, FileSource};
 use crate::format::RowFormat;
 use crate::testing::{read_all, reader_context, sink_context};
@@ -129,6 +130,30 @@ fn a_path_that_cannot_be_read_is_named_with_what_to_do() {
     assert!(error.to_string().contains("must not be changed"), "{error}");
 }
 
+#[test]
+fn only_what_no_checkpoint_can_refer_to_counts_as_left_over() {
+    // Attempt 2 of subtask 0 in epoch 1, restored from checkpoint 5.
+    let name = |attempt| WriterName::new(&sink_context(0, attempt, None), "txt");
+    let other = WriterName::new(&sink_context(1, 0, None), "txt");
+    let table = [
+        (name(1).in_progress(3), true),
+        (name(0).pending(3, 6), true),
+        (name(0).pending(3, 5), false),
+        (name(0).final_name(3), false),
+        (name(2).in_progress(3), false),
+        (name(3).in_progress(3), false),
+        (name(3).pending(3, 6), false),
+        (other.in_progress(3), false),
+        (other.pending(3, 6), false),
+        (format!("{}x", name(1).in_progress(3)), false),
+        (".part-".to_owned(), false),
+        (String::new(), false),
+    ];
+    for (file, left_over) in table {
+        assert_eq!(name(2).is_left_over(&file, 5), left_over, "{file}");
+    }
+}
+
 /// A sink subtask, its source, and the store of checkpoints: what survives a kill is only the
 /// folder and the last published checkpoint.
 struct World {
@@ -152,7 +177,7 @@ enum Kill {
 }
 
 const ROWS_A_CHECKPOINT: u64 = 10;
-const ROWS: u64 = 60;
+const ROWS: u64 = 40;
 
 impl World {
     fn new() -> Self {
@@ -259,23 +284,23 @@ fn each_row_is_visible_once_whenever_the_process_is_killed() {
         Kill::AfterLinking,
         Kill::AfterCommitting,
     ];
-    for first in kills {
-        for second in kills {
-            for (at, max_part_bytes) in [(0, u64::MAX), (1, u64::MAX), (1, 9), (2, 1)] {
-                let mut world = World::new();
-                world.run(first, at, max_part_bytes);
-                let visible = world.visible();
-                let committed = world.published.1;
-                assert!(visible.len() as u64 <= committed, "nothing unpublished is visible");
-                world.run(second, at, max_part_bytes);
-                world.run(Kill::Never, 0, max_part_bytes);
-                let case = format!("{first:?}, {second:?} at {at}, parts of {max_part_bytes}");
-                assert_eq!(world.visible(), (0..ROWS).collect::<Vec<_>>(), "{case}");
-                let hidden: Vec<_> =
-                    world.files().into_iter().filter(|(name, _)| name.starts_with('.')).collect();
-                assert_eq!(hidden, [], "{case}");
-            }
-        }
+    // Every pair of kills with several parts a checkpoint; alone, each one also elsewhere.
+    let pairs = kills.iter().flat_map(|first| kills.map(|second| (*first, second, 1, 12)));
+    let alone = kills.iter().flat_map(|kill| {
+        [(0, u64::MAX), (2, 1)].map(|(at, bytes)| (*kill, Kill::Never, at, bytes))
+    });
+    for (first, second, at, max_part_bytes) in pairs.chain(alone) {
+        let case = format!("{first:?}, {second:?} at {at}, parts of {max_part_bytes}");
+        let mut world = World::new();
+        world.run(first, at, max_part_bytes);
+        let committed = world.published.1;
+        assert!(world.visible().len() as u64 <= committed, "{case}: unpublished rows are visible");
+        world.run(second, at, max_part_bytes);
+        world.run(Kill::Never, 0, max_part_bytes);
+        assert_eq!(world.visible(), (0..ROWS).collect::<Vec<_>>(), "{case}");
+        let names = world.files().into_iter().map(|(name, _)| name);
+        let hidden: Vec<_> = names.filter(|name| name.starts_with('.')).collect();
+        assert!(hidden.is_empty(), "{case}: {hidden:?}");
     }
 }
 
@@ -296,7 +321,7 @@ fn a_part_that_another_subtask_is_still_to_commit_is_not_removed() {
 fn a_part_that_is_gone_is_an_error_only_while_it_must_be_there() {
     let world = World::new();
     let mut writer = world.writer(u64::MAX);
-    writer.write(Batch::from_values(vec![1])).unwrap();
+    writer.write(Batch::from_values(vec![1u64])).unwrap();
     let request = PrepareCommit { checkpoint: Some(CheckpointId(1)), input_ended: false };
     let committables = writer.prepare_commit(request).unwrap();
     for (name, _) in world.files() {
@@ -312,7 +337,7 @@ fn a_part_that_is_gone_is_an_error_only_while_it_must_be_there() {
 fn a_file_with_the_final_name_is_never_replaced() {
     let world = World::new();
     let mut writer = world.writer(u64::MAX);
-    writer.write(Batch::from_values(vec![1])).unwrap();
+    writer.write(Batch::from_values(vec![1u64])).unwrap();
     let request = PrepareCommit { checkpoint: Some(CheckpointId(1)), input_ended: false };
     let committables = writer.prepare_commit(request).unwrap();
     let commit: serde_json::Value = serde_json::from_slice(&committables[0]).unwrap();

@@ -98,7 +98,7 @@ impl RecordFramer {
 
     /// The next record.
     #[inline]
-    pub fn next(&mut self) -> Framed<'_> {
+    pub fn next_record(&mut self) -> Framed<'_> {
         if self.place.within_long_line && !self.pass_over() {
             return if self.ended { Framed::End } else { Framed::NeedBytes };
         }
@@ -138,13 +138,26 @@ impl RecordFramer {
     fn next_quoted(&mut self) -> Framed<'_> {
         let bytes = &self.buffer[self.start..self.end];
         match quoted_end(bytes, self.quoted.unwrap_or(b',')) {
-            Some(end) => {
+            QuotedEnd::LineEnd(end) => {
                 let lines = 1 + memchr_iter(b'\n', &bytes[..end]).count() as u64;
                 self.give(end, lines)
             }
-            None if self.ended || bytes.len() > MAX_RECORD_BYTES => self.unclosed(),
-            None => Framed::NeedBytes,
+            QuotedEnd::NotHere if self.ended => self.last(),
+            QuotedEnd::InQuotes | QuotedEnd::NotHere
+                if !self.ended && bytes.len() <= MAX_RECORD_BYTES =>
+            {
+                Framed::NeedBytes
+            }
+            QuotedEnd::InQuotes | QuotedEnd::NotHere | QuotedEnd::Broken => self.unclosed(),
         }
+    }
+
+    /// Gives all that is left as a record: the input has ended within it.
+    fn last(&mut self) -> Framed<'_> {
+        let (start, end, line) = (self.start, self.end, self.place.line);
+        let lines = memchr_iter(b'\n', &self.buffer[start..end]).count() as u64;
+        self.advance(end - start, lines);
+        Framed::Record(without_return(&self.buffer[start..end]), line)
     }
 
     /// Reports the first line only.
@@ -173,12 +186,10 @@ impl RecordFramer {
             (true, 0) => Framed::End,
             (true, _) => {
                 let bytes = &self.buffer[start..start + left];
-                let unclosed = self.quoted.is_some_and(|delimiter| open_quote(bytes, delimiter));
-                if unclosed {
-                    return self.unclosed();
+                match self.quoted.map(|delimiter| quoted_end(bytes, delimiter)) {
+                    Some(QuotedEnd::InQuotes) => self.unclosed(),
+                    _ => self.last(),
                 }
-                self.advance(left, 0);
-                Framed::Record(without_return(&self.buffer[start..start + left]), line)
             }
         }
     }
@@ -206,37 +217,41 @@ fn without_return(record: &[u8]) -> &[u8] {
     record.strip_suffix(b"\r").unwrap_or(record)
 }
 
-/// Where the line end stands that ends the record at the beginning of `bytes`.
-fn quoted_end(bytes: &[u8], delimiter: u8) -> Option<usize> {
+/// Where a record with quotes ends.
+enum QuotedEnd {
+    /// Its line end stands here.
+    LineEnd(usize),
+    /// There is no line end outside quotes.
+    NotHere,
+    /// A quote isn't closed.
+    InQuotes,
+    /// What closes a quote of an earlier line has text behind it: rather than closing that one it
+    /// opens another, and the earlier one was never closed.
+    Broken,
+}
+
+/// Where the record ends that is at the beginning of `bytes`.
+fn quoted_end(bytes: &[u8], delimiter: u8) -> QuotedEnd {
     let mut at = 0;
     loop {
         // At the beginning of a field.
         if bytes.get(at) == Some(&b'"') {
-            at = closing_quote(bytes, at + 1)? + 1;
+            let Some(end) = closing_quote(bytes, at + 1) else { return QuotedEnd::InQuotes };
+            let ends_field = match bytes.get(end + 1) {
+                None | Some(b'\n' | b'\r') => true,
+                Some(next) => *next == delimiter,
+            };
+            if !ends_field && memchr(b'\n', &bytes[at..end]).is_some() {
+                return QuotedEnd::Broken;
+            }
+            at = end + 1;
         }
         // Whatever follows within the field, a quote there is a character like others.
-        let rest = bytes.get(at..)?;
-        let found = memchr::memchr2(delimiter, b'\n', rest)?;
-        if rest[found] == b'\n' {
-            return Some(at + found);
-        }
-        at += found + 1;
-    }
-}
-
-/// Whether `bytes`, which have no line end outside quotes, end within quotes.
-fn open_quote(bytes: &[u8], delimiter: u8) -> bool {
-    let mut at = 0;
-    loop {
-        if bytes.get(at) == Some(&b'"') {
-            match closing_quote(bytes, at + 1) {
-                Some(end) => at = end + 1,
-                None => return true,
-            }
-        }
-        match bytes.get(at..).and_then(|rest| memchr(delimiter, rest)) {
+        let rest = bytes.get(at..).unwrap_or_default();
+        match memchr::memchr2(delimiter, b'\n', rest) {
+            Some(found) if rest[found] == b'\n' => return QuotedEnd::LineEnd(at + found),
             Some(found) => at += found + 1,
-            None => return false,
+            None => return QuotedEnd::NotHere,
         }
     }
 }

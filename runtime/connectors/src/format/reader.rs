@@ -73,7 +73,7 @@ impl<T> RecordReader<T> {
         mut input: impl FnMut(&mut [u8]) -> FunctionResult<Input>,
     ) -> FunctionResult {
         while !self.header_seen {
-            match self.framer.next() {
+            match self.framer.next_record() {
                 Framed::NeedBytes => match input(self.framer.room())? {
                     Input::Bytes(bytes) => self.framer.filled(bytes),
                     Input::Nothing | Input::End => self.framer.finish(),
@@ -96,7 +96,7 @@ impl<T> RecordReader<T> {
     ) -> FunctionResult<ReadStatus> {
         let (mut taken, mut found) = (0, 0);
         while found < max_rows {
-            match self.framer.next() {
+            match self.framer.next_record() {
                 Framed::NeedBytes if taken >= READ_BYTES => return Ok(ReadStatus::More),
                 Framed::NeedBytes => match input(self.framer.room())? {
                     Input::Bytes(bytes) => {

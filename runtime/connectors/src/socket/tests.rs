@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use thalweg_core::Batch;
@@ -31,8 +31,9 @@ struct Reading<T> {
 
 impl<T> Reading<T> {
     fn start<S: Source<Row = T>>(source: &S) -> Self {
-        let (wake, woken): (Sender<()>, _) = channel();
-        let context = reader_context(Arc::new(move || wake.send(()).unwrap_or_default()));
+        // One wake that waits is as good as many.
+        let (wake, woken) = sync_channel(1);
+        let context = reader_context(Arc::new(move || wake.try_send(()).unwrap_or_default()));
         let splits = source.enumerate(4).unwrap();
         assert_eq!(splits.len(), 1);
         let reader = source.open(&splits[0], None, &context).unwrap();
@@ -43,6 +44,7 @@ impl<T> Reading<T> {
     fn rows(&mut self, count: usize) {
         while self.found.rows.len() < count {
             match self.reader.read(2, &mut self.found).unwrap() {
+                _ if self.found.rows.len() >= count => {}
                 ReadStatus::More => {}
                 ReadStatus::Pending { .. } => self.woken.recv_timeout(PATIENCE).unwrap(),
                 ReadStatus::End => panic!("it ended"),
@@ -50,7 +52,7 @@ impl<T> Reading<T> {
         }
     }
 
-    fn to_the_end(&mut self) -> Result<(), String> {
+    fn read_to_end(&mut self) -> Result<(), String> {
         loop {
             match self.reader.read(2, &mut self.found).map_err(|error| error.to_string())? {
                 ReadStatus::More => {}
@@ -70,7 +72,7 @@ fn lines_come_as_they_are_sent_and_the_input_ends_when_the_peer_closes() {
     reading.rows(1);
     peer.write_all(b"\nc\"\nx,y\n3,d").unwrap();
     drop(peer);
-    reading.to_the_end().unwrap();
+    reading.read_to_end().unwrap();
     let rows = [(1, "a".to_owned()), (2, "b\nc".to_owned()), (3, "d".to_owned())];
     assert_eq!(reading.found.rows, rows);
     assert_eq!(reading.found.bad.len(), 1);
@@ -84,11 +86,12 @@ fn a_peer_that_sends_more_than_is_read_is_slowed_and_nothing_is_lost() {
     let mut reading = Reading::start(&SocketSource::lines(&address));
     let (mut peer, _) = listener.accept().unwrap();
     let count = 300_000;
-    let sender = std::thread::spawn(move || {
+    let send = move || {
         let text: String = (0..count).map(|n| format!("{n:030}\n")).collect();
         peer.write_all(text.as_bytes()).unwrap();
-    });
-    reading.to_the_end().unwrap();
+    };
+    let sender = std::thread::Builder::new().name("sender".to_owned()).spawn(send).unwrap();
+    reading.read_to_end().unwrap();
     sender.join().unwrap();
     assert_eq!(reading.found.rows.len(), count);
     assert!(reading.found.rows.iter().zip(0..).all(|(row, n)| *row == format!("{n:030}")));
@@ -98,10 +101,10 @@ fn a_peer_that_sends_more_than_is_read_is_slowed_and_nothing_is_lost() {
 fn who_cannot_connect_says_so() {
     let (listener, address) = listen();
     drop(listener);
-    let error = Reading::start(&SocketSource::lines(&address)).to_the_end().unwrap_err();
+    let error = Reading::start(&SocketSource::lines(&address)).read_to_end().unwrap_err();
     assert!(error.starts_with(&format!("can't connect to {address}: ")), "{error}");
     for wrong in ["localhost", ":99", "localhost:0", "localhost:port"] {
-        let error = Reading::start(&SocketSource::lines(wrong)).to_the_end().unwrap_err();
+        let error = Reading::start(&SocketSource::lines(wrong)).read_to_end().unwrap_err();
         assert!(error.ends_with("HOST:PORT is expected, as in localhost:9999"), "{error}");
     }
     let sink = SocketSink::<String>::new(&address, RowFormat::lines());
@@ -121,7 +124,7 @@ fn it_connects_again_when_asked_and_lines_of_two_connections_stay_apart() {
     reading.rows(4);
     // Each connection counts anew, so it goes on until nobody is there.
     drop(listener);
-    let ended = reading.to_the_end();
+    let ended = reading.read_to_end();
     assert_eq!(reading.found.rows, ["a", "b", "c", "d"]);
     assert!(ended.is_err());
 }

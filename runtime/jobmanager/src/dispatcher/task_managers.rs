@@ -43,12 +43,12 @@ impl Dispatcher {
                 self.perform_resource_actions(of_resources, now, actions);
                 if reception == Reception::Fresh {
                     let (id, seen) = (heartbeat.id, heartbeat.heartbeat_seen);
-                    self.reports(&id, seen, heartbeat.executions, now, actions);
+                    self.reports(&id, (sequence, seen), heartbeat.executions, now, actions);
                 }
             }
             TaskManagerMessage::Notice { number, notice } => {
                 let Some(id) = self.connections.get(&connection).cloned() else { return };
-                self.notice(&id, notice, now, actions);
+                self.notice(&id, sequence, notice, now, actions);
                 let message = JobManagerMessage::Received { numbers: vec![number] };
                 self.send_on(connection, message, actions);
             }
@@ -101,7 +101,7 @@ impl Dispatcher {
         self.perform_resource_actions(of_resources, now, actions);
         if reception == Reception::Fresh && epoch == self.options.epoch {
             // It says nothing of heartbeats that it has seen.
-            self.reports(&id, 0, reports, now, actions);
+            self.reports(&id, (sequence, 0), reports, now, actions);
         }
         self.send_heartbeat(&id, actions);
     }
@@ -110,7 +110,7 @@ impl Dispatcher {
     fn reports(
         &mut self,
         id: &TaskManagerId,
-        heartbeat_seen: u64,
+        (sequence, heartbeat_seen): (u64, u64),
         reports: Vec<ExecutionReport>,
         now: Moment,
         actions: &mut Vec<Action>,
@@ -119,7 +119,8 @@ impl Dispatcher {
         for job in jobs {
             let of_job = reports.iter().filter(|report| report.job == job).cloned().collect();
             let task_manager = id.clone();
-            let event = JobEvent::Heartbeat { task_manager, heartbeat_seen, reports: of_job };
+            let event =
+                JobEvent::Heartbeat { task_manager, sequence, heartbeat_seen, reports: of_job };
             self.job_event(job, event, now, actions);
         }
     }
@@ -127,6 +128,7 @@ impl Dispatcher {
     fn notice(
         &mut self,
         id: &TaskManagerId,
+        sequence: u64,
         notice: Notice,
         now: Moment,
         actions: &mut Vec<Action>,
@@ -134,7 +136,7 @@ impl Dispatcher {
         match notice {
             Notice::ExecutionChanged(report) => {
                 let (job, task_manager) = (report.job, id.clone());
-                let event = JobEvent::ExecutionChanged { task_manager, report };
+                let event = JobEvent::ExecutionChanged { task_manager, sequence, report };
                 self.job_event(job, event, now, actions);
             }
             Notice::CheckpointAcknowledged(ack) => {

@@ -31,6 +31,8 @@ pub enum JobEvent {
     ExecutionChanged {
         /// The TaskManager.
         task_manager: TaskManagerId,
+        /// Its message's number.
+        sequence: u64,
         /// What it says.
         report: ExecutionReport,
     },
@@ -38,6 +40,8 @@ pub enum JobEvent {
     Heartbeat {
         /// The TaskManager.
         task_manager: TaskManagerId,
+        /// Its message's number.
+        sequence: u64,
         /// The newest of our heartbeats that it had acted on.
         heartbeat_seen: u64,
         /// What it says.

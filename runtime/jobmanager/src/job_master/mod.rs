@@ -147,11 +147,12 @@ impl JobMaster {
             JobEvent::SlotsUnavailable { request, message } => {
                 self.slots_unavailable(request, message, now, actions_of);
             }
-            JobEvent::ExecutionChanged { task_manager, report } => {
-                self.execution_changed(&task_manager, report, now, actions_of);
+            JobEvent::ExecutionChanged { task_manager, sequence, report } => {
+                self.execution_changed(&task_manager, sequence, report, now, actions_of);
             }
-            JobEvent::Heartbeat { task_manager, heartbeat_seen, reports } => {
-                self.heartbeat(&task_manager, heartbeat_seen, reports, now, actions_of);
+            JobEvent::Heartbeat { task_manager, sequence, heartbeat_seen, reports } => {
+                let numbers = (sequence, heartbeat_seen);
+                self.heartbeat(&task_manager, numbers, reports, now, actions_of);
             }
             JobEvent::TaskManagerLost { task_manager, cause } => {
                 self.task_manager_lost(&task_manager, &cause, now, actions_of);

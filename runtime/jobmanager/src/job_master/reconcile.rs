@@ -27,6 +27,7 @@ impl JobMaster {
     pub(super) fn execution_changed(
         &mut self,
         task_manager: &TaskManagerId,
+        sequence: u64,
         report: ExecutionReport,
         now: Moment,
         actions: &mut Vec<JobAction>,
@@ -36,7 +37,8 @@ impl JobMaster {
         if execution.deployed_on() != Some(task_manager) || execution.state.is_terminal() {
             return;
         }
-        execution.correspondence.listed = true;
+        let listed = &mut execution.correspondence.listed;
+        *listed = (*listed).max(Some(sequence));
         execution.correspondence.missing_heartbeats = 0;
         execution.input_ended |= report.input_ended;
         execution.checkpoint_seen = execution.checkpoint_seen.max(report.checkpoint);
@@ -68,7 +70,7 @@ impl JobMaster {
     /// All reports of a TaskManager:
     ///
     /// 1. Each is taken in as above.
-    /// 2. One that was listed and isn't any more has been lost.
+    /// 2. One that an earlier message listed and this one doesn't has been lost.
     /// 3. A deployment that isn't listed in two heartbeats is sent again; if it isn't confirmed in
     ///    a minute the task fails.
     /// 4. One that is being cancelled is gone once the TaskManager has acted on a heartbeat that
@@ -76,7 +78,7 @@ impl JobMaster {
     pub(super) fn heartbeat(
         &mut self,
         task_manager: &TaskManagerId,
-        heartbeat_seen: u64,
+        (sequence, heartbeat_seen): (u64, u64),
         reports: Vec<ExecutionReport>,
         now: Moment,
         actions: &mut Vec<JobAction>,
@@ -85,7 +87,7 @@ impl JobMaster {
         listed.sort_unstable();
         let job = self.information.job_id;
         for report in reports.into_iter().filter(|report| report.job == job) {
-            self.execution_changed(task_manager, report, now, actions);
+            self.execution_changed(task_manager, sequence, report, now, actions);
         }
         let mut again = Vec::new();
         for task in self.deployed_on(task_manager) {
@@ -98,7 +100,10 @@ impl JobMaster {
                 if unexpected.is_some_and(|since| heartbeat_seen >= since) {
                     execution.advance(ExecutionState::Canceled, now);
                 }
-            } else if execution.correspondence.listed {
+            } else if let Some(listed) = execution.correspondence.listed {
+                if sequence <= listed {
+                    continue;
+                }
                 let message = format!("TaskManager {task_manager} doesn't know the task any more");
                 self.task_lost(task, message, now, actions);
             } else {
@@ -211,7 +216,7 @@ fn overdue_at(execution: &Execution) -> Option<Duration> {
     }
     match correspondence.cancelled {
         Some(at) => Some(at + CANCEL_TIMEOUT),
-        None if !correspondence.listed => correspondence.deployed.map(|at| at + DEPLOY_TIMEOUT),
+        None if correspondence.listed.is_none() => correspondence.deployed.map(|at| at + DEPLOY_TIMEOUT),
         None => None,
     }
 }

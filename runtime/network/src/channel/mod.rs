@@ -1,6 +1,6 @@
 //! The channel between one producing and one consuming subtask of an edge.
 //!
-//! Its receiving end is always an [`InputQueue`]. Its sending end is an [`OutputChannel`]: the
+//! Its receiving end is always an `InputQueue`. Its sending end is an `OutputChannel`: the
 //! queue itself within a process, or a share of a connection between processes.
 
 mod id;

@@ -1,7 +1,7 @@
 //! The input gate: merges the channels of one consuming subtask.
 //!
-//! - Per input, watermarks: [`InputProgress`].
-//! - Over all channels, barriers: [`Alignment`]. A channel that has delivered the barrier isn't
+//! - Per input, watermarks: `progress`.
+//! - Over all channels, barriers: `alignment`. A channel that has delivered the barrier isn't
 //!   read until the others have.
 //! - Batches that came apart at a shuffle are put together again, across the channels of an input;
 //!   within a channel everything keeps its order.

@@ -282,129 +282,167 @@ fn watermark_before_row(sent: &[Sent], row: u64) -> i64 {
     last
 }
 
+/// Feeds a gate with what its channels send, some at a time.
+struct Feed<'a> {
+    fed: Fed,
+    sent: &'a [&'a [Sent]],
+    /// Elements and rows of each channel that were fed.
+    at: Vec<(usize, u64)>,
+}
+
+impl Feed<'_> {
+    fn send(&mut self, channel: usize, count: usize) {
+        let (next, rows) = &mut self.at[channel];
+        let sent = self.sent[channel];
+        for _ in 0..count {
+            match sent.get(*next) {
+                Some(Sent::Rows(count)) => {
+                    self.fed.rows(channel as u32, *rows, *count);
+                    *rows += count;
+                }
+                Some(Sent::Watermark(w)) => {
+                    self.fed.control(channel as u32, Control::Watermark(*w));
+                }
+                Some(Sent::Barrier(id)) => self.fed.control(channel as u32, barrier(*id)),
+                None if *next == sent.len() => {
+                    self.fed.control(channel as u32, Control::EndOfInput);
+                }
+                None => return,
+            }
+            *next += 1;
+        }
+    }
+}
+
+/// What was seen so far of a gate's events, and what they must be like.
+struct Checker<'a> {
+    sent: &'a [&'a [Sent]],
+    inputs: &'a [u8],
+    seen: Vec<u64>,
+    watermarks: [i64; 2],
+    ended: [bool; 2],
+    last_checkpoint: u64,
+    aligned: Vec<u64>,
+}
+
+impl Checker<'_> {
+    fn event(&mut self, event: &GateEvent) {
+        match event {
+            GateEvent::Batch { input, batch } => {
+                assert!(!self.ended[usize::from(*input)]);
+                for (channel, number) in batch.values::<Row>().unwrap() {
+                    self.row(*input, *channel as usize, *number);
+                }
+            }
+            GateEvent::Watermark { input, watermark } => {
+                assert!(*watermark > self.watermarks[usize::from(*input)]);
+                self.watermarks[usize::from(*input)] = *watermark;
+            }
+            GateEvent::BarrierAligned { barrier, .. } => self.aligned(barrier.checkpoint.0),
+            GateEvent::BarrierAborted { checkpoint } => {
+                assert!(checkpoint.0 > self.last_checkpoint);
+                self.last_checkpoint = checkpoint.0;
+                let complete = self.sent.iter().all(|sent| before_barrier(sent, checkpoint.0).1);
+                assert!(!complete, "checkpoint {checkpoint} was complete");
+            }
+            GateEvent::EndOfInput { input } => {
+                assert!(!std::mem::replace(&mut self.ended[usize::from(*input)], true));
+            }
+            GateEvent::Finished => {}
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn row(&mut self, input: u8, channel: usize, number: u64) {
+        assert_eq!(self.inputs[channel], input);
+        assert_eq!(self.seen[channel], number, "order of channel {channel}");
+        self.seen[channel] += 1;
+        // The input's watermark never runs ahead of what the row's channel had promised.
+        let own = watermark_before_row(self.sent[channel], number);
+        assert!(self.watermarks[usize::from(input)] <= own);
+    }
+
+    fn aligned(&mut self, checkpoint: u64) {
+        assert!(checkpoint > self.last_checkpoint);
+        self.last_checkpoint = checkpoint;
+        self.aligned.push(checkpoint);
+        for (channel, sent) in self.sent.iter().enumerate() {
+            let (before, delivered) = before_barrier(sent, checkpoint);
+            assert!(delivered, "channel {channel} has no barrier {checkpoint}");
+            assert_eq!(self.seen[channel], before.rows, "channel {channel}");
+            let watermark = self.watermarks[usize::from(self.inputs[channel])];
+            assert!(watermark <= before.watermark.max(0) || before_end(sent, checkpoint));
+        }
+    }
+
+    /// What must hold when everything was handed out.
+    fn finish(self) {
+        let end = |sent: &&[Sent]| before_barrier(sent, u64::MAX).0;
+        let all: Vec<u64> = self.sent.iter().map(|sent| end(sent).rows).collect();
+        assert_eq!(self.seen, all);
+        // No checkpoint is missed whose barrier comes on all channels that could bring it.
+        let barriers = self.sent.iter().flat_map(|sent| sent.iter()).filter_map(|e| match e {
+            Sent::Barrier(id) => Some(*id),
+            _ => None,
+        });
+        let everywhere = |id: &u64| self.sent.iter().all(|sent| before_barrier(sent, *id).1);
+        let mut complete: Vec<u64> = barriers.filter(everywhere).collect();
+        complete.sort_unstable();
+        complete.dedup();
+        assert_eq!(self.aligned, complete);
+        // The last watermark is one of the channels' last, and not below the lowest of them.
+        for (input, watermark) in self.watermarks.into_iter().enumerate() {
+            let of_input = |(_, i): &(_, &u8)| usize::from(**i) == input;
+            let channels = self.sent.iter().zip(self.inputs).filter(of_input);
+            let last: Vec<i64> = channels.map(|(sent, _)| end(sent).watermark).collect();
+            assert!(watermark == i64::MIN || last.contains(&watermark));
+            if let Some(least) = last.iter().min().filter(|least| **least > 0) {
+                assert!(watermark >= *least);
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn any_interleaving_keeps_order_watermarks_and_barriers(
         channels in prop::collection::vec((channel(), 0u8..2), 1..6),
-        schedule in prop::collection::vec((any::<prop::sample::Index>(), 1usize..6, any::<bool>()), 0..80),
+        schedule in prop::collection::vec(
+            (any::<prop::sample::Index>(), 1usize..6, any::<bool>()), 0..80
+        ),
         batch_rows in 1usize..40,
     ) {
-        let mut inputs: Vec<u8> = channels.iter().map(|(_, input)| *input).collect();
-        inputs[0] = 0;
+        let inputs: Vec<u8> = channels.iter().map(|(_, input)| *input).collect();
         let sent: Vec<&[Sent]> = channels.iter().map(|(sent, _)| sent.as_slice()).collect();
-        let mut fed = fed(&inputs, batch_rows);
+        let at = vec![(0, 0); sent.len()];
+        let mut feed = Feed { fed: fed(&inputs, batch_rows), sent: &sent, at };
         let mut events = Vec::new();
-        let mut at = vec![(0usize, 0u64); sent.len()];
-        let mut send = |fed: &Fed, channel: usize, count: usize| {
-            let (next, rows) = &mut at[channel];
-            for _ in 0..count {
-                match sent[channel].get(*next) {
-                    Some(Sent::Rows(count)) => {
-                        fed.rows(channel as u32, *rows, *count);
-                        *rows += count;
-                    }
-                    Some(Sent::Watermark(w)) => {
-                        fed.control(channel as u32, Control::Watermark(*w));
-                    }
-                    Some(Sent::Barrier(id)) => fed.control(channel as u32, barrier(*id)),
-                    None if *next == sent[channel].len() => {
-                        fed.control(channel as u32, Control::EndOfInput);
-                    }
-                    None => return,
-                }
-                *next += 1;
-            }
-        };
         for (channel, count, poll) in schedule {
-            send(&fed, channel.index(sent.len()), count);
+            feed.send(channel.index(sent.len()), count);
             if poll {
-                events.extend(fed.drain());
+                events.extend(feed.fed.drain());
             }
         }
         for channel in 0..sent.len() {
-            send(&fed, channel, 100);
+            feed.send(channel, 100);
         }
-        events.extend(fed.drain());
-
-        let mut seen = vec![0u64; sent.len()];
-        let mut watermarks = [i64::MIN; 2];
-        let mut ended = [false; 2];
-        let mut last_checkpoint = 0;
-        let mut aligned = Vec::new();
+        events.extend(feed.fed.drain());
+        let mut checker = Checker {
+            sent: &sent,
+            inputs: &inputs,
+            seen: vec![0; sent.len()],
+            watermarks: [i64::MIN; 2],
+            ended: [false; 2],
+            last_checkpoint: 0,
+            aligned: Vec::new(),
+        };
         for event in &events {
-            match event {
-                GateEvent::Batch { input, batch } => {
-                    prop_assert!(!ended[usize::from(*input)]);
-                    let values = batch.values::<Row>().unwrap();
-                    for (channel, number) in values {
-                        let channel = *channel as usize;
-                        prop_assert_eq!(inputs[channel], *input);
-                        prop_assert_eq!(seen[channel], *number, "order of channel {}", channel);
-                        seen[channel] += 1;
-                        // It was sent behind no watermark below the input's: none held too little.
-                        let own = watermark_before_row(sent[channel], *number);
-                        prop_assert!(watermarks[usize::from(*input)] <= own.max(i64::MIN));
-                    }
-                }
-                GateEvent::Watermark { input, watermark } => {
-                    prop_assert!(*watermark > watermarks[usize::from(*input)]);
-                    watermarks[usize::from(*input)] = *watermark;
-                }
-                GateEvent::BarrierAligned { barrier, .. } => {
-                    let checkpoint = barrier.checkpoint.0;
-                    prop_assert!(checkpoint > last_checkpoint);
-                    last_checkpoint = checkpoint;
-                    aligned.push(checkpoint);
-                    for (channel, sent) in sent.iter().enumerate() {
-                        let (before, delivered) = before_barrier(sent, checkpoint);
-                        prop_assert!(delivered, "channel {} has no barrier {}", channel, checkpoint);
-                        prop_assert_eq!(seen[channel], before.rows, "channel {}", channel);
-                        prop_assert!(
-                            watermarks[usize::from(inputs[channel])] <= before.watermark.max(0)
-                                || before_end(sent, checkpoint)
-                        );
-                    }
-                }
-                GateEvent::BarrierAborted { checkpoint } => {
-                    prop_assert!(checkpoint.0 > last_checkpoint);
-                    last_checkpoint = checkpoint.0;
-                    let incomplete =
-                        sent.iter().any(|sent| !before_barrier(sent, checkpoint.0).1);
-                    prop_assert!(incomplete, "checkpoint {} was complete", checkpoint);
-                }
-                GateEvent::EndOfInput { input } => {
-                    prop_assert!(!std::mem::replace(&mut ended[usize::from(*input)], true));
-                }
-                GateEvent::Finished => {}
-                other => prop_assert!(false, "{:?}", other),
-            }
+            checker.event(event);
         }
-        let all: Vec<u64> = sent.iter().map(|sent| before_barrier(sent, u64::MAX).0.rows).collect();
-        prop_assert_eq!(seen, all);
+        checker.finish();
         prop_assert!(matches!(events.last(), Some(GateEvent::Finished)));
-        // No checkpoint is missed whose barrier comes on all channels that could bring it.
-        let barriers = sent.iter().flat_map(|sent| sent.iter()).filter_map(|element| match element {
-            Sent::Barrier(id) => Some(*id),
-            _ => None,
-        });
-        let mut complete: Vec<u64> =
-            barriers.filter(|id| sent.iter().all(|sent| before_barrier(sent, *id).1)).collect();
-        complete.sort_unstable();
-        complete.dedup();
-        prop_assert_eq!(aligned, complete);
-        // The last watermark is the highest that an active channel could bring: the one of the
-        // channel that ended last, whichever it was, so one of the channels' last.
-        for input in 0..2 {
-            let of_input = (0..sent.len()).filter(|c| usize::from(inputs[*c]) == input);
-            let last: Vec<i64> =
-                of_input.map(|c| before_barrier(sent[c], u64::MAX).0.watermark).collect();
-            prop_assert!(watermarks[input] == i64::MIN || last.contains(&watermarks[input]));
-            if let Some(least) = last.iter().min().filter(|least| **least > 0) {
-                prop_assert!(watermarks[input] >= *least);
-            }
-        }
     }
 }
 

@@ -79,8 +79,12 @@ impl Flow {
         }
     }
 
+    /// The connection has ended. Without meaning when the consumer had gone before: it may have
+    /// finished, and its TaskManager with it, while the producer waits for its last commit.
     pub(super) fn fail(&self, error: NetworkError) {
-        self.signal.fail(error);
+        if !self.state.lock().gone {
+            self.signal.fail(error);
+        }
     }
 
     /// Whether the consumer is there and has taken everything.

@@ -5,11 +5,11 @@
 //! channel's sender may have as many bytes under way as the receiving queue grants, so that a
 //! slow consumer stops its own channel and no other, and nothing grows on either side.
 //!
-//! - [`frame`]: the layout. [`hello`]: what both ends say first. [`transport`]: where byte streams
+//! - `frame`: the layout. `hello`: what both ends say first. `transport`: where byte streams
 //!   come from.
-//! - [`client`] and [`server`]: the two ends of a connection; [`link`] and [`frame_reader`] the two
+//! - `client` and `server`: the two ends of a connection; `link` and `frame_reader` the two
 //!   directions of it.
-//! - [`output`]: the sending end of a channel, on the producer's thread; batches are encoded there
+//! - `output`: the sending end of a channel, on the producer's thread; batches are encoded there
 //!   and decoded by the consumer's gate. Tokio's threads only move bytes and check them.
 //!
 //! A connection that ends takes its channels with it: their tasks fail and their region restarts.

@@ -165,6 +165,12 @@ fn a_slow_consumer_stops_its_own_channel_only_and_within_its_window() {
     park_until_available(&to_slow);
     to_slow.write(rows(0, 0, 100), Duration::ZERO).unwrap();
     assert_eq!(to_slow.check(), Ok(()));
+    // Nor does it matter to this writer any more what becomes of the other process.
+    drop(receiver.server);
+    while to_quick.check().is_ok() {
+        std::thread::park();
+    }
+    assert_eq!(to_slow.check(), Ok(()));
 }
 
 #[test]
@@ -387,8 +393,9 @@ fn a_batch_larger_than_a_frame_is_cut_by_rows_and_a_row_larger_than_one_is_an_er
     }
     assert!(received == sent);
     let large = thalweg_core::Batch::from_values(vec![("y".repeat(1000),)]);
-    writer.write(large, Duration::ZERO).unwrap();
-    let error = writer.flush().unwrap_err();
+    // Which of both sends it depends on whether the reader waits.
+    let written = writer.write(large, Duration::ZERO).and_then(|()| writer.flush());
+    let error = written.unwrap_err();
     assert!(matches!(error, NetworkError::RowTooLarge { limit: 1000, .. }), "{error}");
     assert!(error.to_string().contains("1000"), "{error}");
 }
@@ -440,4 +447,27 @@ fn a_producer_whose_consumer_does_not_come_hears_it_from_the_other_process() {
     let waited = Duration::from_secs(60);
     assert_eq!(first.check(), Err(NetworkError::ConsumerMissing { channel: id(0, 0), waited }));
     assert!(second.check().is_ok());
+}
+
+#[test]
+fn rows_leave_at_once_when_the_reader_in_the_other_process_has_taken_everything() {
+    let runtime = runtime();
+    let receiver = process(&runtime, 1 << 20, ServerOptions::default());
+    let address = receiver.environment.address().to_owned();
+    let environment = sender(&runtime, ClientOptions::default());
+    let mut gate = gate(&receiver.environment, &[spec(0, 0, 0)], 100, unparks_this_thread());
+    let targets = [target(&address, 0, 0)];
+    let waker = unparks_this_thread();
+    let options = WriterOptions::default();
+    let mut writer = writer(&environment, Partitioner::Forward, &targets, options, waker);
+    park_until_available(&writer);
+    for n in 0..3 {
+        // Far below a quarter of the window: told of all the same, since nothing is left.
+        while writer.queued_bytes() > 0 {
+            std::thread::yield_now();
+        }
+        writer.write(rows(0, n, 1), Duration::ZERO).unwrap();
+        assert_eq!(writer.next_flush(), None);
+        assert_eq!(rows_of(&[wait(&mut gate)]), [(0, n)]);
+    }
 }

@@ -203,11 +203,8 @@ impl Setup {
         let metrics = Arc::new(OperatorMetrics::default());
         let place = index as usize;
         let splits = self.splits.iter().skip(place).step_by(self.parallelism as usize);
-        let job = JobInfo {
-            id: JobId::derive("harness"),
-            name: "harness".to_owned(),
-            epoch: Epoch(1),
-        };
+        let job =
+            JobInfo { id: JobId::derive("harness"), name: "harness".to_owned(), epoch: Epoch(1) };
         let mut context = OpenContext {
             job: &job,
             operator: OperatorId::derive(NAME),

@@ -20,11 +20,11 @@
 //! })
 //! .keyed_by(0, user)
 //! .open()?;
-//! harness.push((7, 100), 1_000)?;
+//! harness.push((7_u64, 100_i64), 1_000)?;
 //! assert_eq!(harness.output::<(u64, i64)>()?, [((7, 100), Some(1_000))]);
 //!
 //! let mut harness = harness.snapshot()?.restore_at(3).open()?;
-//! harness.push((7, 20), 2_000)?;
+//! harness.push((7_u64, 20_i64), 2_000)?;
 //! assert_eq!(harness.output::<(u64, i64)>()?, [((7, 120), Some(2_000))]);
 //! # Ok(())
 //! # }
@@ -90,6 +90,7 @@ impl OperatorHarness {
     }
 
     /// Gives a row at the first input. `timestamp` is event time in ms since 1970, or None.
+    /// Literals need their type said where it isn't i32: `push::<(u64, i64)>((1, 2), 0)`.
     ///
     /// # Errors
     /// The operator fails or doesn't take the row. The same for the other methods.
@@ -182,11 +183,7 @@ impl OperatorHarness {
     ///
     /// # Errors
     /// As [`push_at`](Self::push_at).
-    pub fn watermark_at(
-        &mut self,
-        input: usize,
-        watermark: Watermark,
-    ) -> Result<(), HarnessError> {
+    pub fn watermark_at(&mut self, input: usize, watermark: Watermark) -> Result<(), HarnessError> {
         self.check_input(input)?;
         let now_ms = self.clock.wall_ms();
         let Self { subtasks, collected, .. } = self;

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use thalweg_core::Batch;
-use thalweg_core::element::{
-    Control, MAX_WATERMARK, MIN_WATERMARK, StreamElement, Watermark,
-};
+use thalweg_core::element::{Control, MAX_WATERMARK, MIN_WATERMARK, StreamElement, Watermark};
 use thalweg_state::run::{RunOrigin, RunWriter};
 
 use super::HarnessError;
@@ -58,15 +56,17 @@ impl Subtask {
         now_ms: i64,
         collected: &mut Collected,
     ) -> Result<(), HarnessError> {
-        while !batch.is_empty() {
+        let mut more = !batch.is_empty();
+        while more {
             let before = batch.len();
-            self.call(now_ms, "process", |operator, context, output| {
-                operator.process(input, &mut batch, context, output)
+            more = self.call(now_ms, "process", |operator, context, output| {
+                operator.process(input, &mut batch, context, output)?;
+                Ok(!batch.is_empty() || operator.holds_back())
             })?;
             let taken = before - batch.len();
             self.metrics.add_records_in(taken as u64);
             let emitted = self.carry_away(collected);
-            if taken == 0 && !emitted {
+            if more && taken == 0 && !emitted {
                 return Err(HarnessError::Stalled { subtask: self.index, call: "process" });
             }
         }

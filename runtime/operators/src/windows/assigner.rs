@@ -191,16 +191,8 @@ mod tests {
             (WindowAssigner::tumbling(10), 10, vec![window(10, 20)]),
             (WindowAssigner::tumbling(10), -1, vec![window(-10, 0)]),
             (WindowAssigner::tumbling(10), -10, vec![window(-10, 0)]),
-            (
-                WindowAssigner::Tumbling { size_ms: 10, offset_ms: 3 },
-                2,
-                vec![window(-7, 3)],
-            ),
-            (
-                WindowAssigner::Tumbling { size_ms: 10, offset_ms: -3 },
-                -3,
-                vec![window(-3, 7)],
-            ),
+            (WindowAssigner::Tumbling { size_ms: 10, offset_ms: 3 }, 2, vec![window(-7, 3)]),
+            (WindowAssigner::Tumbling { size_ms: 10, offset_ms: -3 }, -3, vec![window(-3, 7)]),
             (WindowAssigner::sliding(10, 4), 9, vec![window(0, 10), window(4, 14), window(8, 18)]),
             (WindowAssigner::sliding(10, 4), 11, vec![window(4, 14), window(8, 18)]),
             (WindowAssigner::sliding(4, 10), 3, vec![window(0, 4)]),

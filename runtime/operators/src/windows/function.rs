@@ -64,6 +64,42 @@ impl WindowContext {
 
 /// A function of a window's elements: of all rows, or of the one result of an aggregate or
 /// reduce function. Rows that it emits have the window's last millisecond as their timestamp.
+///
+/// A closure is one, once the types of its arguments are said:
+///
+/// ```
+/// use std::sync::Arc;
+/// use thalweg_operators::Collector;
+/// use thalweg_operators::contract::OperatorInstance;
+/// use thalweg_operators::harness::OperatorHarness;
+/// use thalweg_operators::windows::*;
+///
+/// # fn main() -> Result<(), thalweg_operators::harness::HarnessError> {
+/// type Payment = (String, i64);
+/// let account = |payment: &Payment| payment.0.clone();
+/// let largest = |account: &String,
+///                context: &WindowContext,
+///                payments: Elements<Payment>,
+///                out: &mut Collector<'_, (String, i64, i64)>| {
+///     let largest = payments.map(|payment| payment.1).max().unwrap_or(0);
+///     out.collect((account.clone(), context.window().end, largest));
+///     Ok(())
+/// };
+/// let make: MakeWindowFunction<_> =
+///     Arc::new(move |_| Ok(ProcessWindow::new(Buffering, largest)));
+/// let mut harness = OperatorHarness::builder(move || {
+///     let options = WindowOptions::new(WindowAssigner::tumbling(60_000));
+///     let operator = window_operator(Arc::new(account), options, make.clone()).unwrap();
+///     OperatorInstance::Operator(operator)
+/// })
+/// .keyed_by(0, account)
+/// .open()?;
+/// harness.push_rows([(("a".to_owned(), 5_i64), 1_000), (("a".to_owned(), 7), 59_999)])?;
+/// harness.watermark(59_999)?;
+/// assert_eq!(harness.output()?, [(("a".to_owned(), 60_000_i64, 7_i64), Some(59_999))]);
+/// # Ok(())
+/// # }
+/// ```
 pub trait ProcessWindowFunction<K, In, Out>: Send + 'static {
     /// Called for each key and window that fires, and again when a late row changes a window
     /// that has fired.

@@ -20,6 +20,7 @@
 
 mod assigner;
 mod buffered;
+mod emit;
 mod event_time;
 mod firing;
 mod function;

@@ -6,9 +6,7 @@ use thalweg_core::{Key, Record};
 
 use super::assigner::DURATION_MS_MAX;
 use super::{SessionWindows, SlicedWindows, WindowAssigner, WindowError, WindowFunction};
-use crate::contract::{
-    FunctionResult, Operator, OperatorError, SideOutput, SubtaskInfo,
-};
+use crate::contract::{FunctionResult, Operator, OperatorError, SideOutput, SubtaskInfo};
 use crate::functions::KeySelector;
 
 /// Makes a window function, once per subtask.

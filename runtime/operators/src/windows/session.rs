@@ -9,20 +9,19 @@ use std::sync::Arc;
 use thalweg_core::element::Watermark;
 use thalweg_core::{Batch, Key, Record};
 use thalweg_state::run::RunWriter;
-use thalweg_state::{KeyedState, StateError, TimerService, ValueState};
+use thalweg_state::{KeyedState, StateError, Timer, TimerService, ValueState};
 
 use super::assigner::check_timestamp;
+use super::emit::Emit;
 use super::event_time::EventTime;
 use super::late::LateRows;
 use super::options::refuse;
 use super::sessions::{NO_TIMER, Session, place};
 use super::{
-    MakeWindowFunction, TimeWindow, WindowAssigner, WindowContext, WindowError, WindowFunction,
-    WindowOptions,
+    MakeWindowFunction, TimeWindow, WindowAssigner, WindowError, WindowFunction, WindowOptions,
 };
 use crate::contract::{
-    Collector, OpenContext, Operator, OperatorError, Output, Progress, RowBuffer, RunContext,
-    SnapshotContext,
+    OpenContext, Operator, OperatorError, Output, Progress, RowBuffer, RunContext, SnapshotContext,
 };
 use crate::functions::KeySelector;
 
@@ -39,6 +38,8 @@ pub struct SessionWindows<K: Key, T, S, F: WindowFunction<K, T>> {
 
 struct Opened<K: Key, T, F: WindowFunction<K, T>> {
     function: F,
+    gap_ms: i64,
+    lateness_ms: i64,
     state: KeyedState<K>,
     sessions: ValueState<Vec<Session<F::Accumulator>>>,
     timers: TimerService<K, ()>,
@@ -82,17 +83,15 @@ where
         &mut self,
         key: &K,
         hash: u64,
-        row: (T, i64),
-        durations: (i64, i64),
-        run: &RunContext<'_>,
-        out: (&mut RowBuffer<F::Output>, &mut Output),
+        value: T,
+        timestamp: i64,
+        emit: &mut Emit<'_, F::Output>,
     ) -> Result<Option<T>, OperatorError> {
-        let ((value, timestamp), (gap_ms, lateness_ms)) = (row, durations);
-        let Self { function, state, sessions, timers, time } = self;
-        let watermark = time.of_hash(hash);
+        let Self { function, gap_ms, lateness_ms, state, sessions, timers, time } = self;
+        emit.watermark = time.of_hash(hash);
         state.set_current_key_from(key, hash);
-        let row = TimeWindow { start: timestamp, end: timestamp + gap_ms };
-        let late = |window: TimeWindow| window.end + lateness_ms <= watermark;
+        let row = TimeWindow { start: timestamp, end: timestamp + *gap_ms };
+        let late = |window: TimeWindow| window.end + *lateness_ms <= emit.watermark;
         // Most late rows are late without a look at the sessions; and no empty list is left.
         if late(row) && sessions.get(state)?.is_none() {
             return Ok(Some(value));
@@ -103,20 +102,14 @@ where
         let Some(at) = place(&mut list, row, late, create, merge) else { return Ok(Some(value)) };
         let session = &mut list[at];
         function.add(value, &mut session.accumulator);
-        let fired = session.window.end <= watermark;
-        let due = session.window.end + if fired { lateness_ms } else { 0 };
+        let fired = session.window.end <= emit.watermark;
+        let due = session.window.end + if fired { *lateness_ms } else { 0 };
         if session.timer > due {
             session.timer = due;
             timers.register_event_time(due, key, hash, &())?;
         }
         if fired {
-            let window = session.window;
-            let accumulator = session.accumulator.clone();
-            let processing_time = run.processing_time;
-            let context = WindowContext { window, watermark, processing_time };
-            let mut out = Collector::new(out.0, out.1, Some(window.max_timestamp()));
-            let done = function.fire(key, &context, accumulator, &mut out);
-            done.map_err(OperatorError::Function)?;
+            emit.fire(function, key, session.window, session.accumulator.clone())?;
         }
         Ok(None)
     }
@@ -125,47 +118,35 @@ where
     /// is none if it was joined to another one.
     fn on_timer(
         &mut self,
-        due: i64,
-        key: &K,
-        hash: u64,
-        lateness_ms: i64,
-        context: WindowContext,
-        out: (&mut RowBuffer<F::Output>, &mut Output),
+        timer: &Timer<K, ()>,
+        emit: &mut Emit<'_, F::Output>,
     ) -> Result<(), OperatorError> {
-        let Self { function, state, sessions, timers, .. } = self;
-        state.set_current_key_from(key, hash);
+        let Self { function, lateness_ms, state, sessions, timers, .. } = self;
+        let Timer { time: due, key, hash, .. } = timer;
+        state.set_current_key_from(key, *hash);
         let Some(mut list) = sessions.get_mut(state)? else { return Ok(()) };
         let mut at = 0;
         while at < list.len() {
             let session = &mut list[at];
-            if session.timer != due {
+            if session.timer != *due {
                 at += 1;
                 continue;
             }
-            let (window, end) = (session.window, session.window.end);
-            let next = if due < end { end } else { end.saturating_add(lateness_ms) };
-            let kept = next > due;
-            if kept {
+            let window = session.window;
+            let next = if *due < window.end { window.end } else { window.end + *lateness_ms };
+            let fires = *due == window.end;
+            if next > *due {
                 session.timer = next;
-                timers.register_event_time(next, key, hash, &())?;
-            }
-            let fires = due == end;
-            let accumulator = match (fires, kept) {
-                (true, true) => Some(session.accumulator.clone()),
-                (true, false) => Some(list.remove(at).accumulator),
-                (false, true) => None,
-                (false, false) => {
-                    list.remove(at);
-                    None
+                timers.register_event_time(next, key, *hash, &())?;
+                if fires {
+                    emit.fire(function, key, window, session.accumulator.clone())?;
                 }
-            };
-            at += usize::from(kept);
-            if let Some(accumulator) = accumulator {
-                let context = WindowContext { window, ..context };
-                let timestamp = Some(window.max_timestamp());
-                let mut out = Collector::new(&mut *out.0, &mut *out.1, timestamp);
-                let done = function.fire(key, &context, accumulator, &mut out);
-                done.map_err(OperatorError::Function)?;
+                at += 1;
+            } else {
+                let session = list.remove(at);
+                if fires {
+                    emit.fire(function, key, window, session.accumulator)?;
+                }
             }
         }
         let empty = list.is_empty();
@@ -194,8 +175,9 @@ where
         let mut timers = TimerService::new("window-timers", groups, max_parallelism, restored)?;
         timers.set_budget(&context.state_budget)?;
         let time = EventTime::open(context)?;
+        let Self { gap_ms, lateness_ms, .. } = *self;
         let function = (self.make)(&subtask).map_err(OperatorError::Function)?;
-        self.opened = Some(Opened { function, state, sessions, timers, time });
+        self.opened = Some(Opened { function, gap_ms, lateness_ms, state, sessions, timers, time });
         Ok(())
     }
 
@@ -207,18 +189,20 @@ where
         output: &mut Output,
     ) -> Result<(), OperatorError> {
         let Some(opened) = &mut self.opened else { return Ok(()) };
-        let durations = (self.gap_ms, self.lateness_ms);
         let mut rows = batch.rows::<T>()?;
         while self.buffer.len() + self.late.len() < output.room() {
             let Some(row) = rows.next() else { break };
             let timestamp = check_timestamp(row.timestamp).map_err(refuse)?;
             let key = (self.key)(&row.value);
             let hash = row.hash.unwrap_or_else(|| key.key_hash());
-            let out = (&mut self.buffer, &mut *output);
-            let late =
-                opened.add(&key, hash, (row.value, timestamp), durations, context, out)?;
-            if let Some(value) = late {
-                self.late.push(value, timestamp);
+            let mut emit = Emit {
+                buffer: &mut self.buffer,
+                output,
+                watermark: context.watermark,
+                processing_time: context.processing_time,
+            };
+            if let Some(late) = opened.add(&key, hash, row.value, timestamp, &mut emit)? {
+                self.late.push(late, timestamp);
             }
         }
         self.buffer.flush(output);
@@ -233,20 +217,20 @@ where
         output: &mut Output,
     ) -> Result<Progress, OperatorError> {
         let Some(opened) = &mut self.opened else { return Ok(Progress::Done) };
-        // The window is each session's own.
-        let window = TimeWindow { start: watermark, end: watermark };
-        let call = WindowContext { window, watermark, processing_time: context.processing_time };
-        while !self.buffer.fills(output) {
+        let processing_time = context.processing_time;
+        let mut emit = Emit { buffer: &mut self.buffer, output, watermark, processing_time };
+        let progress = loop {
+            if emit.is_full() {
+                break Progress::More;
+            }
             let Some(timer) = opened.timers.pop_event_time(watermark) else {
-                self.buffer.flush(output);
                 opened.time.reach(watermark);
-                return Ok(Progress::Done);
+                break Progress::Done;
             };
-            let out = (&mut self.buffer, &mut *output);
-            opened.on_timer(timer.time, &timer.key, timer.hash, self.lateness_ms, call, out)?;
-        }
+            opened.on_timer(&timer, &mut emit)?;
+        };
         self.buffer.flush(output);
-        Ok(Progress::More)
+        Ok(progress)
     }
 
     fn snapshot(

@@ -94,7 +94,8 @@ mod tests {
     #[test]
     fn a_row_is_late_only_where_it_joins_nothing() {
         let window = |start, end| TimeWindow { start, end };
-        let session = |start, end, timer| Session { window: window(start, end), timer, accumulator: 1 };
+        let session =
+            |start, end, timer| Session { window: window(start, end), timer, accumulator: 1 };
         let mut sessions = vec![session(0, 10, 20), session(30, 40, 15)];
         let mut put = |row| place(&mut sessions, row, |_| true, || 1, |a, b| *a += b);
         assert_eq!(put(window(11, 21)), None);

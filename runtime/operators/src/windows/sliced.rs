@@ -11,17 +11,16 @@ use thalweg_state::run::RunWriter;
 use thalweg_state::{SliceState, StateError};
 
 use super::assigner::check_timestamp;
+use super::emit::Emit;
 use super::event_time::EventTime;
 use super::firing::{Firing, Merged};
 use super::late::LateRows;
 use super::layout::{Layout, Slice};
 use super::options::refuse;
-use super::{
-    MakeWindowFunction, TimeWindow, WindowContext, WindowError, WindowFunction, WindowOptions,
-};
+use super::{MakeWindowFunction, TimeWindow, WindowError, WindowFunction, WindowOptions};
 use crate::contract::{
-    Collector, OpenContext, Operator, OperatorError, Output, Progress, RowBuffer, RunContext,
-    SnapshotContext, SubtaskInfo,
+    OpenContext, Operator, OperatorError, Output, Progress, RowBuffer, RunContext, SnapshotContext,
+    SubtaskInfo,
 };
 use crate::functions::KeySelector;
 
@@ -108,28 +107,23 @@ impl<K: Key, T: Record, F: WindowFunction<K, T>> Opened<K, T, F> {
         &mut self,
         key: &K,
         hash: u64,
-        watermark: Watermark,
-        processing_time: i64,
-        buffer: &mut RowBuffer<F::Output>,
-        output: &mut Output,
+        emit: &mut Emit<'_, F::Output>,
     ) -> Result<(), OperatorError> {
-        for window in self.layout.windows(self.current.0) {
-            if window.max_timestamp() > watermark {
+        let Self { function, layout, lateness_ms, slices, current: (slice, _), .. } = self;
+        for window in layout.windows(*slice) {
+            if window.max_timestamp() > emit.watermark {
                 break;
             }
-            if self.is_late(window.max_timestamp(), watermark) {
+            if window.max_timestamp() + *lateness_ms <= emit.watermark {
                 continue;
             }
-            let mut accumulator = self.function.create_accumulator();
-            for slice in self.layout.slices(window) {
-                if let Some(part) = self.slices.get(slice.end, key, hash) {
-                    self.function.merge(&mut accumulator, part);
+            let mut accumulator = function.create_accumulator();
+            for slice in layout.slices(window) {
+                if let Some(part) = slices.get(slice.end, key, hash) {
+                    function.merge(&mut accumulator, part);
                 }
             }
-            let context = WindowContext { window, watermark, processing_time };
-            let mut out = Collector::new(buffer, output, Some(window.max_timestamp()));
-            let done = self.function.fire(key, &context, accumulator, &mut out);
-            done.map_err(OperatorError::Function)?;
+            emit.fire(function, key, window, accumulator)?;
         }
         Ok(())
     }
@@ -145,24 +139,17 @@ impl<K: Key, T: Record, F: WindowFunction<K, T>> Opened<K, T, F> {
     }
 
     /// Fires the due windows one after the other, until the output is full.
-    fn fire(
-        &mut self,
-        watermark: Watermark,
-        processing_time: i64,
-        buffer: &mut RowBuffer<F::Output>,
-        output: &mut Output,
-    ) -> Result<Progress, OperatorError> {
+    fn fire(&mut self, emit: &mut Emit<'_, F::Output>) -> Result<Progress, OperatorError> {
         loop {
-            let Some(mut firing) = self.firing.take().or_else(|| self.next_firing(watermark))
-            else {
-                self.time.reach(watermark);
+            let next = self.firing.take().or_else(|| self.next_firing(emit.watermark));
+            let Some(mut firing) = next else {
+                self.time.reach(emit.watermark);
                 self.drop_slices();
                 return Ok(Progress::Done);
             };
             let window = firing.window();
-            let context = WindowContext { window, watermark, processing_time };
             loop {
-                if buffer.fills(output) {
+                if emit.is_full() {
                     self.firing = Some(firing);
                     return Ok(Progress::More);
                 }
@@ -170,9 +157,7 @@ impl<K: Key, T: Record, F: WindowFunction<K, T>> Opened<K, T, F> {
                 let fires = |place| time.of_place(place) < window.max_timestamp();
                 let next = firing.next(&self.slices, &self.function, fires);
                 let Some((key, accumulator)) = next else { break };
-                let mut out = Collector::new(buffer, output, Some(window.max_timestamp()));
-                let done = self.function.fire(&key, &context, accumulator, &mut out);
-                done.map_err(OperatorError::Function)?;
+                emit.fire(&mut self.function, &key, window, accumulator)?;
             }
             self.spare = firing.into_merged();
             self.time.reach(window.max_timestamp());
@@ -256,8 +241,13 @@ where
                 self.late.push(row.value, timestamp);
             } else if in_a_window {
                 opened.add(&key, hash, row.value)?;
-                let (buffer, now) = (&mut self.buffer, context.processing_time);
-                opened.fire_again(&key, hash, watermark, now, buffer, output)?;
+                let mut emit = Emit {
+                    buffer: &mut self.buffer,
+                    output,
+                    watermark,
+                    processing_time: context.processing_time,
+                };
+                opened.fire_again(&key, hash, &mut emit)?;
             }
         }
         self.buffer.flush(output);
@@ -272,8 +262,9 @@ where
         output: &mut Output,
     ) -> Result<Progress, OperatorError> {
         let Some(opened) = &mut self.opened else { return Ok(Progress::Done) };
-        let now = context.processing_time;
-        let progress = opened.fire(watermark, now, &mut self.buffer, output)?;
+        let processing_time = context.processing_time;
+        let mut emit = Emit { buffer: &mut self.buffer, output, watermark, processing_time };
+        let progress = opened.fire(&mut emit)?;
         self.buffer.flush(output);
         Ok(progress)
     }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use thalweg_core::Record;
 
-use super::table::Stored;
+use super::table::{PutRow, Stored};
 use super::{KeyedStateAccess, Parts};
 use crate::budget::MemoryAccount;
 use crate::error::StateError;
@@ -122,11 +122,7 @@ impl<V: Record> Stored for Listed<V> {
         self.0.capacity() * size_of::<V>() + elements
     }
 
-    fn write(
-        &self,
-        scratch: &mut Vec<u8>,
-        put: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), RunError>,
-    ) -> Result<(), RunError> {
+    fn write(&self, scratch: &mut Vec<u8>, put: &mut PutRow<'_>) -> Result<(), RunError> {
         let mut rest = self.0.as_slice();
         let mut elements = Vec::new();
         for number in 0u32.. {

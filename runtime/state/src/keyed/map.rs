@@ -7,7 +7,7 @@ use hashbrown::hash_table::Entry;
 use thalweg_core::Record;
 use thalweg_core::record::Key;
 
-use super::table::Stored;
+use super::table::{PutRow, Stored};
 use super::{KeyedStateAccess, Parts};
 use crate::budget::MemoryAccount;
 use crate::error::StateError;
@@ -226,11 +226,7 @@ impl<MK: Key, MV: Record> Stored for Mapped<MK, MV> {
         self.0.allocation_size() + entries
     }
 
-    fn write(
-        &self,
-        scratch: &mut Vec<u8>,
-        put: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), RunError>,
-    ) -> Result<(), RunError> {
+    fn write(&self, scratch: &mut Vec<u8>, put: &mut PutRow<'_>) -> Result<(), RunError> {
         let entries = Sorted::new(self.0.iter(), |(key, _), out| key.encode_key(out));
         for (sub_key, (_, value)) in entries.iter() {
             scratch.clear();

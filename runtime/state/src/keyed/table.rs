@@ -17,6 +17,9 @@ use crate::run::{Row, RowKey, RunError, RunWriter, StateDeclaration, StateKind};
 use crate::sorted::Sorted;
 use crate::table::Table;
 
+/// Takes a row: its sub-key and its value.
+pub(crate) type PutRow<'p> = dyn FnMut(&[u8], &[u8]) -> Result<(), RunError> + 'p;
+
 /// What a key has in one state: a value, a list or a map.
 pub(crate) trait Stored: Send + Sized + 'static {
     /// Fills in the types of the state's rows.
@@ -26,11 +29,7 @@ pub(crate) trait Stored: Send + Sized + 'static {
     fn owned_bytes(&self) -> usize;
 
     /// Gives the rows to `put`, as sub-keys and values, in order of the sub-keys.
-    fn write(
-        &self,
-        scratch: &mut Vec<u8>,
-        put: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), RunError>,
-    ) -> Result<(), RunError>;
+    fn write(&self, scratch: &mut Vec<u8>, put: &mut PutRow<'_>) -> Result<(), RunError>;
 
     /// What the first row of a key holds.
     fn read(state: &ClaimedState<'_>, row: &Row<'_>) -> Result<Self, StateError>;

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use thalweg_core::Record;
 
-use super::table::Stored;
+use super::table::{PutRow, Stored};
 use super::{KeyedStateAccess, Parts};
 use crate::budget::MemoryAccount;
 use crate::error::StateError;
@@ -133,11 +133,7 @@ impl<V: Record> Stored for Single<V> {
         if V::OWNS_HEAP { self.0.heap_size() } else { 0 }
     }
 
-    fn write(
-        &self,
-        scratch: &mut Vec<u8>,
-        put: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), RunError>,
-    ) -> Result<(), RunError> {
+    fn write(&self, scratch: &mut Vec<u8>, put: &mut PutRow<'_>) -> Result<(), RunError> {
         scratch.clear();
         self.0.encode(scratch);
         put(&[], scratch)

@@ -16,7 +16,7 @@ mod read_at;
 mod reader;
 mod row;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod varint;
 mod writer;
 

@@ -200,7 +200,25 @@ fn any_cut_is_noticed() {
     }
 }
 
-/// Puts right checksums on damaged blocks, so that what is behind them is reached.
+/// Where the blocks of a run are.
+pub(crate) fn blocks(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let footer = footer::Footer::decode(bytes.last_chunk().unwrap(), bytes.len() as u64).unwrap();
+    let states = open(bytes.to_vec()).unwrap().description().states.len();
+    let index = footer.index.offset as usize..bytes.len() - footer::FOOTER_LENGTH;
+    let span = (footer::HEADER_LENGTH as u64, footer.description.offset);
+    let index = index::decode(&bytes[index], states, span, footer.rows).unwrap();
+    index
+        .iter()
+        .map(|entry| entry.offset as usize..entry.offset as usize + entry.length as usize)
+        .collect()
+}
+
+/// Puts the right checksum on a changed block, so that what is behind it is reached.
+pub(crate) fn reseal(block: &mut [u8]) {
+    let (body, checksum) = block.split_last_chunk_mut::<4>().unwrap();
+    *checksum = crc32c::crc32c(body).to_le_bytes();
+}
+
 #[test]
 fn a_hostile_block_ends_in_an_error_that_names_block_state_and_key_groups() {
     let states = [declaration("count", StateKind::Value)];
@@ -208,17 +226,13 @@ fn a_hostile_block_ends_in_an_error_that_names_block_state_and_key_groups() {
         .map(|key| (0, u16::from(key), vec![key], Vec::new(), Vec::new(), vec![key; 3]))
         .collect();
     let bytes = write(&states, &rows);
-    let start = footer::HEADER_LENGTH;
-    let footer = bytes.last_chunk().unwrap();
-    let end = footer::Footer::decode(footer, bytes.len() as u64).unwrap().description.offset;
-    let end = end as usize;
+    let block = blocks(&bytes).remove(0);
     let mut errors = 0;
-    for place in start..end - 4 {
+    for place in block.start..block.end - 4 {
         for change in [1, 0x40, 0x80, 0xff] {
             let mut hostile = bytes.clone();
             hostile[place] ^= change;
-            let checksum = crc32c::crc32c(&hostile[start..end - 4]);
-            hostile[end - 4..end].copy_from_slice(&checksum.to_le_bytes());
+            reseal(&mut hostile[block.clone()]);
             if let Err(error) = read(&open(hostile).unwrap(), ALL) {
                 let error = error.to_string();
                 let named = "block 0 (state \"count\", key groups 0 to 39)";
@@ -227,7 +241,7 @@ fn a_hostile_block_ends_in_an_error_that_names_block_state_and_key_groups() {
             }
         }
     }
-    assert!(errors > (end - start), "only {errors} of {} noticed", 4 * (end - start));
+    assert!(errors > block.len(), "only {errors} of {} noticed", 4 * block.len());
 }
 
 /// The same for description and index: whatever they claim, nothing panics.

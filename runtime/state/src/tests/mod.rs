@@ -3,6 +3,7 @@
 
 mod budget;
 mod evolution;
+mod hostile;
 mod keyed_model;
 mod operator_state;
 mod slices_model;

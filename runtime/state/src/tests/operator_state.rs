@@ -61,8 +61,8 @@ fn states_that_nobody_registers_are_listed_and_other_kinds_are_refused() {
     let names: Vec<_> = from.unclaimed().into_iter().map(|state| state.name).collect();
     assert_eq!(names, ["rules", "splits", "union"]);
     let error = state.union_list_state::<String>("splits").unwrap_err().to_string();
-    let expected = "state \"splits\" of operator \"under test\" is a operator list state in the \
-                    snapshot and a operator union list state in the program";
+    let expected = "state \"splits\" of operator \"under test\" was stored as operator list \
+                    state and is registered as operator union list state";
     assert!(error.contains(expected), "{error}");
     state.list_state::<String>("splits").unwrap();
     let error = state.list_state::<u8>("splits").unwrap_err();

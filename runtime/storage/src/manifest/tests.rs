@@ -112,7 +112,8 @@ fn a_later_version_is_named() {
 
 #[test]
 fn a_contradictory_manifest_is_neither_written_nor_read() {
-    let broken: [(&str, fn(&mut CheckpointManifest)); 10] = [
+    type Change = fn(&mut CheckpointManifest);
+    let broken: [(&str, Change); 10] = [
         ("aren't ordered by id", |m| m.operators.swap(0, 1)),
         ("aren't ordered by index", |m| m.operators[0].subtasks.swap(0, 1)),
         ("a subtask 1", |m| m.operators[0].parallelism = 1),

@@ -98,7 +98,8 @@ async fn run(shared: std::sync::Weak<Shared>, notify: Arc<Notify>, seed: u64) {
         };
         let ready = tasks.iter().filter(|entry| entry.is_ready(now)).count();
         if ready == 0 {
-            wait(&tasks, &notify, now).await;
+            let next = next_time(&tasks);
+            wait(next, &notify, now).await;
             continue;
         }
         let chosen = dice.below(ready);
@@ -117,23 +118,24 @@ async fn run(shared: std::sync::Weak<Shared>, notify: Arc<Notify>, seed: u64) {
     }
 }
 
-/// Waits for a wake-up or for the first task whose time comes.
-async fn wait(tasks: &[Entry], notify: &Notify, now: Duration) {
-    let next = tasks.iter().filter_map(|entry| match entry.state {
+/// When the first task that waits for a time goes on.
+fn next_time(tasks: &[Entry]) -> Option<Duration> {
+    let until = tasks.iter().filter_map(|entry| match entry.state {
         State::Blocked(until) => until,
         State::Ready => None,
     });
-    match next.min() {
-        None => notify.notified().await,
-        Some(until) => {
-            // A runtime's timer counts in ms and may be early by less than one.
-            let pause = until.saturating_sub(now).max(Duration::from_millis(1));
-            tokio::select! {
-                biased;
-                () = notify.notified() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
+    until.min()
+}
+
+/// Waits for a wake-up or for that time.
+async fn wait(until: Option<Duration>, notify: &Notify, now: Duration) {
+    let Some(until) = until else { return notify.notified().await };
+    // A runtime's timer counts in ms and may be early by less than one.
+    let pause = until.saturating_sub(now).max(Duration::from_millis(1));
+    tokio::select! {
+        biased;
+        () = notify.notified() => {}
+        () = tokio::time::sleep(pause) => {}
     }
 }
 

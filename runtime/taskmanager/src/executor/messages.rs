@@ -8,7 +8,7 @@ use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId};
 use thalweg_rpc::Admission;
 use thalweg_rpc::message::{
     CheckpointDecline, DeclineReason, Fenced, JobInformation, JobManagerHeartbeat,
-    JobManagerMessage, Notice, TaskDeployment, ToTaskManager,
+    JobManagerMessage, Notice, RegistrationRefusal, TaskDeployment, ToTaskManager,
 };
 
 use super::prepare::Deployment;
@@ -35,7 +35,14 @@ impl TaskExecutor {
                 self.registered(interval, timeout, now);
             }
             JobManagerMessage::Refused(refusal) => {
-                return self.stop(ExitReason::Refused { reason: refusal.to_string() }, now);
+                let reason = refusal.to_string();
+                let over = matches!(refusal, RegistrationRefusal::ShuttingDown);
+                let exit = if over {
+                    ExitReason::ShutDown { reason }
+                } else {
+                    ExitReason::Refused { reason }
+                };
+                return self.stop(exit, now);
             }
             JobManagerMessage::Heartbeat(heartbeat) => self.heartbeat(at, &heartbeat, now),
             JobManagerMessage::Received { numbers } => {

@@ -5,12 +5,13 @@
 //! makes their snapshots durable, and obeys only the highest epoch that it has seen. Without a
 //! JobManager its tasks go on until `taskmanager.registration.timeout`; then the process ends.
 //!
-//! The mailbox of the loop has no bound of its own: each entry answers something that was asked
-//! for here (a deployment, a checkpoint), and those come through the bounded link.
+//! Its mail comes from three sides: the JobManager through the bounded link, tasks and work aside
+//! through the [`inbox`], and the time.
 
 mod code;
 mod connection;
 mod event;
+mod inbox;
 mod messages;
 mod prepare;
 mod restore;
@@ -31,14 +32,14 @@ use thalweg_core::configuration::options::{heartbeat, taskmanager};
 use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, TaskManagerId};
 use thalweg_network::{NetworkEnvironment, NetworkMemory};
 use thalweg_rpc::message::{
-    FailureInfo, FailureKind, JobManagerMessage, Notice, Registration, TaskManagerHeartbeat,
-    TaskManagerMessage, TaskManagerResources, ToTaskManager,
+    Notice, Registration, TaskManagerHeartbeat, TaskManagerMessage, TaskManagerResources,
+    ToTaskManager,
 };
 use thalweg_rpc::{
-    Admission, ConnectError, Connector, EpochGuard, LinkReceiver, Outbox, ReconnectDecision,
+    ConnectError, Connector, EpochGuard, LinkReceiver, Outbox, ReconnectDecision,
 };
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 pub use code::{CodeError, CodeProvider};
 pub use stores::BlobStoreOpener;
@@ -49,6 +50,7 @@ use crate::task::Mailbox;
 use code::CodeCache;
 use connection::{Connection, Due};
 use event::Event;
+use inbox::Inbox;
 use prepare::Deployment;
 use slots::SlotBudgets;
 use stores::Stores;
@@ -148,7 +150,7 @@ pub(crate) struct TaskExecutor {
     connection: Connection,
     receiver: Option<LinkReceiver<ToTaskManager>>,
     heartbeat_seen: u64,
-    events: mpsc::UnboundedSender<Event>,
+    inbox: Arc<Inbox>,
     /// Notices with the end of an execution, by their numbers.
     ends_told: BTreeMap<u64, ExecutionAttemptId>,
     expired_at: Duration,
@@ -156,9 +158,8 @@ pub(crate) struct TaskExecutor {
 }
 
 impl TaskExecutor {
-    /// An executor and its mailbox.
-    pub(crate) fn new(parts: ExecutorParts) -> (Self, ExecutorMailbox) {
-        let (events, mailbox) = mpsc::unbounded_channel();
+    /// An executor that isn't connected yet.
+    pub(crate) fn new(parts: ExecutorParts) -> Self {
         let now = parts.clock.elapsed();
         let configuration = &parts.configuration;
         let connection = Connection::new(
@@ -167,7 +168,7 @@ impl TaskExecutor {
             configuration.get(&heartbeat::TIMEOUT),
             now,
         );
-        let executor = Self {
+        Self {
             codes: Arc::new(CodeCache::new(Arc::clone(&parts.codes))),
             stores: Arc::new(Stores::new(Arc::clone(&parts.stores))),
             budgets: SlotBudgets::new(parts.slots, parts.slot_state_bytes),
@@ -178,39 +179,38 @@ impl TaskExecutor {
             connection,
             receiver: None,
             heartbeat_seen: 0,
-            events,
+            inbox: Arc::default(),
             ends_told: BTreeMap::new(),
             expired_at: now,
             stopping: None,
             parts,
-        };
-        (executor, ExecutorMailbox(mailbox))
+        }
     }
 
     /// Runs until everything has ended. `stop` is SIGTERM, or whatever else ends the process.
-    pub(crate) async fn run(
-        mut self,
-        mut mailbox: ExecutorMailbox,
-        mut stop: oneshot::Receiver<String>,
-    ) -> ExitReason {
+    pub(crate) async fn run(mut self, mut stop: oneshot::Receiver<String>) -> ExitReason {
+        let inbox = Arc::clone(&self.inbox);
         let mut next_tick = tokio::time::Instant::now();
         let mut stop_asked = false;
         loop {
-            let event = tokio::select! {
+            let events = tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(next_tick) => {
                     next_tick = tokio::time::Instant::now() + TICK;
-                    Event::Tick
+                    vec![Event::Tick]
                 }
                 reason = &mut stop, if !stop_asked => {
                     stop_asked = true;
-                    Event::Stop(reason.unwrap_or_else(|_| "its handle was dropped".to_owned()))
+                    let reason = reason.unwrap_or_else(|_| "its handle was dropped".to_owned());
+                    vec![Event::Stop(reason)]
                 }
-                received = receive(&mut self.receiver) => Event::Received(received),
-                Some(event) = mailbox.0.recv() => event,
+                () = inbox.changed() => inbox.take(),
+                received = receive(&mut self.receiver) => vec![Event::Received(received)],
             };
-            if let Some(exit) = self.handle(event) {
-                return exit;
+            for event in events {
+                if let Some(exit) = self.handle(event) {
+                    return exit;
+                }
             }
         }
     }
@@ -233,7 +233,9 @@ impl TaskExecutor {
             Event::Received(Err(error)) => return self.link_lost(&error.to_string(), now),
             Event::Prepared(attempt, prepared) => self.prepared(attempt, prepared, now),
             Event::Task(attempt, event) => self.task_event(attempt, event, now),
-            Event::Stored(Ok(ack)) => self.notice(Notice::CheckpointAcknowledged(ack), now),
+            Event::Stored(Ok(ack)) => {
+                self.notice(Notice::CheckpointAcknowledged(ack), now);
+            }
             Event::Stored(Err(decline)) => {
                 tracing::warn!(checkpoint = %decline.checkpoint, "{:?}", decline.reason);
                 self.notice(Notice::CheckpointDeclined(decline), now);
@@ -275,12 +277,10 @@ impl TaskExecutor {
 
     fn connect(&mut self) {
         self.connection.connecting();
-        let (connector, events) = (self.parts.connector.clone(), self.events.clone());
+        let (connector, inbox) = (self.parts.connector.clone(), Arc::clone(&self.inbox));
         let runtime = self.parts.runtime.clone();
         self.parts.runtime.spawn(async move {
-            let connected = connector.connect(&runtime).await;
-            // Nobody waits for it any more when this fails.
-            let _ = events.send(Event::Connected(connected));
+            inbox.connected(connector.connect(&runtime).await);
         });
     }
 
@@ -384,9 +384,6 @@ impl TaskExecutor {
         );
     }
 }
-
-/// The receiving end of an executor's own events.
-pub(crate) struct ExecutorMailbox(mpsc::UnboundedReceiver<Event>);
 
 async fn receive(
     receiver: &mut Option<LinkReceiver<ToTaskManager>>,

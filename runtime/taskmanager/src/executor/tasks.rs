@@ -8,7 +8,6 @@ use thalweg_core::status::ExecutionState;
 use thalweg_operators::contract::{SubtaskInfo, WakeHandle};
 use thalweg_rpc::message::{CheckpointDecline, DeclineReason, FailureInfo, Notice};
 
-use super::event::Event;
 use super::prepare::{self, Deployment, Prepared, Surroundings};
 use super::upload::{self, SnapshotOwner};
 use super::{Live, TaskExecutor, wiring};
@@ -26,11 +25,10 @@ impl TaskExecutor {
                     Live { deployment: deployment.clone(), subtask, mailbox: None, channels };
                 self.live.insert(attempt, live);
                 let (codes, stores) = (Arc::clone(&self.codes), Arc::clone(&self.stores));
-                let events = self.events.clone();
+                let inbox = Arc::clone(&self.inbox);
                 self.parts.driver.run_aside(Box::pin(async move {
                     let prepared = prepare::prepare(&codes, &stores, &deployment, subtask).await;
-                    // The executor has ended when this fails.
-                    let _ = events.send(Event::Prepared(attempt, prepared));
+                    inbox.prepared(attempt, prepared);
                 }));
             }
             Err(failure) => self.end(attempt, TaskOutcome::Failed(failure), now),
@@ -74,11 +72,8 @@ impl TaskExecutor {
         };
         let mailbox = Arc::new(Mailbox::new(wake));
         let metrics = Arc::new(TaskMetrics::default());
-        let events = self.events.clone();
-        let observer = Arc::new(move |event: TaskEvent| {
-            // The executor has ended when this fails.
-            let _ = events.send(Event::Task(attempt, event));
-        });
+        let inbox = Arc::clone(&self.inbox);
+        let observer = Arc::new(move |event: TaskEvent| inbox.task(attempt, event));
         let identity = TaskIdentity::of(&live.deployment.job, &live.deployment.task);
         let task = prepare::make(
             &live.deployment,
@@ -96,7 +91,7 @@ impl TaskExecutor {
             },
         )?;
         live.mailbox = Some(mailbox);
-        self.parts.metrics.add(identity, metrics);
+        self.parts.metrics.add(identity, metrics, self.parts.clock.elapsed());
         let spawned = self.parts.driver.spawn(task, waker);
         spawned.map_err(|error| prepare::environment(error.to_string()))
     }
@@ -146,7 +141,7 @@ impl TaskExecutor {
         let job = Arc::clone(&live.deployment.job);
         let key_groups = live.subtask.key_groups;
         let owner = SnapshotOwner { job: job.job_id, attempt, key_groups };
-        let (stores, events) = (Arc::clone(&self.stores), self.events.clone());
+        let (stores, inbox) = (Arc::clone(&self.stores), Arc::clone(&self.inbox));
         let clock = Arc::clone(&self.parts.clock);
         self.parts.driver.run_aside(Box::pin(async move {
             let store = job.checkpoint_directory.as_deref().map(|name| stores.get(name));
@@ -162,8 +157,7 @@ impl TaskExecutor {
                     reason: DeclineReason::Failed(error.to_string()),
                 }),
             };
-            // The executor has ended when this fails.
-            let _ = events.send(Event::Stored(stored));
+            inbox.stored(attempt, stored);
         }));
     }
 

@@ -58,7 +58,7 @@ impl Default for ActivityAccount {
 
 impl ActivityAccount {
     /// From `now` on the task does this.
-    pub(super) fn change(&self, activity: Activity, now: Duration) {
+    pub(crate) fn change(&self, activity: Activity, now: Duration) {
         let mut account = self.0.lock();
         settle(&mut account, now);
         account.current = Some((activity, now));

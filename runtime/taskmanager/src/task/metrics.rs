@@ -130,7 +130,7 @@ impl TaskMetrics {
         self.operators.lock().clone()
     }
 
-    pub(super) fn set_io(&self, input: IoCounters, output: IoCounters) {
+    pub(crate) fn set_io(&self, input: IoCounters, output: IoCounters) {
         self.input.set(input);
         self.output.set(output);
     }
@@ -140,7 +140,7 @@ impl TaskMetrics {
         self.output_queued_bytes.store(output as u64, Relaxed);
     }
 
-    pub(super) fn set_watermark(&self, watermark: i64) {
+    pub(crate) fn set_watermark(&self, watermark: i64) {
         self.watermark.store(watermark, Relaxed);
     }
 
@@ -158,7 +158,7 @@ impl TaskMetrics {
         self.latency_ms.store(ms.max(0), Relaxed);
     }
 
-    pub(super) fn set_operators(&self, operators: Vec<OperatorEntry>) {
+    pub(crate) fn set_operators(&self, operators: Vec<OperatorEntry>) {
         *self.operators.lock() = operators.into();
     }
 }

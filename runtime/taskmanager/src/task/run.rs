@@ -235,7 +235,8 @@ impl Task {
 
     /// A trigger whose turn it is: no barrier of that checkpoint can come in any more.
     fn due_trigger(&mut self) -> Option<Barrier> {
-        let now = self.input.is_none() || self.input_ended;
+        let all_in = self.chain.as_ref().is_some_and(|chain| chain.has_ended());
+        let now = self.input.is_none() || self.input_ended || all_in;
         self.trigger.take_if(|_| now)
     }
 

@@ -44,7 +44,6 @@ pub struct TaskSpec {
 }
 
 /// A restored task's past.
-#[derive(Debug)]
 pub struct SpecRestore {
     /// The checkpoint that the job starts from.
     pub checkpoint: CheckpointId,
@@ -52,6 +51,16 @@ pub struct SpecRestore {
     pub finished: bool,
     /// State by operator.
     pub operators: BTreeMap<OperatorId, Arc<RestoredOperator>>,
+}
+
+impl std::fmt::Debug for SpecRestore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SpecRestore")
+            .field("checkpoint", &self.checkpoint)
+            .field("finished", &self.finished)
+            .field("operators", &self.operators.len())
+            .finish()
+    }
 }
 
 impl TaskSpec {
@@ -84,7 +93,6 @@ impl TaskSpec {
             name: names.get(&operator).copied().unwrap_or_default(),
             subtask: this.subtask,
             restored: this.restore.as_ref().and_then(|r| r.operators.get(&operator).cloned()),
-            restored_from: this.restore.as_ref().map(|r| r.checkpoint),
             splits: splits.remove(&operator).unwrap_or_default(),
             checkpointing: this.checkpointing,
             state_budget: this.state_budget.clone(),

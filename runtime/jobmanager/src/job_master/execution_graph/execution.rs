@@ -27,8 +27,9 @@ pub struct AssignedSlot {
 pub struct Correspondence {
     /// When the deployment was sent last.
     pub deployed: Option<Duration>,
-    /// The TaskManager has listed it.
-    pub listed: bool,
+    /// Number of the TaskManager's newest message that listed it. Messages overtake each other: one
+    /// from before that says nothing about whether it is still there.
+    pub listed: Option<u64>,
     /// Heartbeats since the deployment was sent last that didn't list it.
     pub missing_heartbeats: u32,
     /// Number of the first heartbeat to the TaskManager that didn't expect it any more.

@@ -45,7 +45,9 @@ impl Model {
 
     pub(super) fn row(&mut self, key: u64, timestamp: i64, value: i64) -> Outcome {
         let (size, slide, offset) = match self.assigner {
-            WindowAssigner::Session { gap_ms } => return self.session(key, timestamp, value, gap_ms),
+            WindowAssigner::Session { gap_ms } => {
+                return self.session(key, timestamp, value, gap_ms);
+            }
             WindowAssigner::Tumbling { size_ms, offset_ms } => (size_ms, size_ms, offset_ms),
             WindowAssigner::Sliding { size_ms, slide_ms, offset_ms } => {
                 (size_ms, slide_ms, offset_ms)
@@ -80,11 +82,11 @@ impl Model {
     }
 
     fn session(&mut self, key: u64, timestamp: i64, value: i64, gap: i64) -> Outcome {
-        let mut merged = Window { key, start: timestamp, end: timestamp + gap, values: vec![value] };
+        let mut merged =
+            Window { key, start: timestamp, end: timestamp + gap, values: vec![value] };
         let mut alone = true;
-        let touching = |w: &Window, m: &Window| {
-            w.key == key && w.start <= m.end && m.start <= w.end
-        };
+        let touching =
+            |w: &Window, m: &Window| w.key == key && w.start <= m.end && m.start <= w.end;
         while let Some(at) = self.windows.iter().position(|w| touching(w, &merged)) {
             let other = self.windows.swap_remove(at);
             merged.start = merged.start.min(other.start);
@@ -105,9 +107,8 @@ impl Model {
     pub(super) fn watermark(&mut self, watermark: i64) -> Vec<Firing> {
         let before = self.watermark;
         self.watermark = before.max(watermark);
-        let due = |w: &&Window| {
-            self.fires_at(w.end) > before && self.fires_at(w.end) <= self.watermark
-        };
+        let due =
+            |w: &&Window| self.fires_at(w.end) > before && self.fires_at(w.end) <= self.watermark;
         let firing = |w: &Window| (w.key, (w.start, w.end), w.values.clone());
         let firings = self.windows.iter().filter(due).map(firing).collect();
         let gone: Vec<_> = self.windows.iter().map(|w| self.gone(w.end)).collect();

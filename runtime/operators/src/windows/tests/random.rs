@@ -9,10 +9,15 @@ use crate::windows::{WindowAssigner, WindowOptions};
 
 #[derive(Debug, Clone)]
 enum Step {
-    Row { key: u64, ahead: i64 },
+    Row {
+        key: u64,
+        ahead: i64,
+    },
     /// Relative to the watermark so far; may go back, which means something only after a restore.
     Watermark(i64),
-    Restore { parallelism: u32 },
+    Restore {
+        parallelism: u32,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {

@@ -35,13 +35,8 @@ pub(super) enum Kind {
     ReduceProcess,
 }
 
-pub(super) const KINDS: [Kind; 5] = [
-    Kind::Aggregate,
-    Kind::Reduce,
-    Kind::Process,
-    Kind::AggregateProcess,
-    Kind::ReduceProcess,
-];
+pub(super) const KINDS: [Kind; 5] =
+    [Kind::Aggregate, Kind::Reduce, Kind::Process, Kind::AggregateProcess, Kind::ReduceProcess];
 
 pub(super) struct Sum;
 
@@ -143,9 +138,7 @@ pub(super) fn harness(kind: Kind, options: &WindowOptions<Row>) -> HarnessBuilde
             options,
             Arc::new(move |_| Ok(EmitWindow::new(Reducing::new(reduce.clone())))),
         ),
-        Kind::Process => {
-            harness_of(options, Arc::new(|_| Ok(ProcessWindow::new(Buffering, all))))
-        }
+        Kind::Process => harness_of(options, Arc::new(|_| Ok(ProcessWindow::new(Buffering, all)))),
         Kind::AggregateProcess => harness_of(
             options,
             Arc::new(move |_| Ok(ProcessWindow::new(Aggregating::new(sum.clone()), one))),

@@ -3,7 +3,11 @@
 //! The first word decides. What is the application's own comes behind `--`, or, without a role,
 //! is everything.
 
+mod commands;
+
 use std::path::PathBuf;
+
+pub use commands::{cancel, list};
 
 use clap::{Args, Parser, Subcommand};
 

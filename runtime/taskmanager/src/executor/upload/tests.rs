@@ -1,0 +1,151 @@
+//! What is stored comes back, and what was damaged doesn't.
+
+use std::time::Duration;
+
+use thalweg_core::SystemClock;
+use thalweg_core::element::Barrier;
+use thalweg_core::ids::OperatorId;
+use thalweg_operators::chain::ChainSnapshot;
+use thalweg_rpc::message::{OperatorRestore, RestorePiece, TaskRestore};
+use thalweg_state::run::{RunOrigin, RunWriter, StateDeclaration};
+use thalweg_storage::MemoryStore;
+
+use super::*;
+use crate::executor::restore::{RestoredSubtask, fetch};
+
+fn run(subtask: u32, states: &[(&str, StateKind)]) -> Vec<u8> {
+    let operator = "count".to_owned();
+    let origin = RunOrigin { operator, subtask, parallelism: 2, max_parallelism: 128 };
+    let mut writer = RunWriter::new(origin);
+    for (name, kind) in states {
+        let declaration = StateDeclaration {
+            name: (*name).to_owned(),
+            kind: *kind,
+            key: None,
+            namespace: None,
+            map_key: None,
+            value: None,
+        };
+        writer.begin_state(declaration).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+fn snapshot(runs: Vec<Vec<u8>>) -> TaskSnapshot {
+    let operators = (1_u128..).zip(runs);
+    let operators = operators
+        .map(|(id, run)| OperatorSnapshot { operator: OperatorId::new(id), run })
+        .collect();
+    TaskSnapshot {
+        chain: ChainSnapshot {
+            barrier: Barrier { checkpoint: CheckpointId(4), triggered_ms: 0 },
+            operators,
+            input_ended: true,
+        },
+        start_delay_ms: 3,
+        alignment: Duration::from_millis(5),
+        alignment_bytes: 6,
+        synchronous: Duration::from_millis(7),
+        taken: Duration::ZERO,
+    }
+}
+
+const KEY_GROUPS: KeyGroupRange = KeyGroupRange { start: 0, end: 64 };
+
+fn owner() -> SnapshotOwner {
+    let attempt = ExecutionAttemptId::new(8);
+    SnapshotOwner { job: JobId::new(1), attempt, key_groups: KEY_GROUPS }
+}
+
+/// Three operators: keyed state, none at all, and keyed beside operator state.
+fn three() -> TaskSnapshot {
+    snapshot(vec![
+        run(0, &[("a", StateKind::Value), ("t", StateKind::EventTimeTimers)]),
+        run(0, &[]),
+        run(0, &[("b", StateKind::Value), ("c", StateKind::OperatorList)]),
+    ])
+}
+
+fn restore_of(handles: Vec<SnapshotHandle>) -> TaskRestore {
+    let operator = |handle: SnapshotHandle| OperatorRestore {
+        operator: handle.operator,
+        old_parallelism: 2,
+        pieces: vec![RestorePiece { old_subtask: 0, handle }],
+    };
+    let operators = handles.into_iter().map(operator).collect();
+    TaskRestore { checkpoint: CheckpointId(4), finished: false, operators }
+}
+
+fn subtask(key_groups: KeyGroupRange) -> RestoredSubtask {
+    RestoredSubtask { index: 0, parallelism: 2, key_groups }
+}
+
+#[tokio::test]
+async fn all_runs_of_a_task_share_an_object_and_come_back_from_it() {
+    let store = MemoryStore::new();
+    let clock = SystemClock::new();
+    let ack = store_snapshot(Some(&store), owner(), three(), &clock).await.unwrap();
+    assert_eq!(store.list(&BlobPath::root()).await.unwrap().len(), 1);
+    assert!(ack.input_ended);
+    let operators: Vec<_> = ack.handles.iter().map(|h| (h.operator.bits(), h.key_groups)).collect();
+    assert_eq!(operators, [(1, Some(KEY_GROUPS)), (3, None)]);
+    let measures = ack.measures;
+    assert_eq!((measures.start_delay_ms, measures.alignment_ms), (3, 5));
+    assert_eq!((measures.processed_bytes, measures.synchronous_ms), (6, 7));
+    let lengths: u64 = ack.handles.iter().map(|handle| handle.length).sum();
+    assert_eq!(measures.checkpointed_bytes, lengths);
+    let restore = restore_of(ack.handles.clone());
+    let spec = fetch(Some(&store), &restore, subtask(KEY_GROUPS)).await.unwrap();
+    assert_eq!(spec.operators.len(), 2);
+    for restored in spec.operators.values() {
+        assert_eq!((restored.old_parallelism(), restored.unclaimed().len()), (Some(2), 2));
+    }
+    // A subtask of other key groups is given no purely keyed piece, but the mixed one.
+    let other = subtask(KeyGroupRange { start: 64, end: 128 });
+    let spec = fetch(Some(&store), &restore, other).await.unwrap();
+    let pieces: Vec<_> = spec.operators.values().map(|r| r.old_parallelism()).collect();
+    assert_eq!(pieces, [None, Some(2)]);
+}
+
+#[tokio::test]
+async fn a_damaged_object_is_refused_by_its_checksum() {
+    let store = MemoryStore::new();
+    let clock = SystemClock::new();
+    let ack = store_snapshot(Some(&store), owner(), three(), &clock).await.unwrap();
+    let path = store.list(&BlobPath::root()).await.unwrap().remove(0);
+    let mut bytes = store.get(&path).await.unwrap();
+    bytes[20] ^= 1;
+    store.put(&path, bytes).await.unwrap();
+    let failed = fetch(Some(&store), &restore_of(ack.handles), subtask(KEY_GROUPS)).await;
+    let (operator, error) = failed.unwrap_err();
+    assert_eq!(operator, OperatorId::new(1));
+    assert!(error.to_string().contains("is damaged"), "{error}");
+}
+
+#[tokio::test]
+async fn without_a_directory_snapshots_go_inline_as_long_as_they_fit_a_message() {
+    let clock = SystemClock::new();
+    let ack = store_snapshot(None, owner(), three(), &clock).await.unwrap();
+    assert!(ack.handles.iter().all(|h| matches!(h.data, SnapshotData::Inline(_))));
+    let spec = fetch(None, &restore_of(ack.handles), subtask(KEY_GROUPS)).await.unwrap();
+    assert_eq!(spec.operators.len(), 2);
+    let garbage = snapshot(vec![vec![1, 2, 3]]);
+    let declined = store_snapshot(None, owner(), garbage, &clock).await.unwrap_err();
+    let DeclineReason::Failed(reason) = declined.reason else { panic!("{declined:?}") };
+    assert!(reason.contains("isn't readable"), "{reason}");
+    // The bound is checked on what the operators wrote, whatever it is.
+    let large = run(0, &[("a".repeat(INLINE_BYTES_MAX).as_str(), StateKind::Value)]);
+    let declined = store_snapshot(None, owner(), snapshot(vec![large]), &clock).await;
+    let DeclineReason::Failed(reason) = declined.unwrap_err().reason else { panic!() };
+    assert!(reason.contains("execution.checkpointing.dir"), "{reason}");
+}
+
+#[test]
+fn a_lost_attempt_writes_to_an_object_of_its_own() {
+    let path = |attempt| {
+        object(JobId::new(1), CheckpointId(4), ExecutionAttemptId::new(attempt)).unwrap()
+    };
+    assert_ne!(path(1), path(2));
+    let folder = layout::checkpoint_folder(JobId::new(1), CheckpointId(4)).unwrap();
+    assert!(path(1).is_within(&folder));
+}

@@ -1,0 +1,6 @@
+//! A task alone, between a scripted gate and a recording writer.
+
+mod checkpoints;
+mod ends;
+mod running;
+mod world;

@@ -1,0 +1,104 @@
+//! The commands that talk to a running cluster through REST.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use comfy_table::Table;
+use serde::Deserialize;
+
+use super::{CancelOptions, Target};
+
+/// How long a request may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error("the JobManager at {target} can't be reached: {source}; --target is its REST address")]
+    Unreachable {
+        target: String,
+        source: Box<ureq::Error>,
+    },
+    #[error("the JobManager at {target} refused: {reason}")]
+    Refused { target: String, reason: String },
+    #[error("{target} doesn't answer as a JobManager does: {source}")]
+    NotAJobManager { target: String, source: Box<ureq::Error> },
+}
+
+#[derive(Deserialize)]
+struct JobsOverview {
+    jobs: Vec<JobOverview>,
+}
+
+#[derive(Deserialize)]
+struct JobOverview {
+    jid: String,
+    name: String,
+    state: String,
+    duration: i64,
+}
+
+#[derive(Deserialize)]
+struct Errors {
+    errors: Vec<String>,
+}
+
+fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder();
+    config.timeout_global(Some(TIMEOUT)).http_status_as_error(false).build().into()
+}
+
+fn body<T: serde::de::DeserializeOwned>(
+    target: &str,
+    answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+) -> Result<T, CommandError> {
+    let mut answer = answer.map_err(|source| CommandError::Unreachable {
+        target: target.into(),
+        source: Box::new(source),
+    })?;
+    let bad = |source| CommandError::NotAJobManager { target: target.into(), source: Box::new(source) };
+    if answer.status().is_success() {
+        return answer.body_mut().read_json().map_err(bad);
+    }
+    let errors: Errors = answer.body_mut().read_json().map_err(bad)?;
+    Err(CommandError::Refused { target: target.into(), reason: errors.errors.join("; ") })
+}
+
+fn print_jobs(target: &str) -> Result<(), CommandError> {
+    let answer = agent().get(format!("http://{target}/jobs/overview")).call();
+    let overview: JobsOverview = body(target, answer)?;
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["JOB ID", "NAME", "STATE", "SECONDS"]);
+    for job in overview.jobs {
+        table.add_row([job.jid, job.name, job.state, (job.duration / 1000).to_string()]);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+fn cancel_job(target: &str, job: &str) -> Result<(), CommandError> {
+    let answer = agent().patch(format!("http://{target}/jobs/{job}?mode=cancel")).send_empty();
+    let _: serde_json::Value = body(target, answer)?;
+    println!("job {job} is being cancelled");
+    Ok(())
+}
+
+fn exit_code(outcome: Result<(), CommandError>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints the jobs of a cluster as a table.
+pub fn list(target: &Target) -> ExitCode {
+    exit_code(print_jobs(&target.target))
+}
+
+/// Asks a cluster to cancel a job.
+pub fn cancel(options: &CancelOptions) -> ExitCode {
+    exit_code(cancel_job(&options.target.target, &options.job))
+}

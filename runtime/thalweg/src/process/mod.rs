@@ -1,0 +1,22 @@
+//! The roles of a process: everything in one, a JobManager, a TaskManager.
+//!
+//! Each role reads its configuration, starts its part of the engine, and says how it ended by an
+//! exit code. Not here: how the parts work.
+
+mod build_id;
+mod codes;
+mod executor;
+mod job_manager;
+mod local;
+mod machine;
+mod progress;
+mod settings;
+mod stores;
+mod task_manager;
+
+pub use executor::ClusterExecutor;
+pub use job_manager::run_job_manager;
+pub use local::{LocalCluster, run_local};
+pub use settings::{ProcessError, configuration};
+pub(crate) use machine::resident_bytes;
+pub use task_manager::run_task_manager;

@@ -1,0 +1,40 @@
+//! Opens the place of checkpoints by the name in `execution.checkpointing.dir`.
+
+use std::io;
+use std::sync::Arc;
+
+use thalweg_core::configuration::options::checkpointing;
+use thalweg_core::configuration::Configuration;
+use thalweg_jobmanager::endpoint::CheckpointStore;
+use thalweg_storage::blob::BlobErrorKind;
+use thalweg_storage::{BlobError, BlobStore, DirectoryStore};
+
+/// The store of that name: a directory, as a path or `file://` URI.
+pub(super) fn open(location: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
+    let path = match location.split_once("://") {
+        None => location,
+        Some(("file", path)) => path,
+        Some((scheme, _)) => {
+            let reason = format!(
+                "this build has no store for {scheme}://; give a path or a file:// URI that all \
+                 processes see"
+            );
+            return Err(BlobError {
+                action: "open",
+                place: location.to_owned(),
+                kind: BlobErrorKind::Other,
+                source: io::Error::new(io::ErrorKind::Unsupported, reason),
+            });
+        }
+    };
+    Ok(Arc::new(DirectoryStore::open(path)?))
+}
+
+/// Where the JobManager keeps checkpoints, when that is configured.
+pub(super) fn checkpoints(
+    configuration: &Configuration,
+) -> Result<Option<CheckpointStore>, BlobError> {
+    let Some(location) = configuration.get(&checkpointing::DIRECTORY) else { return Ok(None) };
+    let name = location.as_str().to_owned();
+    Ok(Some(CheckpointStore { store: open(&name)?, name, blocking: true }))
+}

@@ -1,0 +1,109 @@
+//! A TaskManager of a cluster of processes. It runs the application too, but only to find its
+//! code: the arguments come with the tasks.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use thalweg_core::clock::{Clock, SystemClock};
+use thalweg_core::configuration::Configuration;
+use thalweg_core::configuration::options::{high_availability, jobmanager, taskmanager};
+use thalweg_core::ids::TaskManagerId;
+use thalweg_rpc::{Connector, Identity, TcpTransport};
+use thalweg_taskmanager::driver::ThreadDriver;
+use thalweg_taskmanager::{
+    DataPlane, ExitReason, TaskManager, TaskManagerHandle, TaskManagerOptions,
+};
+
+use super::build_id::build_id;
+use super::codes::CapturedCodes;
+use super::executor::process_seed;
+use super::settings::{ProcessError, configuration, termination};
+use super::{machine, stores};
+use crate::application::Application;
+use crate::command_line::ClusterOptions;
+use crate::metrics::Reporter;
+
+/// Runs a TaskManager until its JobManager ends it.
+///
+/// # Errors
+/// The process can't be started, or its JobManager can't be found or doesn't want it.
+pub fn run_task_manager(
+    name: &str,
+    application: &Application,
+    options: &ClusterOptions,
+) -> Result<ExitCode, ProcessError> {
+    let configuration = configuration(options)?;
+    crate::logging::start(&configuration);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("thalweg-io")
+        .enable_all()
+        .build()
+        .map_err(ProcessError::Runtime)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let options =
+        task_manager_options(name, application, &configuration, &clock, runtime.handle());
+    let mut worker = runtime.block_on(TaskManager::start(options))?;
+    tracing::info!("TaskManager {}, data port {}", worker.id(), worker.data_address());
+    let registries = Arc::new(Mutex::new(vec![worker.metrics_registry()]));
+    Reporter::new(None, registries, clock).serve(&configuration, runtime.handle(), false)?;
+    let exit = runtime.block_on(until_ended(&mut worker));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match exit {
+        ExitReason::ShutDown { .. } | ExitReason::Stopped { .. } => {
+            tracing::info!("{exit}");
+            Ok(ExitCode::SUCCESS)
+        }
+        ExitReason::Refused { .. } | ExitReason::RegistrationTimedOut { .. } => {
+            Err(ProcessError::Ended(exit.to_string()))
+        }
+    }
+}
+
+async fn until_ended(worker: &mut TaskManagerHandle) -> ExitReason {
+    tokio::select! {
+        exit = worker.ended() => return exit,
+        signal = termination() => worker.stop(signal),
+    }
+    worker.ended().await
+}
+
+fn task_manager_options(
+    name: &str,
+    application: &Application,
+    configuration: &Configuration,
+    clock: &Arc<dyn Clock>,
+    runtime: &tokio::runtime::Handle,
+) -> TaskManagerOptions {
+    let host = configuration.get(&jobmanager::RPC_ADDRESS);
+    let address = format!("{host}:{}", configuration.get(&jobmanager::RPC_PORT));
+    let build_id = build_id();
+    let cluster = configuration.get(&high_availability::CLUSTER_ID);
+    // The host that others reach this process at: what it binds to, unless that is every address.
+    let bind_host = configuration.get(&taskmanager::BIND_HOST);
+    let host = match bind_host.as_str() {
+        "0.0.0.0" | "::" => std::env::var("HOSTNAME").unwrap_or_else(|_| "localhost".to_owned()),
+        _ => bind_host,
+    };
+    let suffix = process_seed(clock.as_ref()) & 0xff_ffff;
+    TaskManagerOptions {
+        id: TaskManagerId(format!("{host}-{}-{suffix:06x}", std::process::id())),
+        configuration: configuration.clone(),
+        build_id,
+        connector: Connector::Remote {
+            transport: Arc::new(TcpTransport),
+            address,
+            identity: Identity { build_id },
+        },
+        data_plane: DataPlane::Network {
+            transport: Arc::new(thalweg_network::remote::TcpTransport),
+            cluster: cluster.unwrap_or_else(|| name.to_owned()),
+            host,
+        },
+        clock: clock.clone(),
+        codes: Arc::new(CapturedCodes(application.clone())),
+        stores: Arc::new(stores::open),
+        driver: Arc::new(ThreadDriver::new(clock.clone(), runtime.clone())),
+        hardware: machine::hardware(),
+    }
+}
