@@ -27,3 +27,6 @@ pub use handshake::{Identity, PROTOCOL_VERSION};
 pub use link::{Link, LinkError, LinkReceiver, LinkSender, SendError};
 pub use listener::{Accepted, Acceptor, AcceptorSender, accept_channel, listen};
 pub use transport::{ByteStream, Listener, TcpTransport, Transport};
+
+#[cfg(test)]
+mod tests;

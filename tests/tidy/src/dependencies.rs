@@ -51,7 +51,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "tokio",
         &["thalweg-network", "thalweg-rpc", "thalweg-jobmanager", "thalweg-taskmanager", "thalweg"],
     ),
-    ("axum", &["thalweg-jobmanager"]),
+    ("axum", &["thalweg-jobmanager", "thalweg"]),
     ("prometheus", &["thalweg"]),
 ];
 

@@ -32,9 +32,9 @@ pub(super) struct WriterName {
 impl WriterName {
     pub(super) fn new(context: &SinkContext, extension: &'static str) -> Self {
         let (epoch, attempt) = (context.job.epoch.0, context.subtask.attempt);
-        let opened = context.clock.wall_ms();
+        let (opened, from) = (context.clock.wall_ms(), context.restored_from.unwrap_or_default());
         let sink = short(&format!("{}/{}", context.job.id, context.operator));
-        let writer = short(&format!("{epoch}/{attempt}/{opened}"));
+        let writer = short(&format!("{epoch}/{attempt}/{from}/{opened}"));
         Self { sink, subtask: context.subtask.index, writer, epoch, attempt, extension }
     }
 

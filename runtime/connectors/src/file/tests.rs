@@ -8,8 +8,13 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use thalweg_core::ids::CheckpointId;
 use thalweg_core::{Batch, Record};
-use thalweg_operators::sink::{Committable, PrepareCommit, Sink, SinkWriter};
-use thalweg_operators::source::{BadRecord, ReadBuffer, ReadStatus, Source};
+use thalweg_operators::contract::{OperatorInstance, SideOutput, SourceStatus};
+use thalweg_operators::harness::OperatorHarness;
+use thalweg_operators::sink::{Committable, PrepareCommit, Sink, SinkDriver, SinkWriter};
+use thalweg_operators::source::{
+    BadRecord, BadRecords, ReadBuffer, ReadStatus, Source, SourceDriver, SourceOptions,
+};
+use thalweg_operators::time::WatermarkStrategy;
 
 use super::part_name::WriterName;
 use super::{FileSink, FileSource};
@@ -346,6 +351,86 @@ fn a_file_with_the_final_name_is_never_replaced() {
     let error = writer.commit(&committables).unwrap_err().to_string();
     assert!(error.contains("Nothing was overwritten"), "{error}");
     assert_eq!(fs::read_to_string(taken).unwrap(), "foreign");
+}
+
+/// From CSV files through the drivers to part files, with a restart at another parallelism.
+#[test]
+fn files_go_through_a_restart_at_another_parallelism_into_part_files_exactly_once() {
+    let file = |offset: u64| {
+        let row = |id: u64| match id % 100 {
+            7 => format!("{id},no time\n"),
+            _ => format!("{id},{}\n", id * 10 + offset),
+        };
+        let rows: String = (0..6000).map(|id| row(id + offset * 10_000)).collect();
+        format!("id,time\n{rows}").into_bytes()
+    };
+    let (a, b, c) = (file(0), file(1), file(2));
+    let input = folder(&[("a.csv", &a), ("b.csv", &b), ("c.csv", &c)]);
+    let ids = (0..3).flat_map(|file| (0..6000).map(move |id| file * 10_000 + id));
+    let (bad_ids, good): (Vec<u64>, Vec<u64>) = ids.partition(|id| id % 100 == 7);
+    let source = Arc::new(FileSource::<(u64, i64)>::csv(input.path()));
+    let splits = source.enumerate(2).unwrap();
+    let make_source = move || {
+        let strategy = WatermarkStrategy::monotonous_timestamps();
+        let options = SourceOptions {
+            bad_records: BadRecords::DeadLetter(SideOutput::new("bad")),
+            ..SourceOptions::new(strategy.with_timestamps(|row: &(u64, i64)| row.1))
+        };
+        OperatorInstance::Source(Box::new(SourceDriver::new(source.clone(), options)))
+    };
+    let output = TempDir::new().unwrap();
+    let sink = Arc::new(FileSink::<u64>::new(output.path(), RowFormat::lines()));
+    let make_sink = move || OperatorInstance::Operator(Box::new(SinkDriver::new(sink.clone())));
+
+    for polls in [0, 1, 2, 5] {
+        let before = OperatorHarness::builder(make_source.clone()).parallelism(2);
+        let mut source = before.splits(splits.clone()).open().unwrap();
+        let mut sink = OperatorHarness::builder(make_sink.clone()).parallelism(2).open().unwrap();
+        let mut bad = Vec::new();
+        for _ in 0..polls {
+            source.poll().unwrap();
+        }
+        move_rows(&mut source, &mut sink, &mut bad);
+        let (of_source, of_sink) = (source.snapshot().unwrap(), sink.snapshot().unwrap());
+        // Rows after the snapshot are lost with the processes, which end here.
+        source.poll().unwrap();
+        move_rows(&mut source, &mut sink, &mut Vec::new());
+        drop((source, sink));
+
+        let mut source = of_source.restore_at(3).open().unwrap();
+        let mut sink = of_sink.restore_at(1).open().unwrap();
+        while source.poll().unwrap().iter().any(|status| *status != SourceStatus::End) {
+            move_rows(&mut source, &mut sink, &mut bad);
+        }
+        move_rows(&mut source, &mut sink, &mut bad);
+        assert_eq!(source.watermarks().last(), Some(&i64::MAX));
+        let last = sink.snapshot().unwrap().checkpoint();
+        sink.checkpoint_completed(last).unwrap();
+
+        let mut visible = Vec::new();
+        for part in FileSource::lines(output.path()).enumerate(1).unwrap() {
+            let text = fs::read_to_string(&part.id).unwrap();
+            visible.extend(text.lines().map(|line| line.parse::<u64>().unwrap()));
+            fs::remove_file(&part.id).unwrap();
+        }
+        visible.sort_unstable();
+        assert!(visible == good, "{polls} polls: {} rows of {}", visible.len(), good.len());
+        bad.sort_unstable();
+        assert_eq!(bad, bad_ids, "{polls} polls");
+    }
+}
+
+/// Moves what the source has emitted into the sink; adds the ids of bad records.
+fn move_rows(source: &mut OperatorHarness, sink: &mut OperatorHarness, bad: &mut Vec<u64>) {
+    let rows = source.output::<(u64, i64)>().unwrap().into_iter().map(|((id, _), _)| id);
+    sink.push_batch::<u64>(0, Batch::from_values(rows.collect::<Vec<_>>())).unwrap();
+    let side = SideOutput::<BadRecord>::new("bad");
+    for (record, _) in source.side(&side).unwrap() {
+        let id: u64 = record.raw.split(',').next().unwrap().parse().unwrap();
+        // The header is line 1, the first row line 2.
+        assert_eq!((record.line, record.field.as_deref()), (id % 10_000 + 2, Some("time")));
+        bad.push(id);
+    }
 }
 
 #[test]

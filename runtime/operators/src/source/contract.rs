@@ -73,8 +73,8 @@ pub enum ReadStatus {
 
 /// Reads one split.
 pub trait SplitReader<T>: Send {
-    /// Adds at most `max_rows` rows to `rows`, bad ones counted too, in the split's order. Doesn't wait for the outside
-    /// longer than a local read takes.
+    /// Adds at most `max_rows` rows to `rows`, bad ones counted too, in the split's order. Doesn't
+    /// wait for the outside longer than a local read takes.
     fn read(&mut self, max_rows: usize, rows: &mut ReadBuffer<T>) -> FunctionResult<ReadStatus>;
 
     /// Where a later reader goes on: behind the last row that was read.

@@ -12,7 +12,7 @@
 //!   for that row's key, with all its rows. A row that is late for some windows still counts in
 //!   the others.
 //! - After a restore no window fires a second time: the snapshot has the event time that each
-//!   key group had reached, see [`event_time`].
+//!   key group had reached, see `event_time.rs`.
 //!
 //! Not here yet: windows over streams without a key (`window_all`, to be `all.rs`: the same
 //! operators over a key of no content at parallelism 1), windows in processing time, triggers

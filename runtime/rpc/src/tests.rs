@@ -1,0 +1,211 @@
+//! Connections over real sockets: what is sent arrives, and what isn't ours is refused without
+//! disturbing anybody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_core::ids::{Epoch, ExecutionAttemptId, TaskManagerId};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+
+use crate::message::{
+    Fenced, JobManagerMessage, Notice, TaskManagerHeartbeat, TaskManagerMessage, ToJobManager,
+};
+use crate::*;
+
+const OURS: Identity = Identity { build_id: 7 };
+
+async fn job_manager() -> (Acceptor, String) {
+    let (sender, acceptor) = accept_channel();
+    let runtime = Handle::current();
+    let listening = listen(&TcpTransport, "127.0.0.1:0", OURS, sender, &runtime);
+    let address = listening.await.unwrap();
+    (acceptor, address.to_string())
+}
+
+fn connector(address: &str, build_id: u64) -> Connector {
+    let (transport, address) = (Arc::new(TcpTransport), address.to_owned());
+    Connector::Remote { transport, address, identity: Identity { build_id } }
+}
+
+fn goodbye(sequence: u64, reason: &str) -> ToJobManager {
+    let notice = Notice::Goodbye { reason: reason.to_owned() };
+    let message = TaskManagerMessage::Notice { number: sequence, notice };
+    Fenced { epoch: Epoch(1), sequence, message }
+}
+
+#[tokio::test]
+async fn messages_arrive_in_both_directions_in_order_whole_and_the_end_is_noticed() {
+    let (mut acceptor, address) = job_manager().await;
+    let (local, local_acceptor) = accept_channel();
+    let mut acceptors = [Some(local_acceptor), None];
+    let in_process = Connector::InProcess { acceptor: local, name: "tm".to_owned() };
+    for (remote, connector) in [(true, connector(&address, 7)), (false, in_process)] {
+        let mut here = connector.connect(&Handle::current()).await.unwrap();
+        let acceptor =
+            if remote { &mut acceptor } else { acceptors[0].as_mut().unwrap() };
+        let mut there = acceptor.accept().await.unwrap().link;
+        let long = "x".repeat(3 << 20);
+        for sequence in 1..20 {
+            here.sender.try_send(goodbye(sequence, &long[..sequence as usize * 100_000])).unwrap();
+            let received = there.receiver.receive().await.unwrap();
+            assert!(received == goodbye(sequence, &long[..sequence as usize * 100_000]));
+        }
+        let attempt = ExecutionAttemptId::new(u128::MAX);
+        let message = JobManagerMessage::CancelTask { attempt };
+        let cancel = Fenced { epoch: Epoch(u64::MAX), sequence: u64::MAX, message };
+        there.sender.try_send(cancel.clone()).unwrap();
+        assert_eq!(here.receiver.receive().await, Ok(cancel));
+        drop(here);
+        assert_eq!(there.receiver.receive().await, Err(LinkError::Closed));
+    }
+}
+
+#[tokio::test]
+async fn another_build_is_refused_with_both_builds_and_the_remedy() {
+    let (_acceptor, address) = job_manager().await;
+    let error = connector(&address, 8).connect(&Handle::current()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Refused { .. }), "{error:?}");
+    let error = error.to_string();
+    for part in [&address, "0000000000000007", "0000000000000008", "same binary"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_there_is_an_error_that_names_the_address_and_may_pass() {
+    let error = connector("127.0.0.1:1", 7).connect(&Handle::current()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Unreachable { .. }), "{error:?}");
+    assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
+}
+
+#[tokio::test]
+async fn garbage_closes_its_connection_with_an_answer_and_disturbs_no_other() {
+    let (mut acceptor, address) = job_manager().await;
+    let mut good = connector(&address, 7).connect(&Handle::current()).await.unwrap();
+    let mut there = acceptor.accept().await.unwrap().link;
+
+    let mut http = TcpStream::connect(&address).await.unwrap();
+    http.write_all(b"GET /jobs/overview HTTP/1.1\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    // The rest of the request was never read, so that the close may reach us as a reset.
+    let _ = http.read_to_end(&mut answer).await;
+    let text = String::from_utf8_lossy(&answer);
+    assert!(text.is_empty() || text.contains("rest.port"), "{text}");
+
+    let hello = |tail: &[u8]| {
+        let mut bytes = b"THALWRPC".to_vec();
+        bytes.extend_from_slice(&PROTOCOL_VERSION.to_le_bytes());
+        bytes.extend_from_slice(&7u64.to_le_bytes());
+        bytes.extend_from_slice(&[2, 0]);
+        bytes.extend_from_slice(tail);
+        bytes
+    };
+    let too_long = (MESSAGE_BYTES_MAX as u32 + 1).to_be_bytes();
+    let bad_checksum = [0, 0, 0, 6, 1, 2, 3, 4, 5, 6];
+    let too_short = [0, 0, 0, 1, 9];
+    for tail in [&too_long[..], &bad_checksum[..], &too_short[..]] {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        stream.write_all(&hello(tail)).await.unwrap();
+        let mut link = acceptor.accept().await.unwrap().link;
+        let received = link.receiver.receive().await;
+        assert!(matches!(received, Err(LinkError::Garbage(_))), "{received:?}");
+        drop(link);
+        let mut rest = Vec::new();
+        // Closed, by an end or a reset.
+        let _ = stream.read_to_end(&mut rest).await;
+    }
+
+    good.sender.try_send(goodbye(1, "still here")).unwrap();
+    assert_eq!(there.receiver.receive().await, Ok(goodbye(1, "still here")));
+    drop(there);
+    assert_eq!(good.receiver.receive().await, Err(LinkError::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_connection_is_closed_after_the_time_for_the_handshake() {
+    let (_acceptor, address) = job_manager().await;
+    let mut silent = TcpStream::connect(&address).await.unwrap();
+    let mut rest = Vec::new();
+    assert_eq!(silent.read_to_end(&mut rest).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_is_too_long_or_too_much_is_refused_at_the_sender() {
+    let (mut acceptor, address) = job_manager().await;
+    let here = connector(&address, 7).connect(&Handle::current()).await.unwrap();
+    let _there = acceptor.accept().await.unwrap();
+    let text = "x".repeat(MESSAGE_BYTES_MAX);
+    assert!(matches!(here.sender.try_send(goodbye(1, &text)), Err(SendError::TooLarge(_))));
+    // Nobody reads: at most the queue, the sockets and the peer's queue fill up.
+    let some = goodbye(1, &text[..1 << 20]);
+    let taken = (0..20_000).take_while(|_| here.sender.try_send(some.clone()).is_ok()).count();
+    assert!(taken < 20_000, "a queue without bounds");
+    assert_eq!(here.sender.try_send(some), Err(SendError::Full));
+}
+
+#[test]
+fn a_frame_with_any_bit_changed_is_refused() {
+    let heartbeat = TaskManagerHeartbeat {
+        id: TaskManagerId("tm".to_owned()),
+        heartbeat_seen: 3,
+        executions: Vec::new(),
+        metrics: Vec::new(),
+    };
+    let message = TaskManagerMessage::Heartbeat(heartbeat);
+    let message: ToJobManager = Fenced { epoch: Epoch(1), sequence: 2, message };
+    let bytes = crate::frame::encode(&message).unwrap();
+    assert_eq!(crate::frame::decode::<ToJobManager>(&bytes), Ok(message));
+    for bit in 0..bytes.len() * 8 {
+        let mut changed = bytes.to_vec();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        assert!(crate::frame::decode::<ToJobManager>(&changed).is_err(), "bit {bit}");
+    }
+    for length in 0..bytes.len() {
+        assert!(crate::frame::decode::<ToJobManager>(&bytes[..length]).is_err());
+    }
+}
+
+#[test]
+fn only_the_highest_epoch_is_obeyed() {
+    let mut guard = EpochGuard::default();
+    let table = [
+        (1, Admission::NewLeader),
+        (1, Admission::Obey),
+        (3, Admission::NewLeader),
+        (2, Admission::Stale),
+        (3, Admission::Obey),
+    ];
+    for (epoch, admission) in table {
+        assert_eq!(guard.admit(Epoch(epoch)), admission, "{epoch}");
+    }
+    assert_eq!(guard.epoch(), Epoch(3));
+}
+
+#[test]
+fn notices_are_repeated_until_acknowledged_and_newer_ones_replace_older() {
+    let ms = Duration::from_millis;
+    let mut outbox = Outbox::default();
+    let goodbye = |reason: &str| Notice::Goodbye { reason: reason.to_owned() };
+    assert_eq!(outbox.push(goodbye("a"), ms(0)), 1);
+    assert_eq!(outbox.push(goodbye("b"), ms(5)), 2);
+    assert_eq!(outbox.due(ms(10), ms(10)), []);
+    assert_eq!(outbox.due(ms(15), ms(10)), [(2, goodbye("b"))]);
+    assert_eq!(outbox.due(ms(20), ms(10)), []);
+    assert_eq!(outbox.due(ms(25), ms(10)), [(2, goodbye("b"))]);
+    outbox.acknowledge(&[1, 2, 9]);
+    assert!(outbox.is_empty() && outbox.due(ms(99), ms(10)).is_empty());
+}
+
+#[test]
+fn reconnecting_backs_off_and_gives_up_after_the_registration_timeout() {
+    let ms = Duration::from_millis;
+    let mut reconnect = Reconnect::new(ms(1000), ms(50));
+    let pauses: Vec<_> = [60, 200, 500, 1000].map(|at| reconnect.failed(ms(at))).into();
+    let retry = |pause| ReconnectDecision::RetryAfter(ms(pause));
+    assert_eq!(pauses, [retry(100), retry(200), retry(400), retry(50)]);
+    assert_eq!(reconnect.failed(ms(1050)), ReconnectDecision::GiveUp);
+    reconnect.disconnected(ms(5000));
+    assert_eq!(reconnect.failed(ms(5001)), retry(100));
+}
