@@ -71,6 +71,7 @@ impl<T: Record> Source for CollectionSource<T> {
             id: format!("{}-{}", range.start, range.end),
             weight: range.end - range.start,
             bytes: encode_numbers(&[range.start, range.end]),
+            total: 0,
         };
         Ok(ranges.filter(|range| !range.is_empty()).map(split).collect())
     }

@@ -85,6 +85,7 @@ impl<T: Record, F: Fn(u64) -> T + Send + Sync + 'static> Source for DataGenerato
                 id: format!("{k}-of-{splits}"),
                 weight: self.count.map_or(0, |_| rows),
                 bytes: encode_numbers(&[k, splits, rows]),
+                total: 0,
             }
         };
         Ok((0..splits).map(split).collect())

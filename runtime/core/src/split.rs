@@ -11,4 +11,7 @@ pub struct SourceSplit {
     pub weight: u64,
     /// What the source needs to open it.
     pub bytes: Vec<u8>,
+    /// How many splits the source has in all; set when they are distributed, 0 before. A subtask's
+    /// share of the source's rate is its share of the splits.
+    pub total: u32,
 }

@@ -40,7 +40,7 @@ impl<T: Record> BroadcastStream<T> {
 ///         limits: &BroadcastView<'_, String, u64>,
 ///         out: &mut Collector<'_, u64>,
 ///     ) -> FunctionResult {
-///         if limits.iter().all(|(_, limit)| amount <= *limit) {
+///         if limits.entries()?.all(|(_, limit)| amount <= *limit) {
 ///             out.collect(amount);
 ///         }
 ///         Ok(())
@@ -51,7 +51,7 @@ impl<T: Record> BroadcastStream<T> {
 ///         limits: &mut BroadcastContext<'_, String, u64>,
 ///         _: &mut Collector<'_, u64>,
 ///     ) -> FunctionResult {
-///         limits.put(rule.0, rule.1);
+///         limits.put(rule.0, rule.1)?;
 ///         Ok(())
 ///     }
 /// }

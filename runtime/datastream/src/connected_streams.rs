@@ -114,7 +114,7 @@ impl<A: Record, B: Record> ConnectedStreams<A, B> {
 ///         _: &mut Collector<'_, u64>,
 ///     ) -> FunctionResult {
 ///         self.0.set(context, price.1)?;
-///         context.register_event_time_timer(0);
+///         context.register_event_time_timer(0)?;
 ///         Ok(())
 ///     }
 ///     fn process_second(

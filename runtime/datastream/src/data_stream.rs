@@ -36,7 +36,9 @@ impl<T> Clone for DataStream<T> {
 
 impl<T: Record> DataStream<T> {
     pub(crate) fn from_node(env: StreamExecutionEnvironment, node: usize) -> Self {
-        Self::from_upstream(env, vec![Upstream { node, tag: None, partition: None }])
+        let generation = env.generation();
+        let upstream = Upstream { generation, node, tag: None, partition: None };
+        Self::from_upstream(env, vec![upstream])
     }
 
     pub(crate) fn from_upstream(env: StreamExecutionEnvironment, upstream: Vec<Upstream>) -> Self {
@@ -224,6 +226,7 @@ impl<T: Record> DataStream<T> {
     /// See [`DataStream::process`] for an example.
     pub fn side_output<S: Record>(&self, side: &SideOutput<S>) -> DataStream<S> {
         let at = |u: &Upstream| Upstream {
+            generation: u.generation,
             node: u.node,
             tag: Some(side.name().clone()),
             partition: None,
@@ -316,7 +319,7 @@ impl<T: Record> DataStream<T> {
     }
 
     fn change(self, change: impl Fn(&mut StreamNode)) -> Self {
-        for upstream in &self.upstream {
+        for upstream in self.upstream.iter().filter(|u| u.generation == self.env.generation()) {
             self.env.node(upstream.node, &change);
         }
         self

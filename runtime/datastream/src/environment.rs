@@ -145,7 +145,7 @@ impl StreamExecutionEnvironment {
     /// The description can't be run, the job fails for good, or it is cancelled.
     pub fn execute(&self, name: &str) -> Result<JobExecutionResult, ExecuteError> {
         let code = self.generate(name)?;
-        self.graph.take();
+        self.graph.borrow_mut().finish();
         self.executor.execute(code)
     }
 
@@ -188,6 +188,10 @@ impl StreamExecutionEnvironment {
     /// Remembers what is wrong with the description: it is refused when it is executed.
     pub(crate) fn refuse(&self, error: crate::generate::GraphError) {
         self.graph.borrow_mut().refused.get_or_insert(error);
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.graph.borrow().generation
     }
 
     pub(crate) fn node(&self, node: usize, change: impl FnOnce(&mut StreamNode)) {

@@ -62,7 +62,7 @@ impl<K: Key, T: Record, S: KeySelector<T, K>> KeyedStream<K, T, S> {
     ///         context: &mut KeyedContext<'_, String>,
     ///         out: &mut Collector<'_, (String, u64)>,
     ///     ) -> FunctionResult {
-    ///         let count = self.0.get_or_insert_with(context, || 0)?;
+    ///         let mut count = self.0.get_or_insert_with(context, || 0)?;
     ///         *count += 1;
     ///         out.collect((user, *count));
     ///         Ok(())

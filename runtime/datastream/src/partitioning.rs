@@ -36,12 +36,10 @@ impl<T: Record> DataStream<T> {
     /// # use thalweg::prelude::*;
     /// # let env = thalweg::local_environment();
     /// let rows = env.from_source(CollectionSource::new(vec![1u64, 2]), no_watermarks(), "rows");
-    /// for spread in [rows.rebalance(), rows.rescale(), rows.shuffle(), rows.global()] {
-    ///     let mut out = spread.map(|n| n).execute_and_collect()?;
-    ///     out.sort();
-    ///     assert_eq!(out, [1, 2]);
-    ///     # break;
-    /// }
+    /// let spread = rows.rebalance().map(|n| n + 1).rescale().map(|n| n + 1).shuffle();
+    /// let mut out = spread.map(|n| n + 1).global().map(|n| n).execute_and_collect()?;
+    /// out.sort();
+    /// assert_eq!(out, [4, 5]);
     /// # Ok::<(), thalweg::Error>(())
     /// ```
     #[must_use]

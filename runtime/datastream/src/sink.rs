@@ -21,11 +21,11 @@ impl<T: Record> DataStream<T> {
     /// ```
     /// # use thalweg::prelude::*;
     /// # let env = thalweg::local_environment();
-    /// let sink = CollectSink::new();
+    /// let (sink, written) = CollectSink::new();
     /// let rows = env.from_source(CollectionSource::new(vec![1u64, 2]), no_watermarks(), "rows");
-    /// rows.sink_to(sink.clone()).name("results").uid("results");
+    /// rows.sink_to(sink).name("results").uid("results");
     /// env.execute("to a sink")?;
-    /// assert_eq!(sink.committed(), [1, 2]);
+    /// assert_eq!(written.committed(), [1, 2]);
     /// # Ok::<(), thalweg::Error>(())
     /// ```
     pub fn sink_to<S: Sink<Row = T>>(&self, sink: S) -> DataStreamSink {

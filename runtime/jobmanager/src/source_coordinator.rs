@@ -99,8 +99,9 @@ pub fn distribute(splits: Vec<SourceSplit>, parallelism: u32) -> Vec<Vec<SourceS
         }
     }
     let mut assigned = vec![Vec::new(); subtasks];
+    let total = u32::try_from(splits.len()).unwrap_or(u32::MAX);
     for (split, owner) in splits.into_iter().zip(owner) {
-        assigned[owner].push(split);
+        assigned[owner].push(SourceSplit { total, ..split });
     }
     assigned
 }
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     fn split(id: usize, weight: u64) -> SourceSplit {
-        SourceSplit { id: id.to_string(), weight, bytes: Vec::new() }
+        SourceSplit { id: id.to_string(), weight, bytes: Vec::new(), total: 0 }
     }
 
     fn ids(weights: &[u64], parallelism: u32) -> Vec<Vec<String>> {

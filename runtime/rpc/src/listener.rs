@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -19,6 +20,9 @@ use crate::transport::{ByteStream, Listener, Transport};
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many connections may be shaking hands at a time; others wait to be accepted.
 const HANDSHAKES_MAX: usize = 64;
+/// How long, and for how many bytes, a refused peer's connection is kept for it to read why.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES_MAX: u64 = 64 << 10;
 /// Pause after `accept` failed (out of file descriptors, for instance), so as not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -99,6 +103,15 @@ async fn accept_all(
     }
 }
 
+/// Ends our side and reads what the peer still sends, within bounds: closing with bytes unread
+/// would reset the connection, and the peer might never see why it was refused.
+async fn linger(mut stream: Box<dyn ByteStream>) {
+    if stream.shutdown().await.is_ok() {
+        // How it ends doesn't matter: it is closed now.
+        let _ = tokio::io::copy(&mut stream.take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await;
+    }
+}
+
 async fn shake(
     mut stream: Box<dyn ByteStream>,
     peer: String,
@@ -117,7 +130,10 @@ async fn shake(
             // Port scans and health checks connect and say nothing.
             tracing::debug!(peer, "an RPC connection was closed before its handshake");
         }
-        Ok(Err(error)) => tracing::warn!(peer, "RPC connection refused: {error}"),
+        Ok(Err(error)) => {
+            tracing::warn!(peer, "RPC connection refused: {error}");
+            let _ = tokio::time::timeout(LINGER, linger(stream)).await;
+        }
         Err(_) => tracing::warn!(
             peer,
             "RPC connection closed: no handshake within {} s",

@@ -14,6 +14,8 @@ pub mod executor;
 pub mod metrics;
 mod start;
 pub mod task;
+#[cfg(test)]
+mod tests;
 
 pub use executor::{BlobStoreOpener, CodeError, CodeProvider, ExitReason};
 pub use start::{

@@ -17,9 +17,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::driver::TaskDriver;
-use crate::executor::{
-    BlobStoreOpener, CodeProvider, ExecutorParts, ExitReason, TaskExecutor,
-};
+use crate::executor::{BlobStoreOpener, CodeProvider, ExecutorParts, ExitReason, TaskExecutor};
 use crate::metrics::{MetricsRegistry, MetricsSnapshot};
 
 /// How records travel to other TaskManagers.
@@ -218,8 +216,7 @@ async fn open_data_plane(
         server.await.map_err(|source| StartError::DataPort { address: address.clone(), source })?;
     let host = configuration.get(&taskmanager::HOST).unwrap_or(host);
     let announced = host_and_port(&host, server.port());
-    let client =
-        DataClient::new(transport, Handle::current(), identity, ClientOptions::default());
+    let client = DataClient::new(transport, Handle::current(), identity, ClientOptions::default());
     let environment = NetworkEnvironment::new(announced, registry, Some(client));
     Ok((Arc::new(environment), Some(server)))
 }

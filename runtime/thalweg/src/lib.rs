@@ -13,7 +13,9 @@
 //!             .map(|word| (word, 1u64))
 //!             .key_by(|count| count.0.clone())
 //!             .sum(|count| &mut count.1)
-//!             .sink_to(PrintSink::new());
+//!             .sink_to(PrintSink::stdout(RowFormat::with(|count: &(String, u64)| {
+//!                 format!("{} {}", count.0, count.1)
+//!             })));
 //!         env.execute("word count")?;
 //!         Ok(())
 //!     })

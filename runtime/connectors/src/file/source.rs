@@ -85,7 +85,7 @@ impl<T: Record> Source for FileSource<T> {
             let path = path.map_err(|source| PathError::io(Path::new(&file.path), source))?;
             let id = path.into_os_string().into_string();
             let id = id.map_err(|path| PathError::Name(path.display().to_string()))?;
-            Ok(SourceSplit { id, weight: file.length, bytes: Vec::new() })
+            Ok(SourceSplit { id, weight: file.length, bytes: Vec::new(), total: 0 })
         };
         find_files(&self.path)?.into_iter().map(split).collect()
     }

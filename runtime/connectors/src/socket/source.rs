@@ -89,7 +89,7 @@ impl<T: Record> Source for SocketSource<T> {
     }
 
     fn enumerate(&self, _parallelism: u32) -> FunctionResult<Vec<SourceSplit>> {
-        Ok(vec![SourceSplit { id: self.address.clone(), weight: 0, bytes: Vec::new() }])
+        Ok(vec![SourceSplit { id: self.address.clone(), weight: 0, bytes: Vec::new(), total: 0 }])
     }
 
     fn open(

@@ -61,6 +61,15 @@ pub enum GraphError {
         /// What was asked for.
         max_parallelism: u32,
     },
+    /// A stream that was executed is used again.
+    #[error(
+        "operator {operator:?} reads a stream that was described before the last execute(): each \
+         execute() runs a job of its own, so describe the stream again"
+    )]
+    StaleStream {
+        /// The operator.
+        operator: String,
+    },
     /// Windows can't be made as they were asked for.
     #[error("operator {operator:?}: {reason}")]
     Window {

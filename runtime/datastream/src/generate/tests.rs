@@ -175,13 +175,18 @@ fn the_fingerprint_tells_programs_apart_but_not_parallelisms() {
 
 #[test]
 fn what_cant_be_run_is_refused_with_names_and_numbers() {
-    let cases: [(&str, fn(&StreamExecutionEnvironment)); 6] = [
+    let cases: [(&str, fn(&StreamExecutionEnvironment)); 7] = [
         ("has no operators", |_| ()),
         ("operator \"Map\" has parallelism 200, but its max parallelism is 128", |env| {
             drop(numbers(env, "n").map(|n| n).set_parallelism(200));
         }),
         ("has max parallelism 40000", |env| {
             drop(numbers(env, "n").map(|n| n).set_max_parallelism(40_000));
+        }),
+        ("described before the last execute()", |env| {
+            let stream = numbers(env, "n");
+            assert!(env.execute("first").is_err());
+            drop(stream.map(|n| n));
         }),
         ("have the uid \"x\"", |env| {
             drop(numbers(env, "n").uid("x").map(|n| n).uid("x"));

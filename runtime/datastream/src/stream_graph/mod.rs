@@ -110,6 +110,8 @@ pub struct StreamGraph {
     pub edges: Vec<StreamEdge>,
     /// The first thing that is wrong with it.
     pub refused: Option<GraphError>,
+    /// How many graphs this environment described before: a stream belongs to one of them.
+    pub generation: u64,
 }
 
 impl std::fmt::Debug for StreamGraph {
@@ -122,6 +124,7 @@ impl std::fmt::Debug for StreamGraph {
 /// Where a stream's rows come from: an output of a node, and how they leave it.
 #[derive(Debug, Clone)]
 pub(crate) struct Upstream {
+    pub(crate) generation: u64,
     pub(crate) node: usize,
     pub(crate) tag: Option<Arc<str>>,
     pub(crate) partition: Option<Partition>,
@@ -150,12 +153,22 @@ impl StreamNode {
 }
 
 impl StreamGraph {
+    /// Gives the graph away and begins the next one.
+    pub(crate) fn finish(&mut self) {
+        *self = Self { generation: self.generation + 1, ..Self::default() };
+    }
+
     /// Adds a node, fed by `inputs` (number of the input, outputs that feed it, row type).
     pub(crate) fn add(&mut self, node: StreamNode, inputs: &[(u8, &[Upstream], RowType)]) -> usize {
         let to = self.nodes.len();
         self.nodes.push(node);
         for (input, upstreams, row_type) in inputs {
             for upstream in *upstreams {
+                if upstream.generation != self.generation {
+                    let operator = self.nodes[to].name.clone();
+                    self.refused.get_or_insert(GraphError::StaleStream { operator });
+                    continue;
+                }
                 self.edges.push(StreamEdge {
                     from: upstream.node,
                     tag: upstream.tag.clone(),

@@ -1,1 +1,204 @@
-//! Tests.
+//! Slots given, waited for and lost; TaskManagers registering and vanishing.
+
+use std::time::Duration;
+
+use thalweg_core::ids::{AllocationId, JobId};
+use thalweg_core::status::ExecutionState;
+use thalweg_rpc::message::{RegistrationRefusal, TaskManagerHeartbeat};
+
+use super::*;
+use crate::testing::{at, job_id, report, task_manager};
+
+const OPTIONS: ResourceManagerOptions = ResourceManagerOptions {
+    heartbeat_interval: Duration::from_millis(100),
+    heartbeat_timeout: Duration::from_millis(1000),
+    reconnect_grace: Duration::from_millis(200),
+    slot_request_timeout: Duration::from_millis(5000),
+    unused_timeout: Duration::from_millis(3000),
+    worker_start_timeout: Duration::from_millis(2000),
+};
+
+fn registered(id: &str, slots: u32) -> SlotEvent {
+    let (task_manager, data_address) = (task_manager(id), format!("{id}:1"));
+    SlotEvent::Registered { task_manager, slots, data_address, busy: Vec::new() }
+}
+
+fn request(job: &str, id: RequestId, slots: u128) -> SlotEvent {
+    let job = JobId::derive(job);
+    let allocations = (0..slots).map(|slot| AllocationId::new(job.bits() ^ slot)).collect();
+    SlotEvent::Requested(SlotRequest { job, id, allocations })
+}
+
+/// Where the slots that were granted are: `job: tm/slot tm/slot`.
+fn granted(actions: &[SlotAction]) -> Vec<String> {
+    let text = |action: &SlotAction| match action {
+        SlotAction::Granted { request, slots, .. } => {
+            let slots: Vec<_> =
+                slots.iter().map(|s| format!("{}/{}", s.task_manager, s.slot)).collect();
+            format!("{request}: {}", slots.join(" "))
+        }
+        SlotAction::TimedOut { message, .. } => message.clone(),
+    };
+    actions.iter().map(text).collect()
+}
+
+#[test]
+fn slots_are_given_evenly_and_all_or_none() {
+    let ms = Duration::from_millis;
+    let mut slots = SlotManager::new(ms(5000));
+    assert!(slots.handle(registered("a", 3), ms(0)).is_empty());
+    assert!(slots.handle(request("big", 1, 5), ms(0)).is_empty(), "two are missing");
+    let small = slots.handle(request("small", 2, 1), ms(0));
+    assert_eq!(granted(&small), ["2: a/0"], "a smaller one isn't held up");
+    assert_eq!(slots.missing_slots(), 3);
+    let big = slots.handle(registered("b", 3), ms(10));
+    assert_eq!(granted(&big), ["1: b/0 a/1 b/1 a/2 b/2"]);
+    assert_eq!((slots.free_slots(), slots.registered_slots()), (0, 6));
+
+    let released = vec![AllocationId::new(JobId::derive("small").bits())];
+    slots.handle(SlotEvent::Released(released), ms(20));
+    assert_eq!(granted(&slots.handle(request("next", 3, 1), ms(20))), ["3: a/0"]);
+    slots.handle(SlotEvent::Lost(task_manager("b")), ms(30));
+    assert_eq!((slots.free_slots(), slots.registered_slots()), (0, 3));
+}
+
+#[test]
+fn a_slot_in_which_something_still_runs_is_not_free() {
+    let ms = Duration::from_millis;
+    let mut slots = SlotManager::new(ms(5000));
+    slots.handle(registered("a", 2), ms(0));
+    let busy = |busy| SlotEvent::Reported { task_manager: task_manager("a"), busy };
+    slots.handle(busy(vec![0]), ms(0));
+    assert!(slots.handle(request("job", 1, 2), ms(0)).is_empty());
+    assert_eq!(granted(&slots.handle(busy(vec![]), ms(0))), ["1: a/0 a/1"]);
+}
+
+#[test]
+fn a_request_times_out_with_numbers_and_a_remedy() {
+    let ms = Duration::from_millis;
+    let mut slots = SlotManager::new(ms(5000));
+    slots.handle(registered("a", 2), ms(0));
+    slots.handle(request("job", 1, 7), ms(1));
+    assert_eq!(slots.deadline(), Some(ms(5001)));
+    assert!(slots.handle(SlotEvent::Tick, ms(5000)).is_empty());
+    let actions = slots.handle(SlotEvent::Tick, ms(5001));
+    let message = &granted(&actions)[0];
+    for part in ["needs 7 more slots", "2 are registered", "Start more TaskManagers"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!((slots.deadline(), slots.missing_slots()), (None, 0));
+}
+
+fn registration(id: &str, build_id: u64) -> Registration {
+    Registration {
+        id: task_manager(id),
+        data_address: format!("{id}:1"),
+        slots: 2,
+        resources: Default::default(),
+        build_id,
+        executions: Vec::new(),
+        process_id: 1,
+    }
+}
+
+fn causes(actions: &[ResourceAction]) -> Vec<&str> {
+    let cause = |action| match action {
+        &ResourceAction::Lost { ref cause, .. } => Some(cause.as_str()),
+        _ => None,
+    };
+    actions.iter().filter_map(cause).collect()
+}
+
+#[test]
+fn a_silent_or_unconnected_task_manager_is_lost_and_one_that_comes_back_in_time_is_not() {
+    let mut resources = ResourceManager::new(OPTIONS, None);
+    let one = ConnectionId(1);
+    resources.register(one, registration("a", 7), 1, 7, at(0)).unwrap();
+    assert_eq!(resources.deadline(), Some(Duration::from_millis(1000)));
+    let heartbeat = TaskManagerHeartbeat {
+        id: task_manager("a"),
+        heartbeat_seen: 0,
+        executions: Vec::new(),
+        metrics: Vec::new(),
+    };
+    assert_eq!(resources.heartbeat(one, &heartbeat, 3, at(500)).0, Reception::Fresh);
+    assert_eq!(resources.heartbeat(one, &heartbeat, 2, at(600)).0, Reception::Stale);
+    let other = resources.heartbeat(ConnectionId(9), &heartbeat, 9, at(600)).0;
+    assert_eq!(other, Reception::Stale);
+
+    resources.disconnected(one, at(700));
+    assert!(causes(&resources.tick(at(899))).is_empty());
+    resources.register(ConnectionId(2), registration("a", 7), 4, 7, at(899)).unwrap();
+    resources.disconnected(one, at(900));
+    assert!(causes(&resources.tick(at(1800))).is_empty(), "the former connection means nothing");
+    let lost = resources.tick(at(1899));
+    assert!(causes(&lost)[0].contains("no heartbeat for 1s"), "{lost:?}");
+
+    resources.register(ConnectionId(3), registration("b", 7), 1, 7, at(2000)).unwrap();
+    resources.disconnected(ConnectionId(3), at(2100));
+    assert!(causes(&resources.tick(at(2300)))[0].contains("connection closed"));
+    assert!(resources.task_managers().is_empty());
+}
+
+#[test]
+fn another_build_and_impossible_slots_are_refused() {
+    let mut resources = ResourceManager::new(OPTIONS, None);
+    let refused = resources.register(ConnectionId(1), registration("a", 8), 1, 7, at(0));
+    let refusal = RegistrationRefusal::BuildMismatch { expected: 7, found: 8 };
+    assert_eq!(refused.unwrap_err(), refusal);
+    let registration = Registration { slots: 0, ..registration("a", 7) };
+    let refused = resources.register(ConnectionId(1), registration, 1, 7, at(0));
+    assert!(matches!(refused, Err(RegistrationRefusal::Invalid(_))));
+}
+
+#[test]
+fn one_that_comes_back_with_running_tasks_gives_their_slots_only_when_they_have_ended() {
+    let mut resources = ResourceManager::new(OPTIONS, None);
+    let mut running = registration("a", 7);
+    let attempt = thalweg_core::ids::ExecutionAttemptId::new(1);
+    running.executions = vec![report(attempt, ExecutionState::Running)];
+    resources.register(ConnectionId(1), running, 1, 7, at(0)).unwrap();
+    let allocations = vec![AllocationId::new(1), AllocationId::new(2)];
+    let request = SlotRequest { job: job_id(), id: 1, allocations };
+    let nothing = resources.slot_event(SlotEvent::Requested(request), at(1));
+    assert!(nothing.is_empty());
+    let heartbeat = TaskManagerHeartbeat {
+        id: task_manager("a"),
+        heartbeat_seen: 0,
+        executions: vec![report(attempt, ExecutionState::Canceled)],
+        metrics: Vec::new(),
+    };
+    let (_, actions) = resources.heartbeat(ConnectionId(1), &heartbeat, 2, at(2));
+    assert!(matches!(actions[..], [ResourceAction::Slots(SlotAction::Granted { .. })]));
+}
+
+#[test]
+fn workers_are_requested_for_what_is_missing_again_when_late_and_released_when_unused() {
+    let mut resources = ResourceManager::new(OPTIONS, Some(2));
+    let allocations = (0..5).map(AllocationId::new).collect::<Vec<_>>();
+    let request = SlotRequest { job: job_id(), id: 1, allocations: allocations.clone() };
+    let actions = resources.slot_event(SlotEvent::Requested(request), at(0));
+    assert_eq!(actions, [ResourceAction::RequestWorkers(3)]);
+    assert!(resources.tick(at(10)).is_empty());
+    for (number, id) in (1..).zip(["a", "b"]) {
+        resources.register(ConnectionId(number), registration(id, 7), 1, 7, at(1500)).unwrap();
+    }
+    assert_eq!(resources.tick(at(2000)), [ResourceAction::RequestWorkers(1)], "one is late");
+    let third = resources.register(ConnectionId(3), registration("c", 7), 1, 7, at(2100));
+    assert_eq!(third.unwrap().1.len(), 1, "granted");
+    resources.slot_event(SlotEvent::Released(allocations), at(2200));
+    for (sequence, id) in [(2, "a"), (2, "b"), (2, "c")] {
+        let connection = resources.connection(&task_manager(id)).unwrap();
+        let heartbeat = TaskManagerHeartbeat {
+            id: task_manager(id),
+            heartbeat_seen: 0,
+            executions: Vec::new(),
+            metrics: Vec::new(),
+        };
+        let (_, actions) = resources.heartbeat(connection, &heartbeat, sequence, at(2400));
+        assert!(actions.is_empty(), "{actions:?}");
+    }
+    let released = resources.slot_event(SlotEvent::Tick, at(5200));
+    let all = ["a", "b", "c"].map(|id| ResourceAction::ReleaseWorker(task_manager(id)));
+    assert_eq!(released, all);
+}

@@ -15,6 +15,8 @@ mod keyed_process;
 mod map;
 mod process;
 mod reduce;
+#[cfg(test)]
+mod tests;
 
 pub use broadcast::{BroadcastContext, BroadcastProcess, BroadcastProcessFunction, BroadcastView};
 pub use collect::{COLLECT_BYTES, Collect};

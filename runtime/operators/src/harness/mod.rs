@@ -290,6 +290,15 @@ impl OperatorHarness {
         bytes.sum()
     }
 
+    /// What the operators hand to the caller of `execute`, subtask by subtask.
+    pub fn results(&mut self) -> Vec<(String, Vec<u8>)> {
+        let of = |subtask: &mut Subtask| match subtask.instance() {
+            OperatorInstance::Operator(operator) => operator.results(),
+            OperatorInstance::Source(_) => Vec::new(),
+        };
+        self.subtasks.iter_mut().flat_map(of).collect()
+    }
+
     /// Takes a snapshot of all subtasks, as at a barrier, with the next checkpoint id.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use thalweg_core::{Batch, Columns};
 use thalweg_state::RunWriter;
 
 use super::rate::RateLimit;
-use super::split_state::SplitStates;
+use super::split_state::{SplitState, SplitStates};
 use super::splits::Splits;
 use super::{BadRecord, BadRecords, Boundedness, ReadBuffer, ReadStatus, ReaderContext};
 use super::{Source, SourceOptions};
@@ -65,6 +65,14 @@ impl<S: Source> std::fmt::Debug for SourceDriver<S> {
     }
 }
 
+/// A subtask's part of the source's rate: as large as its part of the splits.
+fn rate_share(own: &[SplitState], parallelism: u32) -> f64 {
+    match own.first().map(|split| split.total) {
+        Some(total) if total > 0 => own.len() as f64 / f64::from(total),
+        _ => 1.0 / f64::from(parallelism.max(1)),
+    }
+}
+
 impl<S: Source> SourceOperator for SourceDriver<S> {
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<(), OperatorError> {
         let new = std::mem::take(&mut context.splits);
@@ -75,7 +83,7 @@ impl<S: Source> SourceOperator for SourceDriver<S> {
         };
         let bounded = self.source.boundedness() == Boundedness::Bounded;
         let strategy = self.stamper.strategy();
-        let share = f64::from(context.subtask.parallelism.max(1));
+        let share = rate_share(&states, context.subtask.parallelism);
         self.opened = Some(Opened {
             context: ReaderContext {
                 subtask: context.subtask,
@@ -84,7 +92,7 @@ impl<S: Source> SourceOperator for SourceDriver<S> {
             },
             remembered,
             splits: Splits::new(states, bounded, || strategy.generator()),
-            rate: self.options.rate.and_then(|rate| RateLimit::new(rate / share)),
+            rate: self.options.rate.and_then(|rate| RateLimit::new(rate * share)),
             idle_after: strategy.idleness().filter(|_| !bounded),
             waiting: WaitingClock::default(),
             buffer: ReadBuffer::default(),

@@ -15,6 +15,8 @@ pub(super) struct SplitState {
     pub(super) id: String,
     pub(super) weight: u64,
     pub(super) bytes: Vec<u8>,
+    /// Of the whole source, this one included.
+    pub(super) total: u32,
     /// Where to go on; none: it wasn't opened yet.
     pub(super) position: Option<Vec<u8>>,
     /// Of the rows before the position; `i64::MIN`: none had one.
@@ -23,8 +25,8 @@ pub(super) struct SplitState {
 
 impl From<SourceSplit> for SplitState {
     fn from(split: SourceSplit) -> Self {
-        let SourceSplit { id, weight, bytes } = split;
-        Self { id, weight, bytes, position: None, highest_timestamp: i64::MIN }
+        let SourceSplit { id, weight, bytes, total } = split;
+        Self { id, weight, bytes, total, position: None, highest_timestamp: i64::MIN }
     }
 }
 

@@ -69,7 +69,7 @@ impl<T> Splits<T> {
             let mut generator = generator();
             generator.restore(state.highest_timestamp);
             Split {
-                split: SourceSplit { id: state.id, weight: state.weight, bytes: state.bytes },
+                split: SourceSplit { id: state.id, weight: state.weight, bytes: state.bytes, total: state.total },
                 generator,
                 idleness: Idleness::default(),
                 reader: None,
@@ -188,6 +188,7 @@ impl<T> Splits<T> {
             id: split.split.id.clone(),
             weight: split.split.weight,
             bytes: split.split.bytes.clone(),
+            total: split.split.total,
             position: match &split.reader {
                 Some(reader) => Some(reader.position()),
                 None => split.position.clone(),

@@ -51,11 +51,8 @@ impl CooperativeDriver {
     /// A driver whose loop runs on `runtime`, which should have one thread, until the driver is
     /// dropped. `clock` is the one that the tasks read, and goes with the runtime's time.
     pub fn new(clock: Arc<dyn Clock>, seed: u64, runtime: &Handle) -> Self {
-        let shared = Arc::new(Shared {
-            clock,
-            spawned: Mutex::default(),
-            notify: Arc::new(Notify::new()),
-        });
+        let shared =
+            Arc::new(Shared { clock, spawned: Mutex::default(), notify: Arc::new(Notify::new()) });
         runtime.spawn(run(Arc::downgrade(&shared), Arc::clone(&shared.notify), seed));
         Self { shared, runtime: runtime.clone() }
     }

@@ -2,8 +2,6 @@
 //! all in the simulation ([`CooperativeDriver`]). Not here: what a step does.
 
 mod cooperative;
-#[cfg(test)]
-mod tests;
 mod threads;
 mod waker;
 

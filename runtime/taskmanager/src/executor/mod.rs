@@ -35,9 +35,7 @@ use thalweg_rpc::message::{
     Notice, Registration, TaskManagerHeartbeat, TaskManagerMessage, TaskManagerResources,
     ToTaskManager,
 };
-use thalweg_rpc::{
-    ConnectError, Connector, EpochGuard, LinkReceiver, Outbox, ReconnectDecision,
-};
+use thalweg_rpc::{ConnectError, Connector, EpochGuard, LinkReceiver, Outbox, ReconnectDecision};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 

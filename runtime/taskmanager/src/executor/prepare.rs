@@ -187,4 +187,3 @@ fn refusal(message: String) -> FailureInfo {
 pub(super) fn environment(message: String) -> FailureInfo {
     FailureInfo { operator: None, message, kind: FailureKind::Environment }
 }
-

@@ -88,8 +88,8 @@ async fn fetch_piece(
         SnapshotData::Inline(bytes) => bytes.clone(),
         SnapshotData::Object { path, offset } => {
             let store = store.ok_or(RestoreError::NoStore { subtask })?;
-            let path = BlobPath::parse(path)
-                .map_err(|source| RestoreError::Path { subtask, source })?;
+            let path =
+                BlobPath::parse(path).map_err(|source| RestoreError::Path { subtask, source })?;
             let range = *offset..offset.saturating_add(handle.length);
             let read = store.get_range(&path, range).await;
             read.map_err(|source| RestoreError::Store { subtask, source })?

@@ -7,9 +7,7 @@ use thalweg_core::Batch;
 use thalweg_core::batch::RowTypeMismatch;
 use thalweg_core::ids::ExecutionAttemptId;
 use thalweg_core::job_graph::ShipStrategy;
-use thalweg_network::partitioner::{
-    HashPartitioner, RebalancePartitioner, ShufflePartitioner,
-};
+use thalweg_network::partitioner::{HashPartitioner, RebalancePartitioner, ShufflePartitioner};
 use thalweg_network::{
     ChannelId, ChannelTarget, CustomPartitioner, GateOptions, InputChannelSpec, KeyHasher,
     NetworkEnvironment, NetworkError, Partitioner, Waker, WriterOptions,
@@ -132,8 +130,7 @@ fn partitioner(
     task: &TaskDeployment,
     output: &OutputDeployment,
 ) -> Result<Partitioner, WiringError> {
-    let no_code =
-        || WiringError::NoCode { edge: output.edge, strategy: output.ship.name() };
+    let no_code = || WiringError::NoCode { edge: output.edge, strategy: output.ship.name() };
     Ok(match output.ship {
         ShipStrategy::Forward => Partitioner::Forward,
         ShipStrategy::Hash => {

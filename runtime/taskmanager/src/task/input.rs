@@ -29,9 +29,6 @@ pub trait TaskInput: Send {
     /// Gives up the alignment of this checkpoint and of earlier ones.
     fn abort_checkpoint(&mut self, checkpoint: CheckpointId);
 
-    /// Since when a barrier is being aligned.
-    fn aligning_since(&self) -> Option<Duration>;
-
     /// What was handed out so far.
     fn counters(&self) -> IoCounters;
 
@@ -46,10 +43,6 @@ impl TaskInput for InputGate {
 
     fn abort_checkpoint(&mut self, checkpoint: CheckpointId) {
         InputGate::abort_checkpoint(self, checkpoint);
-    }
-
-    fn aligning_since(&self) -> Option<Duration> {
-        InputGate::aligning_since(self)
     }
 
     fn counters(&self) -> IoCounters {

@@ -25,6 +25,7 @@ mod spec;
 mod tests;
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,6 +124,8 @@ pub struct Task {
     clock: Arc<dyn Clock>,
     phase: Phase,
     chain: Option<Chain>,
+    /// The operator that is being made or opened.
+    opening: RefCell<Option<String>>,
     activity: Option<Activity>,
     /// The gate has handed out everything, or the source has said that it has ended.
     input_ended: bool,
@@ -156,6 +159,7 @@ impl Task {
             clock: ports.clock,
             phase: Phase::Deploying,
             chain: None,
+            opening: RefCell::new(None),
             activity: None,
             input_ended: false,
             trigger: None,
@@ -242,7 +246,7 @@ impl Task {
 
     fn open(&mut self) -> Result<Step, thalweg_rpc::message::FailureInfo> {
         self.observer.observe(TaskEvent::StateChanged(ExecutionState::Initializing));
-        let chain = match self.spec.open(&self.clock, &self.wake) {
+        let chain = match self.spec.open(&self.clock, &self.wake, &self.opening) {
             Ok(chain) => chain,
             Err((chain, failure)) => {
                 self.chain = chain;
@@ -305,7 +309,10 @@ impl Task {
 
     /// The operator that was called last.
     fn operator(&self) -> Option<String> {
-        self.chain.as_ref().map(|chain| chain.current_operator().to_string())
+        match &self.chain {
+            Some(chain) => Some(chain.current_operator().to_string()),
+            None => self.opening.borrow().clone(),
+        }
     }
 
     /// From now on it does this.
@@ -318,12 +325,7 @@ impl Task {
 
     fn publish_counters(&self) {
         let input = self.input.as_ref().map(|input| input.counters());
-        let input = input.unwrap_or_default();
-        if self.input.is_some() {
-            self.metrics.set_io(input, self.outputs.counters());
-        } else {
-            self.metrics.set_io(IoCounters::default(), self.outputs.counters());
-        }
+        self.metrics.set_io(input.unwrap_or_default(), self.outputs.counters());
     }
 }
 

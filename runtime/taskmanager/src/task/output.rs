@@ -65,11 +65,7 @@ impl TaskOutput for RecordWriter {
 
     fn counters(&self) -> IoCounters {
         let counters = RecordWriter::counters(self);
-        IoCounters {
-            records: counters.records,
-            bytes: counters.bytes,
-            batches: counters.batches,
-        }
+        IoCounters { records: counters.records, bytes: counters.bytes, batches: counters.batches }
     }
 
     fn queued_bytes(&self) -> usize {
@@ -138,9 +134,7 @@ impl Downstream for Outputs {
 
     fn control(&mut self, edge: usize, control: Control) -> Result<(), DownstreamError> {
         match self.writers.get_mut(edge) {
-            Some(writer) => {
-                writer.write_control(control).map_err(|e| DownstreamError(Box::new(e)))
-            }
+            Some(writer) => writer.write_control(control).map_err(|e| DownstreamError(Box::new(e))),
             None => Err(no_such_edge(edge)),
         }
     }

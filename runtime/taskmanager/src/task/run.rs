@@ -16,13 +16,11 @@ use thalweg_core::element::{
 };
 use thalweg_core::ids::CheckpointId;
 use thalweg_network::{AlignmentStats, GateEvent, NetworkError};
-use thalweg_operators::chain::{ChainError, ChainStatus, Downstream};
+use thalweg_operators::chain::{Chain, ChainError, ChainStatus, Downstream};
 use thalweg_operators::contract::SourceStatus;
 use thalweg_rpc::message::{DeclineReason, FailureInfo, FailureKind};
 
-use super::{
-    Activity, Now, SnapshotUnderWay, Step, Task, TaskEvent, TaskSnapshot, failure,
-};
+use super::{Activity, Now, SnapshotUnderWay, Step, Task, TaskEvent, TaskSnapshot, failure};
 
 /// Calls of operators in a step.
 const CALLS_PER_STEP: usize = 32;
@@ -189,8 +187,15 @@ impl Task {
             chain.push(0, StreamElement::Control(Control::LatencyMarker(marker)));
             return Ok(Taken::Rows(0));
         }
+        let emitted = |chain: &Chain| {
+            chain.operators().next().map_or(0, |(_, _, metrics)| metrics.records_out())
+        };
+        let before = emitted(chain);
         Ok(match chain.poll_source(now.wall_ms, &mut self.outputs)? {
-            SourceStatus::More => Taken::Rows(ROWS_PER_STEP),
+            SourceStatus::More => {
+                let rows = emitted(chain).saturating_sub(before);
+                Taken::Rows(usize::try_from(rows).unwrap_or(ROWS_PER_STEP))
+            }
             SourceStatus::Pending { until } => Taken::Nothing(until),
             SourceStatus::End => Taken::Ended,
         })
@@ -256,8 +261,7 @@ impl Task {
         let delay = now.wall_ms.saturating_sub(ago).saturating_sub(barrier.triggered_ms);
         let start_delay_ms = u64::try_from(delay).unwrap_or(0);
         self.metrics.set_checkpoint_times(start_delay_ms, alignment.duration);
-        self.under_way =
-            Some(SnapshotUnderWay { start_delay_ms, alignment, begun: now.elapsed });
+        self.under_way = Some(SnapshotUnderWay { start_delay_ms, alignment, begun: now.elapsed });
         if let Some(chain) = &mut self.chain {
             chain.push_barrier(barrier);
         }

@@ -1,6 +1,7 @@
 //! What a task is made of, and how its chain is opened. Not here: where these come from
 //! (`executor`).
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -71,34 +72,40 @@ impl TaskSpec {
     }
 
     /// Makes and opens the operators. A chain that couldn't be opened comes back to be closed.
+    /// `current` is told which operator is at it, for the report of a panic.
     pub(super) fn open(
         &mut self,
         clock: &Arc<dyn Clock>,
         wake: &WakeHandle,
+        current: &RefCell<Option<String>>,
     ) -> Result<Chain, (Option<Chain>, FailureInfo)> {
         let graph = Arc::clone(&self.code.graph);
         let Some(vertex) = graph.vertex(self.vertex) else {
             let message = format!("vertex {} isn't in the graph of the job", self.vertex);
             return Err((None, deployment_failure(message)));
         };
-        let instances = self.instances(vertex).map_err(|failure| (None, failure))?;
+        let instances = self.instances(vertex, current).map_err(|failure| (None, failure))?;
         let builder = ChainBuilder::new(vertex, instances, self.inputs, &self.edges);
         let names: BTreeMap<OperatorId, &str> =
             vertex.operators.iter().map(|o| (o.id, o.name.as_str())).collect();
         let mut splits = std::mem::take(&mut self.splits);
         let this = &*self;
-        let opened = builder.open(|operator, _, metrics| OpenContext {
-            job: &this.job,
-            operator,
-            name: names.get(&operator).copied().unwrap_or_default(),
-            subtask: this.subtask,
-            restored: this.restore.as_ref().and_then(|r| r.operators.get(&operator).cloned()),
-            splits: splits.remove(&operator).unwrap_or_default(),
-            checkpointing: this.checkpointing,
-            state_budget: this.state_budget.clone(),
-            clock: clock.clone(),
-            wake: wake.clone(),
-            metrics,
+        let opened = builder.open(|operator, _, metrics| {
+            let name = names.get(&operator).copied().unwrap_or_default();
+            current.replace(Some(name.to_owned()));
+            OpenContext {
+                job: &this.job,
+                operator,
+                name,
+                subtask: this.subtask,
+                restored: this.restore.as_ref().and_then(|r| r.operators.get(&operator).cloned()),
+                splits: splits.remove(&operator).unwrap_or_default(),
+                checkpointing: this.checkpointing,
+                state_budget: this.state_budget.clone(),
+                clock: clock.clone(),
+                wake: wake.clone(),
+                metrics,
+            }
         });
         opened.map_err(|(chain, error)| (Some(chain), super::failure::of_chain(&error)))
     }
@@ -106,6 +113,7 @@ impl TaskSpec {
     fn instances(
         &self,
         vertex: &JobVertex,
+        current: &RefCell<Option<String>>,
     ) -> Result<Vec<thalweg_operators::OperatorInstance>, FailureInfo> {
         let instance = |node: &thalweg_core::job_graph::OperatorNode| {
             let factory = self.code.operators.get(&node.id).ok_or_else(|| {
@@ -115,6 +123,7 @@ impl TaskSpec {
                     node.name, node.id
                 ))
             })?;
+            current.replace(Some(node.name.clone()));
             Ok(factory.create())
         };
         vertex.operators.iter().map(instance).collect()
@@ -124,4 +133,3 @@ impl TaskSpec {
 fn deployment_failure(message: String) -> FailureInfo {
     FailureInfo { operator: None, message, kind: FailureKind::Deployment }
 }
-

@@ -79,13 +79,9 @@ fn with_checkpoints_a_task_waits_for_one_that_was_taken_after_the_end() {
 
 #[test]
 fn a_task_that_had_finished_before_passes_the_end_on_and_runs_nothing() {
-    let restore = SpecRestore {
-        checkpoint: CheckpointId(5),
-        finished: true,
-        operators: Default::default(),
-    };
-    let setting =
-        Setting { checkpointing: true, restore: Some(restore), ..Setting::default() };
+    let restore =
+        SpecRestore { checkpoint: CheckpointId(5), finished: true, operators: Default::default() };
+    let setting = Setting { checkpointing: true, restore: Some(restore), ..Setting::default() };
     let mut world = World::new(setting);
     world.script.rows(&[1]);
     assert_eq!(world.settle(), NOTHING, "its producers haven't ended");
@@ -103,15 +99,13 @@ fn a_task_that_had_finished_before_passes_the_end_on_and_runs_nothing() {
 
 #[test]
 fn a_source_that_had_finished_before_ends_at_once() {
-    let restore = SpecRestore {
-        checkpoint: CheckpointId(5),
-        finished: true,
-        operators: Default::default(),
-    };
+    let restore =
+        SpecRestore { checkpoint: CheckpointId(5), finished: true, operators: Default::default() };
     let setting = Setting {
         checkpointing: true,
         restore: Some(restore),
         source_rows: Some(9),
+        ..Setting::default()
     };
     let mut world = World::new(setting);
     assert_eq!(world.settle(), Step::Finished);

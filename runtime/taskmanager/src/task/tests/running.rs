@@ -36,18 +36,22 @@ fn back_pressure_stops_the_task_and_nothing_is_lost_when_it_goes_on() {
 
 #[test]
 fn a_full_output_in_the_middle_of_the_chain_keeps_what_is_on_its_way() {
-    let mut world = World::new(Setting { source_rows: Some(3), ..Setting::default() });
-    let mut steps = 0;
-    while world.recorder.taken().is_empty() {
-        let _ = world.task.step();
-        steps += 1;
-        assert!(steps < 100);
+    let mut world = World::new(Setting { source_rows: Some(500), ..Setting::default() });
+    let mut elements = Vec::new();
+    for blocked in 0..10 {
+        for _ in 0..5 {
+            assert_eq!(world.task.step(), Step::Ready);
+        }
+        world.recorder.set_full(true);
+        assert_eq!(world.settle(), NOTHING, "{blocked}");
+        world.recorder.set_full(false);
+        elements.append(&mut world.recorder.taken());
     }
-    world.recorder.set_full(true);
-    assert_eq!(world.settle(), NOTHING);
-    world.recorder.set_full(false);
     assert_eq!(world.settle(), Step::Finished);
-    assert_eq!(world.recorder.taken(), ["[2]", "[3]", "watermark end", "end"]);
+    elements.append(&mut world.recorder.taken());
+    let rows = (1..=500).map(|n| format!("[{n}]"));
+    let expected: Vec<_> = rows.chain(["watermark end".to_owned(), "end".to_owned()]).collect();
+    assert_eq!(elements, expected);
 }
 
 #[test]
@@ -128,4 +132,16 @@ fn a_panic_while_closing_fails_a_task_that_had_finished() {
         panic!("{events:?}");
     };
     assert_eq!(failure.message, "panicked: closing fails");
+}
+
+#[test]
+fn a_panic_while_opening_names_the_operator() {
+    let mut world = World::new(Setting { panics_when_opened: true, ..Setting::default() });
+    assert_eq!(world.settle(), Step::Finished);
+    let events = world.events();
+    let Some(TaskEvent::Ended(TaskOutcome::Failed(failure))) = events.last() else {
+        panic!("{events:?}");
+    };
+    assert_eq!(failure.operator.as_deref(), Some("first"));
+    assert_eq!(failure.message, "panicked: opening fails");
 }

@@ -87,10 +87,6 @@ impl TaskInput for Script {
         self.1.lock().push(checkpoint);
     }
 
-    fn aligning_since(&self) -> Option<Duration> {
-        None
-    }
-
     fn counters(&self) -> IoCounters {
         IoCounters { records: 42, bytes: 420, batches: 4 }
     }
@@ -168,6 +164,7 @@ struct Diarist {
     name: &'static str,
     diary: Diary,
     timer: Option<i64>,
+    panics_when_opened: bool,
     panics_when_closed: bool,
 }
 
@@ -179,6 +176,7 @@ impl Diarist {
 
 impl Operator for Diarist {
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<(), OperatorError> {
+        assert!(!self.panics_when_opened, "opening fails");
         self.note(if context.restored.is_some() { "restored" } else { "opened" });
         Ok(())
     }
@@ -306,6 +304,8 @@ pub(super) struct Setting {
     /// The head is a source of so many rows.
     pub(super) source_rows: Option<i64>,
     pub(super) restore: Option<SpecRestore>,
+    /// The first operator panics when it opens.
+    pub(super) panics_when_opened: bool,
 }
 
 impl World {
@@ -384,7 +384,7 @@ fn spec(setting: &Setting, diary: &Diary) -> TaskSpec {
         edge_schemas: vec![],
     };
     let mut operators: BTreeMap<OperatorId, Arc<dyn OperatorFactory>> = BTreeMap::new();
-    let source_rows = setting.source_rows;
+    let (source_rows, panics_when_opened) = (setting.source_rows, setting.panics_when_opened);
     for (id, name) in [(first, "first"), (second, "second")] {
         let diary = diary.clone();
         let factory = move || match source_rows {
@@ -395,6 +395,7 @@ fn spec(setting: &Setting, diary: &Diary) -> TaskSpec {
                 name,
                 diary: diary.clone(),
                 timer: None,
+                panics_when_opened: panics_when_opened && name == "first",
                 panics_when_closed: false,
             })),
         };

@@ -1,0 +1,42 @@
+//! Waiting for something to become true, within a bound.
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take that isn't said to take longer: much longer than it ever does, on a
+/// machine that runs other tests at the same time.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+/// How often it is looked at again.
+const POLL: Duration = Duration::from_millis(15);
+
+/// Asks until there is an answer.
+///
+/// # Panics
+/// There is none within [`DEADLINE`].
+pub fn wait_until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    wait_within(DEADLINE, what, ask)
+}
+
+/// Asks until there is an answer.
+///
+/// # Panics
+/// There is none within `limit`.
+pub fn wait_within<T>(limit: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let started = now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(started.elapsed() < limit, "waited {limit:?} in vain for this: {what}");
+        pause();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the clock: for deadlines")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that sleeps: between two looks")]
+fn pause() {
+    std::thread::sleep(POLL);
+}
