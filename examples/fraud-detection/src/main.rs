@@ -34,8 +34,7 @@ fn main() -> ExitCode {
         let payments = env.from_source(source, options, "transactions").uid("transactions");
         let by_account = payments.key_by(|payment| payment.account_id);
 
-        let consecutive =
-            by_account.process(ConsecutivePayments::open).name("rules").uid("rules");
+        let consecutive = by_account.process(ConsecutivePayments::open).name("rules").uid("rules");
         let bursts = by_account
             .window(WindowAssigner::sliding(60_000, 10_000))
             .aggregate_with(CountPayments, |_| Ok(burst::alert))

@@ -82,9 +82,11 @@ impl<K: Key, T: Record, S: KeySelector<T, K>> KeyedStream<K, T, S> {
         &self,
         field: impl Fn(&mut T) -> &mut V + Send + Sync + 'static,
     ) -> DataStream<T> {
-        self.reduce(move |mut so_far, mut row| {
-            if *field(&mut row) < *field(&mut so_far) { row } else { so_far }
-        })
+        self.reduce(
+            move |mut so_far, mut row| {
+                if *field(&mut row) < *field(&mut so_far) { row } else { so_far }
+            },
+        )
         .name("MinBy")
     }
 
@@ -103,9 +105,11 @@ impl<K: Key, T: Record, S: KeySelector<T, K>> KeyedStream<K, T, S> {
         &self,
         field: impl Fn(&mut T) -> &mut V + Send + Sync + 'static,
     ) -> DataStream<T> {
-        self.reduce(move |mut so_far, mut row| {
-            if *field(&mut row) > *field(&mut so_far) { row } else { so_far }
-        })
+        self.reduce(
+            move |mut so_far, mut row| {
+                if *field(&mut row) > *field(&mut so_far) { row } else { so_far }
+            },
+        )
         .name("MaxBy")
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thalweg_core::{Key, Record, RowType};
 use thalweg_operators::functions::{
     CoProcess, CoProcessFunction, KeySelector, KeyedCoProcess, KeyedCoProcessFunction, KeyedOpen,
-    ProcessOpen,
+    MakeKeyed, ProcessOpen,
 };
 use thalweg_operators::{FunctionResult, Operator, OperatorInstance};
 
@@ -171,8 +171,7 @@ where
         make: impl Fn(&mut KeyedOpen<'_, K>) -> FunctionResult<F> + Send + Sync + 'static,
     ) -> DataStream<O> {
         let keys = (self.first.key.clone(), self.second.key.clone());
-        let make: Arc<dyn Fn(&mut KeyedOpen<'_, K>) -> FunctionResult<F> + Send + Sync> =
-            Arc::new(make);
+        let make: MakeKeyed<K, F> = Arc::new(make);
         two_inputs(&self.first.stream, &self.second.stream, "KeyedCoProcess", move || {
             let (first, second) = keys.clone();
             KeyedCoProcess::<K, A, B, O, S1, S2, F>::new(first, second, make.clone())

@@ -177,11 +177,7 @@ impl StreamExecutionEnvironment {
         Ok(generate::job(&self.graph.borrow(), job, name, &defaults)?)
     }
 
-    pub(crate) fn add(
-        &self,
-        node: StreamNode,
-        inputs: &[(u8, &[Upstream], RowType)],
-    ) -> usize {
+    pub(crate) fn add(&self, node: StreamNode, inputs: &[(u8, &[Upstream], RowType)]) -> usize {
         self.graph.borrow_mut().add(node, inputs)
     }
 

@@ -7,7 +7,7 @@ use thalweg_core::job_graph::ShipStrategy;
 use thalweg_core::{Key, Record};
 use thalweg_operators::FunctionResult;
 use thalweg_operators::functions::{
-    KeyHashes, KeySelector, KeyedOpen, KeyedProcess, KeyedProcessFunction, Reduce,
+    KeyHashes, KeySelector, KeyedOpen, KeyedProcess, KeyedProcessFunction, MakeKeyed, Reduce,
 };
 use thalweg_operators::windows::WindowAssigner;
 
@@ -84,8 +84,7 @@ impl<K: Key, T: Record, S: KeySelector<T, K>> KeyedStream<K, T, S> {
         make: impl Fn(&mut KeyedOpen<'_, K>) -> FunctionResult<F> + Send + Sync + 'static,
     ) -> DataStream<O> {
         let key = self.key.clone();
-        let make: Arc<dyn Fn(&mut KeyedOpen<'_, K>) -> FunctionResult<F> + Send + Sync> =
-            Arc::new(make);
+        let make: MakeKeyed<K, F> = Arc::new(make);
         self.stream.transform("KeyedProcess", true, move || {
             KeyedProcess::<K, T, O, S, F>::new(key.clone(), make.clone())
         })

@@ -31,9 +31,8 @@ impl<T: Record> DataStream<T> {
     pub fn sink_to<S: Sink<Row = T>>(&self, sink: S) -> DataStreamSink {
         let sink = Arc::new(sink);
         let guarantee = sink.guarantee().name();
-        let factory = Arc::new(move || {
-            OperatorInstance::Operator(Box::new(SinkDriver::new(sink.clone())))
-        });
+        let factory =
+            Arc::new(move || OperatorInstance::Operator(Box::new(SinkDriver::new(sink.clone()))));
         let mut node = StreamNode::new("Sink", true, factory);
         node.guarantee = Some(guarantee);
         let node = self.env.add(node, &[(0, &self.upstream, RowType::of::<T>())]);

@@ -7,8 +7,9 @@ use thalweg_core::{Batch, Key, Record};
 use thalweg_operators::contract::SubtaskInfo;
 use thalweg_operators::functions::KeySelector;
 use thalweg_operators::windows::{
-    Aggregating, Buffering, EmitWindow, Gather, ProcessWindow, ProcessWindowFunction, Reducing,
-    WindowAssigner, WindowError, WindowFunction, WindowOptions, window_operator,
+    Aggregating, Buffering, EmitWindow, Gather, MakeWindowFunction, ProcessWindow,
+    ProcessWindowFunction, Reducing, WindowAssigner, WindowError, WindowFunction, WindowOptions,
+    window_operator,
 };
 use thalweg_operators::{
     FunctionResult, OpenContext, Operator, OperatorError, OperatorInstance, Output, RunContext,
@@ -268,10 +269,13 @@ impl<K: Key, T: Record, S: KeySelector<T, K>> WindowedStream<K, T, S> {
         let name = format!("{kind}({name})");
         if let Err(error) = self.options.validate() {
             let operator = name.clone();
-            self.keyed.stream.env.refuse(GraphError::Window { operator, reason: error.to_string() });
+            self.keyed
+                .stream
+                .env
+                .refuse(GraphError::Window { operator, reason: error.to_string() });
         }
         let (key, options) = (self.keyed.key.clone(), self.options.clone());
-        let make: Arc<dyn Fn(&SubtaskInfo) -> FunctionResult<F> + Send + Sync> = Arc::new(make);
+        let make: MakeWindowFunction<F> = Arc::new(make);
         self.keyed.stream.add(&name, true, move || {
             let operator =
                 window_operator::<K, T, S, F>(key.clone(), options.clone(), make.clone());

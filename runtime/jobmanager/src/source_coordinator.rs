@@ -19,11 +19,8 @@ pub trait SplitEnumeration: Send + Sync {
     ///
     /// # Errors
     /// A message that names what can't be read and what to do: the job fails with it.
-    fn enumerate(
-        &self,
-        operator: OperatorId,
-        parallelism: u32,
-    ) -> Result<Vec<SourceSplit>, String>;
+    fn enumerate(&self, operator: OperatorId, parallelism: u32)
+    -> Result<Vec<SourceSplit>, String>;
 }
 
 /// The sources of a graph, with their parallelism: the heads of vertices that begin a stream.
@@ -46,9 +43,7 @@ struct CoordinatorState {
 
 impl SourceCoordinator {
     /// Distributes the splits of each source over its subtasks ([`distribute`]).
-    pub fn new(
-        sources: impl IntoIterator<Item = (OperatorId, u32, Vec<SourceSplit>)>,
-    ) -> Self {
+    pub fn new(sources: impl IntoIterator<Item = (OperatorId, u32, Vec<SourceSplit>)>) -> Self {
         let assigned = sources
             .into_iter()
             .map(|(operator, parallelism, splits)| (operator, distribute(splits, parallelism)))

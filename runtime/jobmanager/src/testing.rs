@@ -107,7 +107,11 @@ pub(crate) fn task_manager(name: &str) -> TaskManagerId {
     TaskManagerId(name.to_owned())
 }
 
-pub(crate) fn slot(allocation: thalweg_core::ids::AllocationId, on: &str, slot: u32) -> AssignedSlot {
+pub(crate) fn slot(
+    allocation: thalweg_core::ids::AllocationId,
+    on: &str,
+    slot: u32,
+) -> AssignedSlot {
     AssignedSlot {
         allocation,
         task_manager: task_manager(on),

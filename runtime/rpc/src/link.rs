@@ -202,6 +202,7 @@ async fn read_frames<I: DeserializeOwned>(
     let mut stream = FramedRead::new(read, codec());
     loop {
         let next = tokio::select! {
+            biased;
             next = stream.next() => next,
             () = incoming.closed() => return,
         };

@@ -84,6 +84,7 @@ async fn accept_all(
     loop {
         let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
         let connection = tokio::select! {
+            biased;
             connection = listener.accept() => connection,
             () = accepted.0.closed() => return,
         };

@@ -31,7 +31,7 @@ pub fn run(
         }
     };
     let outcome = match role {
-        Role::Local(options) => process::run_local(name, &application, options),
+        Role::Local(options) => process::run_local(name, &application, &options),
         Role::JobManager(options) => process::run_job_manager(name, &application, &options),
         Role::TaskManager(options) => process::run_task_manager(name, &application, &options),
         Role::List(target) => return command_line::list(&target),

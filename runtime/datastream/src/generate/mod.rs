@@ -7,9 +7,9 @@
 mod chains;
 mod ids;
 mod parallelism;
-mod vertices;
 #[cfg(test)]
 mod tests;
+mod vertices;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -7,9 +7,7 @@ use thalweg_core::ids::{JobId, OperatorId};
 use thalweg_core::job_graph::{JobGraph, ShipStrategy};
 use thalweg_operators::FunctionResult;
 use thalweg_operators::code::JobCode;
-use thalweg_operators::source::{
-    Boundedness, ReaderContext, Source, SourceSplit, SplitReader,
-};
+use thalweg_operators::source::{Boundedness, ReaderContext, Source, SourceSplit, SplitReader};
 use thalweg_operators::time::WatermarkStrategy;
 
 use crate::executor::{ExecuteError, Executor, JobExecutionResult};
@@ -68,6 +66,8 @@ fn numbers(env: &StreamExecutionEnvironment, name: &str) -> DataStream<u64> {
     env.from_source(Numbers, WatermarkStrategy::no_watermarks(), name)
 }
 
+type Describe = fn(&StreamExecutionEnvironment);
+
 /// The vertices with their parallelism, and the edges, as text.
 fn picture(graph: &JobGraph) -> (Vec<String>, Vec<String>) {
     let vertices = graph.vertices.iter().map(|v| format!("{} x{}", v.name, v.parallelism));
@@ -91,14 +91,8 @@ fn operators_share_a_task_wherever_rows_only_go_forward() {
     drop(sums.union(&[&source]).map(|n| n).name("all"));
     let graph = env.job_graph("chains").unwrap();
     let (vertices, edges) = picture(&graph);
-    assert_eq!(
-        vertices,
-        ["Source: n -> Filter -> (a, b) x2", "slow x1", "Reduce x2", "all x2"]
-    );
-    assert_eq!(
-        edges,
-        ["0.1 REBALANCE 1:0", "0.1 HASH 2:0", "2.0 FORWARD 3:0", "0.0 FORWARD 3:0"]
-    );
+    assert_eq!(vertices, ["Source: n -> Filter -> (a, b) x2", "slow x1", "Reduce x2", "all x2"]);
+    assert_eq!(edges, ["0.1 REBALANCE 1:0", "0.1 HASH 2:0", "2.0 FORWARD 3:0", "0.0 FORWARD 3:0"]);
     let head = &graph.vertices[0];
     assert_eq!(head.operators[1].chained.iter().map(|c| c.to).collect::<Vec<_>>(), [2, 3]);
     assert_eq!(head.source_bounded, Some(true));
@@ -175,7 +169,7 @@ fn the_fingerprint_tells_programs_apart_but_not_parallelisms() {
 
 #[test]
 fn what_cant_be_run_is_refused_with_names_and_numbers() {
-    let cases: [(&str, fn(&StreamExecutionEnvironment)); 7] = [
+    let cases: [(&str, Describe); 7] = [
         ("has no operators", |_| ()),
         ("operator \"Map\" has parallelism 200, but its max parallelism is 128", |env| {
             drop(numbers(env, "n").map(|n| n).set_parallelism(200));

@@ -97,14 +97,19 @@ impl CompletedCheckpoint {
             for operator in old.operators.iter().filter(stateful) {
                 let vertex = old.name.clone();
                 let (checkpoint, operator) = (self.id, *operator);
-                let new = graph.vertices.iter().find(|v| v.operators.iter().any(|o| o.id == operator));
+                let new =
+                    graph.vertices.iter().find(|v| v.operators.iter().any(|o| o.id == operator));
                 let Some(new) = new else {
                     return Err(RestoreError::Unmatched { vertex, operator, checkpoint });
                 };
                 if new.max_parallelism != old.max_parallelism {
                     let (old, new) = (old.max_parallelism, new.max_parallelism);
                     return Err(RestoreError::MaxParallelism {
-                        vertex, operator, checkpoint, old, new,
+                        vertex,
+                        operator,
+                        checkpoint,
+                        old,
+                        new,
                     });
                 }
             }
@@ -157,9 +162,7 @@ impl CompletedCheckpoint {
 }
 
 /// The objects that snapshots are in, ascending, without repeats.
-pub(crate) fn object_paths<'a>(
-    handles: impl Iterator<Item = &'a SnapshotHandle>,
-) -> Vec<&'a str> {
+pub(crate) fn object_paths<'a>(handles: impl Iterator<Item = &'a SnapshotHandle>) -> Vec<&'a str> {
     let mut paths: Vec<&str> = handles
         .filter_map(|handle| match &handle.data {
             SnapshotData::Object { path, .. } => Some(path.as_str()),

@@ -76,15 +76,15 @@ impl PendingCheckpoint {
         now: Duration,
         interval: Duration,
     ) -> Vec<TaskIndex> {
-        let ended = |(part, execution): (&Part, &crate::job_master::execution_graph::Execution)| {
-            match part {
+        let ended =
+            |(part, execution): (&Part, &crate::job_master::execution_graph::Execution)| match part
+            {
                 Part::FinishedBefore => true,
                 Part::Acknowledged(ack) => ack.input_ended || execution.input_ended,
                 Part::Awaited(_) => {
                     execution.input_ended || execution.state == ExecutionState::Finished
                 }
-            }
-        };
+            };
         let ended: Vec<Vec<bool>> = (self.tasks.iter().enumerate())
             .map(|(v, parts)| parts.iter().zip(graph.executions(v)).map(ended).collect())
             .collect();

@@ -124,12 +124,15 @@ impl CheckpointHistory {
     pub(super) fn restored(&mut self, id: CheckpointId, now: Moment) {
         self.counts.restored += 1;
         let of_it = |s: &&Arc<CheckpointStatistics>| s.id == id.0;
-        let path = self.ended.iter().chain(&self.latest_completed).find(of_it).and_then(|s| {
-            match &s.outcome {
-                CheckpointOutcome::Completed { external_path, .. } => Some(external_path.clone()),
-                CheckpointOutcome::InProgress | CheckpointOutcome::Failed { .. } => None,
-            }
-        });
+        let path =
+            self.ended.iter().chain(&self.latest_completed).find(of_it).and_then(|s| {
+                match &s.outcome {
+                    CheckpointOutcome::Completed { external_path, .. } => {
+                        Some(external_path.clone())
+                    }
+                    CheckpointOutcome::InProgress | CheckpointOutcome::Failed { .. } => None,
+                }
+            });
         self.restored = Some(RestoredCheckpointFacts {
             id: id.0,
             restore_ms: now.wall_ms,

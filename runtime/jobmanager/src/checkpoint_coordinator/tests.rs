@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use thalweg_core::ids::Epoch;
 use thalweg_core::job_graph::ShipStrategy::{Forward, Hash};
 use thalweg_core::key_group::KeyGroupRange;
-use thalweg_core::ids::Epoch;
 use thalweg_rpc::message::{CheckpointMeasures, SnapshotData, SnapshotHandle};
 
 use super::*;
@@ -153,8 +153,7 @@ fn a_trigger_is_repeated_until_it_is_seen() {
 #[test]
 fn none_begins_before_all_run() {
     let mut scene = scene();
-    scene.graph = ExecutionGraph::new(
-        Arc::clone(&scene.graph.graph), Epoch(1), 1, at(0)).unwrap();
+    scene.graph = ExecutionGraph::new(Arc::clone(&scene.graph.graph), Epoch(1), 1, at(0)).unwrap();
     for (vertex, subtask) in [(0, 0), (0, 1), (1, 0)] {
         scene.state(vertex, subtask, ExecutionState::Running);
     }

@@ -66,10 +66,8 @@ impl JobManagerHandle {
         };
         let mut splits = Vec::new();
         for (operator, parallelism) in sources(&graph) {
-            let found = submission
-                .splits
-                .enumerate(operator, parallelism)
-                .map_err(SubmitError::Source)?;
+            let found =
+                submission.splits.enumerate(operator, parallelism).map_err(SubmitError::Source)?;
             splits.push((operator, parallelism, found));
         }
         let directory = self.store.as_ref().filter(|_| checkpointing);
@@ -157,8 +155,7 @@ impl RestGateway for JobManagerHandle {
         Box::pin(async move {
             let (reply, _) = oneshot::channel();
             let mail = Mail::ShutDown("asked for by REST".to_owned(), reply);
-            let unavailable =
-                |_| RestFailure::Unavailable("the JobManager has ended".to_owned());
+            let unavailable = |_| RestFailure::Unavailable("the JobManager has ended".to_owned());
             mailbox.send(mail).await.map_err(unavailable)
         })
     }

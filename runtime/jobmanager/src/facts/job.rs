@@ -78,12 +78,13 @@ fn operators(vertex: &JobVertex) -> Vec<OperatorFacts> {
     let feeding = |place: usize| {
         vertex.operators.iter().position(|o| o.chained.iter().any(|edge| edge.to == place))
     };
-    let facts = |(place, operator): (usize, &thalweg_core::job_graph::OperatorNode)| OperatorFacts {
-        id: operator.id.to_string(),
-        name: operator.name.clone(),
-        description: String::new(),
-        chained_to: feeding(place),
-    };
+    let facts =
+        |(place, operator): (usize, &thalweg_core::job_graph::OperatorNode)| OperatorFacts {
+            id: operator.id.to_string(),
+            name: operator.name.clone(),
+            description: String::new(),
+            chained_to: feeding(place),
+        };
     vertex.operators.iter().enumerate().map(facts).collect()
 }
 
@@ -98,7 +99,8 @@ fn subtask(
         metrics.insert(name.to_owned(), value);
     }
     for operator in &vertex.operators {
-        for (name, value) in index_of_metrics.get(MetricScope::Operator(execution.id, operator.id)) {
+        for (name, value) in index_of_metrics.get(MetricScope::Operator(execution.id, operator.id))
+        {
             metrics.insert(operator_metric_name(&operator.name, name), value);
         }
     }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thalweg_core::configuration::Configuration;
-use thalweg_core::configuration::options::{parallelism, web};
 use thalweg_core::configuration::options::state;
+use thalweg_core::configuration::options::{parallelism, web};
 use thalweg_rpc::message::{MetricGroup, MetricScope};
 
 use crate::dispatcher::Dispatcher;

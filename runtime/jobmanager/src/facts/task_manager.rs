@@ -4,8 +4,8 @@ use thalweg_core::ids::TaskManagerId;
 use thalweg_rpc::message::{MetricScope, TaskManagerResources};
 
 use super::metric_value;
-use crate::resource_manager::slot_manager::SlotManager;
 use crate::resource_manager::TaskManager;
+use crate::resource_manager::slot_manager::SlotManager;
 use crate::rest::model::{
     AllocatedSlotFacts, HardwareFacts, MemoryFacts, ResourceFacts, TaskManagerFacts,
 };

@@ -19,7 +19,8 @@ pub struct Leadership {
 pub struct ElectionError(pub String);
 
 /// The future of a campaign.
-pub type Campaign<'a> = Pin<Box<dyn Future<Output = Result<Leadership, ElectionError>> + Send + 'a>>;
+pub type Campaign<'a> =
+    Pin<Box<dyn Future<Output = Result<Leadership, ElectionError>> + Send + 'a>>;
 
 /// Makes one JobManager of several the leader.
 pub trait LeaderElection: Debug + Send {

@@ -27,14 +27,7 @@ impl JobMaster {
         self.task_failed(task, failure, now, actions);
     }
 
-    /// A task has failed:
-    ///
-    /// 1. One that was being cancelled has ended; that is all.
-    /// 2. When the job is ending anyway, or its region is already being restarted, the failure is
-    ///    only remembered, beside the one that is being answered.
-    /// 3. A deployment that can never work fails the job at once.
-    /// 4. Otherwise the restart strategy is asked: the region restarts after its delay, or the job
-    ///    fails.
+    /// A task has failed: it is marked, then the failure is answered.
     pub(super) fn task_failed(
         &mut self,
         task: TaskIndex,
@@ -42,32 +35,61 @@ impl JobMaster {
         now: Moment,
         actions: &mut Vec<JobAction>,
     ) {
+        if let Some(failure) = self.mark_failed(task, info, now, actions) {
+            self.answer(task, failure, now, actions);
+        }
+    }
+
+    /// Marks a task as failed. None if it had ended, or was being cancelled: then it has ended as
+    /// it should, and that is all.
+    pub(super) fn mark_failed(
+        &mut self,
+        task: TaskIndex,
+        info: FailureInfo,
+        now: Moment,
+        actions: &mut Vec<JobAction>,
+    ) -> Option<Failure> {
         let name = self.graph.task_name(task);
         let execution = self.graph.execution_mut(task);
         let was_cancelled = execution.state == ExecutionState::Canceling;
         if !execution.advance(ExecutionState::Failed, now) || was_cancelled {
-            return;
+            return None;
         }
         execution.failure = Some(info.clone());
         let slot = execution.slot.clone();
-        actions.push(JobAction::Observe(Observation::TaskFailed {
-            task: name.clone(),
-            failure: info.clone(),
-        }));
-        let failure = Failure {
-            info: info.clone(),
+        let observation = Observation::TaskFailed { task: name.clone(), failure: info.clone() };
+        actions.push(JobAction::Observe(observation));
+        Some(Failure {
+            info,
             at_ms: now.wall_ms,
             task: Some(name),
             task_manager: slot.as_ref().map(|slot| slot.task_manager.clone()),
             address: slot.map(|slot| slot.data_address),
             concurrent: Vec::new(),
-        };
+        })
+    }
+
+    /// Answers the failure of a task:
+    ///
+    /// 1. When the job is ending anyway, or its region is already being restarted, the failure is
+    ///    only remembered, beside the one that is being answered.
+    /// 2. A deployment that can never work fails the job at once.
+    /// 3. Otherwise the restart strategy is asked: the region restarts after its delay, or the job
+    ///    fails.
+    pub(super) fn answer(
+        &mut self,
+        task: TaskIndex,
+        failure: Failure,
+        now: Moment,
+        actions: &mut Vec<JobAction>,
+    ) {
         let region = self.graph.regions().of_task(task);
         let answered = matches!(self.scheduler.phase(region), RegionPhase::Waiting { .. });
         if self.end.is_some() || answered {
             self.failures.add_concurrent(failure);
             return;
         }
+        let info = failure.info.clone();
         self.failures.add(failure);
         match info.kind {
             FailureKind::Deployment => self.fail(info, now, actions),

@@ -6,9 +6,9 @@ use thalweg_rpc::message::{
     Accumulator, CheckpointAck, CheckpointDecline, ExecutionReport, FailureInfo, TaskDeployment,
 };
 
+use super::execution_graph::AssignedSlot;
 use crate::checkpoint_coordinator::{CheckpointEvent, CompletedCheckpoint};
 use crate::resource_manager::RequestId;
-use super::execution_graph::AssignedSlot;
 
 /// What happened to a job.
 #[derive(Debug, Clone, PartialEq)]

@@ -61,7 +61,8 @@ impl JobMaster {
         match self.scheduler.step(&self.graph, now.elapsed) {
             Step::Nothing => {}
             Step::Request(request, allocations) => {
-                let waiting = self.graph.tasks().filter(|(_, e)| e.state == ExecutionState::Created);
+                let waiting =
+                    self.graph.tasks().filter(|(_, e)| e.state == ExecutionState::Created);
                 let waiting: Vec<TaskIndex> = waiting.map(|(task, _)| task).collect();
                 for task in waiting {
                     self.graph.execution_mut(task).advance(ExecutionState::Scheduled, now);
@@ -109,12 +110,7 @@ impl JobMaster {
         }
     }
 
-    pub(super) fn transition(
-        &mut self,
-        to: JobStatus,
-        now: Moment,
-        actions: &mut Vec<JobAction>,
-    ) {
+    pub(super) fn transition(&mut self, to: JobStatus, now: Moment, actions: &mut Vec<JobAction>) {
         if self.graph.transition(to, now) {
             actions.push(JobAction::Observe(Observation::Status(to)));
         }
@@ -201,10 +197,8 @@ impl JobMaster {
                 actions.push(JobAction::DeleteObjects(objects));
             }
             CheckpointAction::Failed { checkpoint, cause } => {
-                actions.push(JobAction::Observe(Observation::CheckpointFailed {
-                    checkpoint,
-                    cause,
-                }));
+                actions
+                    .push(JobAction::Observe(Observation::CheckpointFailed { checkpoint, cause }));
             }
             // Handled by the caller: it restarts tasks.
             CheckpointAction::FailJob(_) => {}

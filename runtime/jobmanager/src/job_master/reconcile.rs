@@ -126,13 +126,20 @@ impl JobMaster {
         actions: &mut Vec<JobAction>,
     ) {
         self.scheduler.lost(id);
+        let mut failures = Vec::new();
+        // All are marked before any failure is answered: nobody is there to be told to end.
         for task in self.deployed_on(id) {
             let execution = self.graph.execution_mut(task);
             if execution.state == ExecutionState::Canceling {
                 execution.advance(ExecutionState::Canceled, now);
-            } else {
-                self.task_lost(task, cause.to_owned(), now, actions);
+                continue;
             }
+            let (message, kind) = (cause.to_owned(), FailureKind::Environment);
+            let info = FailureInfo { operator: None, message, kind };
+            failures.extend(self.mark_failed(task, info, now, actions).map(|f| (task, f)));
+        }
+        for (task, failure) in failures {
+            self.answer(task, failure, now, actions);
         }
     }
 
@@ -144,7 +151,8 @@ impl JobMaster {
         now: Moment,
         actions: &mut Vec<JobAction>,
     ) {
-        let tasks: Vec<_> = attempts.iter().filter_map(|attempt| self.graph.find(*attempt)).collect();
+        let tasks: Vec<_> =
+            attempts.iter().filter_map(|attempt| self.graph.find(*attempt)).collect();
         for task in tasks {
             let failure = FailureInfo {
                 operator: None,
@@ -216,7 +224,9 @@ fn overdue_at(execution: &Execution) -> Option<Duration> {
     }
     match correspondence.cancelled {
         Some(at) => Some(at + CANCEL_TIMEOUT),
-        None if correspondence.listed.is_none() => correspondence.deployed.map(|at| at + DEPLOY_TIMEOUT),
+        None if correspondence.listed.is_none() => {
+            correspondence.deployed.map(|at| at + DEPLOY_TIMEOUT)
+        }
         None => None,
     }
 }

@@ -166,12 +166,13 @@ fn a_failure_restarts_its_region_only_after_all_its_tasks_ended_and_the_delay() 
 
     scene.all(ExecutionState::Running, 2300);
     scene.fail(1, 0, FailureKind::User, 3000);
-    scene.all(ExecutionState::Canceled, 3001);
+    scene.says(report(scene.attempt(0, 0), ExecutionState::Canceled), 3001);
     assert!(deployments(&scene.handle(JobEvent::Tick, 3999)).is_empty(), "the delay");
     assert_eq!(scene.job.deadline(at(3999).elapsed), Some(at(4000).elapsed));
-    assert_eq!(deployments(&scene.handle(JobEvent::Tick, 4000)).len(), 4);
-    let history: Vec<_> = scene.job.failures().iter().map(|f| f.concurrent.len()).collect();
-    assert_eq!(history, [0, 0, 0], "the second region was cancelled by nobody: a failure too");
+    assert_eq!(deployments(&scene.handle(JobEvent::Tick, 4000)).len(), 2);
+    assert_eq!((scene.job.failures().iter().count(), scene.job.restarts()), (2, 2));
+    scene.says(report(other, ExecutionState::Canceled), 5000);
+    assert_eq!(scene.job.status(), JobStatus::Failing, "cancelled by nobody: the third failure");
 }
 
 #[test]
@@ -297,8 +298,15 @@ fn a_cancelled_task_is_gone_only_when_the_task_manager_has_seen_that_it_is_not_w
     let (expected, _) = scene.job.heartbeat_to(&task_manager("a"), 6);
     assert_eq!(expected, []);
     scene.handle(heartbeat("a", 2, 5), 30);
-    assert!(!scene.job.graph().execution(execution_graph::TaskIndex { vertex: 0, subtask: 0 })
-        .state.is_terminal(), "a deployment may still be on its way");
+    assert!(
+        !scene
+            .job
+            .graph()
+            .execution(execution_graph::TaskIndex { vertex: 0, subtask: 0 })
+            .state
+            .is_terminal(),
+        "a deployment may still be on its way"
+    );
     scene.handle(heartbeat("a", 3, 6), 40);
     scene.job.heartbeat_to(&task_manager("b"), 7);
     let ended = scene.handle(heartbeat("b", 1, 8), 50);

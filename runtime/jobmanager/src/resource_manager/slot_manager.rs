@@ -128,8 +128,7 @@ impl SlotManager {
     pub fn handle(&mut self, event: SlotEvent, now: Duration) -> Vec<SlotAction> {
         match event {
             SlotEvent::Registered { task_manager, slots, data_address, busy } => {
-                let slot =
-                    |i| Slot { allocation: None, busy: busy.binary_search(&i).is_ok() };
+                let slot = |i| Slot { allocation: None, busy: busy.binary_search(&i).is_ok() };
                 self.task_managers.entry(task_manager).or_insert_with(|| Slots {
                     data_address,
                     slots: (0..slots).map(slot).collect(),

@@ -214,7 +214,8 @@ impl World {
                 if let Some(other) = live.insert(subtask, attempt) {
                     let (other, attempt) = (other.to_string(), attempt.to_string());
                     let about = |line: &&String| line.contains(&other) || line.contains(&attempt);
-                    let trace: Vec<_> = self.trace.iter().filter(|l| about(l) || !l.contains("Send")).collect();
+                    let trace: Vec<_> =
+                        self.trace.iter().filter(|l| about(l) || !l.contains("Send")).collect();
                     panic!("two live attempts {other} and {attempt}: {trace:#?}");
                 }
             }
@@ -358,8 +359,11 @@ fn run(seed: u64) -> (JobResult, Vec<String>) {
     })));
     while world.result.is_none() {
         world.step(task_managers);
-        assert!(world.now_ms < TIME_MAX_MS, "no end: {:#?}", world.trace.split_off(
-            world.trace.len().saturating_sub(60)));
+        assert!(
+            world.now_ms < TIME_MAX_MS,
+            "no end: {:#?}",
+            world.trace.split_off(world.trace.len().saturating_sub(60))
+        );
     }
     let result = world.result.take().unwrap();
     assert_eq!(result.status, JobStatus::Finished, "{result:?}");

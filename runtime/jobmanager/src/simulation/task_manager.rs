@@ -195,8 +195,8 @@ impl ModelTaskManager {
             JobManagerMessage::DeployTasks { job, tasks } => {
                 for deployment in tasks {
                     let attempt = deployment.attempt;
-                    let late = message.sequence < self.heartbeat_seen
-                        && !self.expected.contains(&attempt);
+                    let late =
+                        message.sequence < self.heartbeat_seen && !self.expected.contains(&attempt);
                     if late || self.tasks.contains_key(&attempt) {
                         continue;
                     }

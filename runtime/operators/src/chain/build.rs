@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use thalweg_core::job_graph::JobVertex;
 use thalweg_core::ids::OperatorId;
+use thalweg_core::job_graph::JobVertex;
 
 use super::node::{Node, Route, Target};
 use super::{Chain, ChainError};

@@ -18,9 +18,9 @@ mod tests;
 
 use std::sync::Arc;
 
+use thalweg_core::Batch;
 use thalweg_core::element::{Barrier, Control, StreamElement};
 use thalweg_core::ids::{CheckpointId, OperatorId};
-use thalweg_core::Batch;
 
 pub use build::{ChainBuilder, EdgeTarget};
 pub use snapshot::{ChainSnapshot, OperatorSnapshot};
@@ -53,7 +53,7 @@ pub enum ChainError {
         /// The operator's name.
         name: Arc<str>,
         /// What went wrong.
-        source: OperatorError,
+        source: Box<OperatorError>,
     },
     /// What an operator emitted couldn't be handed on.
     #[error(transparent)]
@@ -111,7 +111,9 @@ impl Chain {
     }
 
     /// Ids, names and counters of its operators.
-    pub fn operators(&self) -> impl Iterator<Item = (OperatorId, &Arc<str>, &Arc<OperatorMetrics>)> {
+    pub fn operators(
+        &self,
+    ) -> impl Iterator<Item = (OperatorId, &Arc<str>, &Arc<OperatorMetrics>)> {
         self.nodes.iter().map(|n| (n.id, &n.name, &n.metrics))
     }
 

@@ -150,10 +150,9 @@ impl Node {
                 Ok(done)
             }
             Work::ProcessingTime => {
-                let progress =
-                    self.call(now_ms, |operator, context, out| {
-                        operator.processing_time(context, out)
-                    })?;
+                let progress = self.call(now_ms, |operator, context, out| {
+                    operator.processing_time(context, out)
+                })?;
                 if progress == Progress::More {
                     self.inbox.push_front(Work::ProcessingTime);
                     return Ok(Done::Partly);
@@ -183,12 +182,7 @@ impl Node {
         Ok(Done::Partly)
     }
 
-    fn control(
-        &mut self,
-        input: usize,
-        control: Control,
-        now_ms: i64,
-    ) -> Result<Done, ChainError> {
+    fn control(&mut self, input: usize, control: Control, now_ms: i64) -> Result<Done, ChainError> {
         match control {
             Control::Watermark(watermark) => {
                 let state = &mut self.inputs[input];
@@ -240,8 +234,8 @@ impl Node {
         if lowest <= self.watermark {
             return Ok(Done::Consumed);
         }
-        let progress = self
-            .call(now_ms, |operator, context, out| operator.watermark(lowest, context, out))?;
+        let progress =
+            self.call(now_ms, |operator, context, out| operator.watermark(lowest, context, out))?;
         if progress == Progress::More {
             return Ok(Done::Partly);
         }
@@ -328,6 +322,6 @@ impl Node {
     }
 
     pub(super) fn error(&self, source: OperatorError) -> ChainError {
-        ChainError::Operator { name: self.name.clone(), source }
+        ChainError::Operator { name: self.name.clone(), source: Box::new(source) }
     }
 }

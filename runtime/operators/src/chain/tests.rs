@@ -54,10 +54,7 @@ fn chain(operators: Vec<Box<dyn Operator>>, inputs: usize) -> Chain {
         uid: None,
         name: format!("operator {at}"),
         stateful: false,
-        chained: (1..=last)
-            .filter(|_| at == 0)
-            .map(|to| ChainedEdge { tag: None, to })
-            .collect(),
+        chained: (1..=last).filter(|_| at == 0).map(|to| ChainedEdge { tag: None, to }).collect(),
     });
     let vertex = JobVertex {
         id: JobVertexId::new(1),
@@ -132,8 +129,15 @@ fn each_branch_of_a_chain_gets_every_row_and_control_element_in_order() {
     by_edge.sort_by_key(|line| line.as_bytes()[0]);
     assert_eq!(
         by_edge,
-        ["0: 3", "0: Watermark(5)", "0: 4", "0: EndOfInput", "1: 2", "1: Watermark(5)",
-         "1: EndOfInput"]
+        [
+            "0: 3",
+            "0: Watermark(5)",
+            "0: 4",
+            "0: EndOfInput",
+            "1: 2",
+            "1: Watermark(5)",
+            "1: EndOfInput"
+        ]
     );
     assert!(chain.has_ended());
 }

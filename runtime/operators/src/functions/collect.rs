@@ -6,9 +6,7 @@ use thalweg_core::{Batch, Record};
 use thalweg_state::run::RunWriter;
 use thalweg_state::{OperatorListState, OperatorState};
 
-use crate::contract::{
-    OpenContext, Operator, OperatorError, Output, RunContext, SnapshotContext,
-};
+use crate::contract::{OpenContext, Operator, OperatorError, Output, RunContext, SnapshotContext};
 
 /// The most that one subtask hands over. It travels in one message, so it has to stay small.
 pub const COLLECT_BYTES: usize = 8 << 20;

@@ -204,8 +204,8 @@ impl<K: Key> Keyed<K> {
     }
 }
 
-pub(super) type MakeKeyed<K, F> =
-    Arc<dyn Fn(&mut KeyedOpen<'_, K>) -> FunctionResult<F> + Send + Sync>;
+/// Makes a keyed function, once per subtask.
+pub type MakeKeyed<K, F> = Arc<dyn Fn(&mut KeyedOpen<'_, K>) -> FunctionResult<F> + Send + Sync>;
 
 /// Runs a [`KeyedProcessFunction`].
 pub struct KeyedProcess<K: Key, I, O, S, F> {

@@ -19,13 +19,15 @@ mod reduce;
 mod tests;
 
 pub use broadcast::{BroadcastContext, BroadcastProcess, BroadcastProcessFunction, BroadcastView};
-pub use collect::{COLLECT_BYTES, Collect};
 pub use co_process::{CoProcess, CoProcessFunction};
+pub use collect::{COLLECT_BYTES, Collect};
 pub use filter::Filter;
 pub use flat_map::FlatMap;
 pub use key_selector::{KeyHashes, KeySelector};
 pub use keyed_co_process::{KeyedCoProcess, KeyedCoProcessFunction};
-pub use keyed_process::{KeyedContext, KeyedOpen, KeyedProcess, KeyedProcessFunction, TimeDomain};
+pub use keyed_process::{
+    KeyedContext, KeyedOpen, KeyedProcess, KeyedProcessFunction, MakeKeyed, TimeDomain,
+};
 pub use map::Map;
 pub use process::{Process, ProcessContext, ProcessFunction, ProcessOpen};
 pub use reduce::Reduce;

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use thalweg_core::{Key, Record};
-use thalweg_state::{AggregatingState, AggregateFunction, ListState, MapState, OperatorListState};
+use thalweg_state::{AggregateFunction, AggregatingState, ListState, MapState, OperatorListState};
 use thalweg_state::{ReducingState, ValueState};
 
 use super::*;
@@ -65,10 +65,8 @@ fn push_rows(harness: &mut OperatorHarness, phase: i64) {
 
 #[test]
 fn stateless_operators_give_the_same_rows_wherever_they_are_cut() {
-    let mapped = same_everywhere::<i64>(
-        || operator(|| Map::new(Arc::new(|row: Row| row.1 * 2))),
-        push_rows,
-    );
+    let mapped =
+        same_everywhere::<i64>(|| operator(|| Map::new(Arc::new(|row: Row| row.1 * 2))), push_rows);
     assert_eq!(mapped, (0..1_800).map(|n| n * 2).collect::<Vec<_>>());
     let kept = same_everywhere::<Row>(
         || operator(|| Filter::new(Arc::new(|row: &Row| row.1 % 3 == 0))),
@@ -263,9 +261,9 @@ impl CoProcessFunction<Row, String, (String, u64)> for Counts {
 fn operator_state_of_two_inputs_is_dealt_out_again_and_nothing_is_lost() {
     let make = || {
         operator(|| {
-            CoProcess::<Row, String, (String, u64), _>::new(Arc::new(|open: &mut ProcessOpen<'_>| {
-                Ok(Counts(open.state.list_state("counts")?))
-            }))
+            CoProcess::<Row, String, (String, u64), _>::new(Arc::new(
+                |open: &mut ProcessOpen<'_>| Ok(Counts(open.state.list_state("counts")?)),
+            ))
         })
         .inputs(2)
         .broadcast(1)
@@ -334,9 +332,9 @@ fn broadcast_state_is_the_same_in_every_subtask_before_and_after_a_restore() {
             harness.push_at(0, row, timestamp).unwrap();
         }
     });
-    let expected = (0..1_800i64).map(|n| (n as u64 % 70, n)).filter(|(user, n)| {
-        if user % 2 == 0 { *n > 100 && *n < 600 } else { *n > 1_000 }
-    });
+    let expected = (0..1_800i64)
+        .map(|n| (n as u64 % 70, n))
+        .filter(|(user, n)| if user % 2 == 0 { *n > 100 && *n < 600 } else { *n > 1_000 });
     let mut expected: Vec<Row> = expected.collect();
     expected.sort_unstable();
     assert_eq!(out, expected);

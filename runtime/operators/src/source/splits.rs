@@ -69,7 +69,12 @@ impl<T> Splits<T> {
             let mut generator = generator();
             generator.restore(state.highest_timestamp);
             Split {
-                split: SourceSplit { id: state.id, weight: state.weight, bytes: state.bytes, total: state.total },
+                split: SourceSplit {
+                    id: state.id,
+                    weight: state.weight,
+                    bytes: state.bytes,
+                    total: state.total,
+                },
                 generator,
                 idleness: Idleness::default(),
                 reader: None,

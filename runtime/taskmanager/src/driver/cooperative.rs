@@ -24,10 +24,19 @@ struct Shared {
     notify: Arc<Notify>,
 }
 
+/// Sees every step, and says how long it took: otherwise work takes no time in a simulation, and
+/// nobody is ever slow.
+pub trait Pace: Send + Sync {
+    /// The task of this name was stepped. It isn't stepped again before the time given is over.
+    fn stepped(&self, task: &str, step: Step) -> Duration;
+}
+
 struct Entry {
+    name: String,
     task: Task,
     waker: Arc<TaskWaker>,
     state: State,
+    busy_until: Duration,
 }
 
 #[derive(Clone, Copy)]
@@ -38,12 +47,17 @@ enum State {
 
 impl Entry {
     fn is_ready(&self, now: Duration) -> bool {
-        match self.state {
-            State::Ready => true,
-            State::Blocked(until) => {
-                self.waker.is_woken() || until.is_some_and(|until| until <= now)
-            }
-        }
+        self.ready_at().is_some_and(|at| at <= now)
+    }
+
+    /// When it can be stepped; None: only once it is woken.
+    fn ready_at(&self) -> Option<Duration> {
+        let at = match self.state {
+            State::Ready => Duration::ZERO,
+            State::Blocked(_) if self.waker.is_woken() => Duration::ZERO,
+            State::Blocked(until) => until?,
+        };
+        Some(at.max(self.busy_until))
     }
 }
 
@@ -51,9 +65,23 @@ impl CooperativeDriver {
     /// A driver whose loop runs on `runtime`, which should have one thread, until the driver is
     /// dropped. `clock` is the one that the tasks read, and goes with the runtime's time.
     pub fn new(clock: Arc<dyn Clock>, seed: u64, runtime: &Handle) -> Self {
+        Self::start(clock, seed, runtime, None)
+    }
+
+    /// One whose steps take as long as `pace` says.
+    pub fn paced(clock: Arc<dyn Clock>, seed: u64, runtime: &Handle, pace: Arc<dyn Pace>) -> Self {
+        Self::start(clock, seed, runtime, Some(pace))
+    }
+
+    fn start(
+        clock: Arc<dyn Clock>,
+        seed: u64,
+        runtime: &Handle,
+        pace: Option<Arc<dyn Pace>>,
+    ) -> Self {
         let shared =
             Arc::new(Shared { clock, spawned: Mutex::default(), notify: Arc::new(Notify::new()) });
-        runtime.spawn(run(Arc::downgrade(&shared), Arc::clone(&shared.notify), seed));
+        runtime.spawn(run(Arc::downgrade(&shared), Arc::clone(&shared.notify), seed, pace));
         Self { shared, runtime: runtime.clone() }
     }
 }
@@ -68,7 +96,14 @@ impl TaskDriver for CooperativeDriver {
     fn spawn(&self, task: Task, waker: Arc<TaskWaker>) -> Result<(), SpawnError> {
         let notify = Arc::clone(&self.shared.notify);
         waker.connect(move || notify.notify_one());
-        self.shared.spawned.lock().push(Entry { task, waker, state: State::Ready });
+        let entry = Entry {
+            name: task.name(),
+            task,
+            waker,
+            state: State::Ready,
+            busy_until: Duration::ZERO,
+        };
+        self.shared.spawned.lock().push(entry);
         self.shared.notify.notify_one();
         Ok(())
     }
@@ -84,7 +119,12 @@ impl std::fmt::Debug for CooperativeDriver {
     }
 }
 
-async fn run(shared: std::sync::Weak<Shared>, notify: Arc<Notify>, seed: u64) {
+async fn run(
+    shared: std::sync::Weak<Shared>,
+    notify: Arc<Notify>,
+    seed: u64,
+    pace: Option<Arc<dyn Pace>>,
+) {
     let mut tasks: Vec<Entry> = Vec::new();
     let mut dice = Dice(seed);
     loop {
@@ -104,7 +144,11 @@ async fn run(shared: std::sync::Weak<Shared>, notify: Arc<Notify>, seed: u64) {
         let Some(at) = position.map(|(at, _)| at).nth(chosen) else { continue };
         let entry = &mut tasks[at];
         entry.waker.begin_step();
-        match entry.task.step() {
+        let step = entry.task.step();
+        if let Some(pace) = &pace {
+            entry.busy_until = now + pace.stepped(&entry.name, step);
+        }
+        match step {
             Step::Ready => entry.state = State::Ready,
             Step::Blocked { until } => entry.state = State::Blocked(until),
             Step::Finished => {
@@ -117,11 +161,7 @@ async fn run(shared: std::sync::Weak<Shared>, notify: Arc<Notify>, seed: u64) {
 
 /// When the first task that waits for a time goes on.
 fn next_time(tasks: &[Entry]) -> Option<Duration> {
-    let until = tasks.iter().filter_map(|entry| match entry.state {
-        State::Blocked(until) => until,
-        State::Ready => None,
-    });
-    until.min()
+    tasks.iter().filter_map(Entry::ready_at).min()
 }
 
 /// Waits for a wake-up or for that time.

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-pub use cooperative::CooperativeDriver;
+pub use cooperative::{CooperativeDriver, Pace};
 pub use threads::ThreadDriver;
 pub use waker::TaskWaker;
 

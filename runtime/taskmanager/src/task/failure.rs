@@ -13,8 +13,8 @@ pub(super) fn of_chain(error: &ChainError) -> FailureInfo {
     match error {
         ChainError::Operator { name, source } => FailureInfo {
             operator: Some(name.to_string()),
-            message: with_causes(source),
-            kind: match source {
+            message: with_causes(source.as_ref()),
+            kind: match source.as_ref() {
                 OperatorError::RowType(_) => FailureKind::Deployment,
                 _ => FailureKind::User,
             },

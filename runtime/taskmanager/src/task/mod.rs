@@ -248,9 +248,9 @@ impl Task {
         self.observer.observe(TaskEvent::StateChanged(ExecutionState::Initializing));
         let chain = match self.spec.open(&self.clock, &self.wake, &self.opening) {
             Ok(chain) => chain,
-            Err((chain, failure)) => {
-                self.chain = chain;
-                return Err(failure);
+            Err(failed) => {
+                self.chain = failed.chain;
+                return Err(failed.failure);
             }
         };
         let entry = |(id, name, metrics): (_, &Arc<str>, &Arc<_>)| OperatorEntry {

@@ -27,32 +27,24 @@ const CALLS_PER_STEP: usize = 32;
 /// Rows taken in before a step ends.
 const ROWS_PER_STEP: usize = 4096;
 
-/// Why the task can't go on.
-enum Halt {
-    Network(NetworkError),
-    Chain(ChainError),
-    Failure(FailureInfo),
-}
+/// Why the task can't go on. Boxed: it is on the way of every batch, and never comes.
+struct Halt(Box<FailureInfo>);
 
 impl From<NetworkError> for Halt {
     fn from(error: NetworkError) -> Self {
-        Self::Network(error)
+        Self(Box::new(failure::of_network(&error)))
     }
 }
 
 impl From<ChainError> for Halt {
     fn from(error: ChainError) -> Self {
-        Self::Chain(error)
+        Self(Box::new(failure::of_chain(&error)))
     }
 }
 
 impl From<Halt> for FailureInfo {
     fn from(halt: Halt) -> Self {
-        match halt {
-            Halt::Network(error) => failure::of_network(&error),
-            Halt::Chain(error) => failure::of_chain(&error),
-            Halt::Failure(failure) => failure,
-        }
+        *halt.0
     }
 }
 
@@ -153,7 +145,7 @@ impl Task {
                     rows += taken;
                 }
                 Taken::Nothing(until) => pending = Some(until),
-                Taken::Ended if self.input_ended => return Err(never_ends().into()),
+                Taken::Ended if self.input_ended => return Err(never_ends()),
                 Taken::Ended => {
                     *worked = true;
                     self.input_ended = true;
@@ -367,17 +359,17 @@ impl Task {
 }
 
 fn not_open() -> Halt {
-    Halt::Failure(bug("the task was run before it was opened"))
+    bug("the task was run before it was opened")
 }
 
 fn never_ends() -> Halt {
-    Halt::Failure(bug("all input has ended but not all operators"))
+    bug("all input has ended but not all operators")
 }
 
-fn bug(what: &str) -> FailureInfo {
-    FailureInfo {
+fn bug(what: &str) -> Halt {
+    Halt(Box::new(FailureInfo {
         operator: None,
         message: format!("{what}; this is a bug in the engine"),
         kind: FailureKind::Environment,
-    }
+    }))
 }

@@ -54,6 +54,13 @@ pub struct SpecRestore {
     pub operators: BTreeMap<OperatorId, Arc<RestoredOperator>>,
 }
 
+/// A chain that couldn't be opened.
+pub(super) struct OpenFailure {
+    /// To be closed, if it was made.
+    pub(super) chain: Option<Chain>,
+    pub(super) failure: FailureInfo,
+}
+
 impl std::fmt::Debug for SpecRestore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SpecRestore")
@@ -78,13 +85,16 @@ impl TaskSpec {
         clock: &Arc<dyn Clock>,
         wake: &WakeHandle,
         current: &RefCell<Option<String>>,
-    ) -> Result<Chain, (Option<Chain>, FailureInfo)> {
+    ) -> Result<Chain, Box<OpenFailure>> {
         let graph = Arc::clone(&self.code.graph);
         let Some(vertex) = graph.vertex(self.vertex) else {
             let message = format!("vertex {} isn't in the graph of the job", self.vertex);
-            return Err((None, deployment_failure(message)));
+            let failure = deployment_failure(message);
+            return Err(Box::new(OpenFailure { chain: None, failure }));
         };
-        let instances = self.instances(vertex, current).map_err(|failure| (None, failure))?;
+        let instances = self
+            .instances(vertex, current)
+            .map_err(|failure| Box::new(OpenFailure { chain: None, failure }))?;
         let builder = ChainBuilder::new(vertex, instances, self.inputs, &self.edges);
         let names: BTreeMap<OperatorId, &str> =
             vertex.operators.iter().map(|o| (o.id, o.name.as_str())).collect();
@@ -107,7 +117,10 @@ impl TaskSpec {
                 metrics,
             }
         });
-        opened.map_err(|(chain, error)| (Some(chain), super::failure::of_chain(&error)))
+        opened.map_err(|(chain, error)| {
+            let failure = super::failure::of_chain(&error);
+            Box::new(OpenFailure { chain: Some(chain), failure })
+        })
     }
 
     fn instances(

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use thalweg_core::ids::{CheckpointId, ExecutionAttemptId};
 use thalweg_core::key_group::key_group_range;
 use thalweg_core::status::ExecutionState;
+use thalweg_network::remote::TcpTransport;
 use thalweg_rpc::message::{
     CheckpointAck, FailureKind, JobManagerMessage, OperatorRestore, RestorePiece, TaskRestore,
 };
 
 use super::job::{self, Program, attempt, collected, information, oracle, tasks};
-use super::job_manager::{ADDRESS, JobManager, Pair, Stepping, start};
-use crate::ExitReason;
+use super::job_manager::{ADDRESS, JobManager, Pair, Stepping, start, start_with};
+use crate::{DataPlane, ExitReason};
 
 fn attempts(run: u128, parallelism: u32) -> Vec<ExecutionAttemptId> {
     (0..=parallelism).map(|number| attempt(run, number)).collect()
@@ -220,4 +221,35 @@ async fn without_a_job_manager_a_task_manager_gives_up_in_time() {
     let exit = pair.task_manager.ended().await;
     assert!(matches!(exit, ExitReason::RegistrationTimedOut { .. }), "{exit}");
     assert!((30..32).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_task_managers_exchange_rows_over_the_network() {
+    let network = || DataPlane::Network {
+        transport: Arc::new(TcpTransport),
+        cluster: "test".to_owned(),
+        host: "127.0.0.1".to_owned(),
+    };
+    let program = Program::holding_at(i64::MAX);
+    let mut reader = start_with(Stepping::Threads, Arc::clone(&program), &[], network()).await;
+    let mut counter = start_with(Stepping::Threads, program, &[], network()).await;
+    let address = counter.task_manager.data_address().to_owned();
+    assert_ne!(address, reader.task_manager.data_address());
+    reader.job_manager.registered().await;
+    counter.job_manager.registered().await;
+    let mut counting = tasks(1, 2, &address, |_| None);
+    let reading = vec![counting.remove(0)];
+    reader.job_manager.deploy(information(2, false), reading);
+    counter.job_manager.deploy(information(2, false), counting);
+    let all = attempts(1, 2);
+    let reads = reader
+        .job_manager
+        .until("the reader's end", |jm| jm.all(&all[..1], ExecutionState::Finished));
+    let counts = counter
+        .job_manager
+        .until("the counters' end", |jm| jm.all(&all[1..], ExecutionState::Finished));
+    tokio::join!(reads, counts);
+    assert_eq!(results(&counter.job_manager), oracle());
+    shut_down(reader).await;
+    shut_down(counter).await;
 }

@@ -51,11 +51,23 @@ pub(super) struct Pair {
     pub(super) job_manager: JobManager,
 }
 
-/// Starts a TaskManager with one slot.
+/// Starts a TaskManager with one slot and no network.
 pub(super) async fn start(
     stepping: Stepping,
     program: Arc<Program>,
     settings: &[(&str, &str)],
+) -> Pair {
+    let registry = PartitionRegistry::new(RegistryOptions::default());
+    let network = NetworkEnvironment::new(ADDRESS, registry, None);
+    start_with(stepping, program, settings, DataPlane::InProcess(Arc::new(network))).await
+}
+
+/// Starts a TaskManager with one slot.
+pub(super) async fn start_with(
+    stepping: Stepping,
+    program: Arc<Program>,
+    settings: &[(&str, &str)],
+    data_plane: DataPlane,
 ) -> Pair {
     let (clock, driver): (Arc<dyn Clock>, Arc<dyn TaskDriver>) = match stepping {
         Stepping::Threads => {
@@ -75,14 +87,12 @@ pub(super) async fn start(
     }
     let store: Arc<dyn BlobStore> = Arc::new(MemoryStore::new());
     let (acceptor_sender, acceptor) = accept_channel();
-    let registry = PartitionRegistry::new(RegistryOptions::default());
-    let network = NetworkEnvironment::new(ADDRESS, registry, None);
     let options = TaskManagerOptions {
         id: TaskManagerId("tm".to_owned()),
         configuration,
         build_id: BUILD,
         connector: Connector::InProcess { acceptor: acceptor_sender, name: "tm".to_owned() },
-        data_plane: DataPlane::InProcess(Arc::new(network)),
+        data_plane,
         clock,
         codes: program,
         stores: Arc::new(move |_: &str| Ok(Arc::clone(&store))),

@@ -14,8 +14,8 @@ use clap::{Args, Parser, Subcommand};
 /// What the process was started for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
-    /// No role: everything in this process.
-    Local(LocalOptions),
+    /// No role, or `local`: everything in this process.
+    Local(ClusterOptions),
     /// The JobManager of a cluster.
     JobManager(ClusterOptions),
     /// A TaskManager of a cluster.
@@ -26,15 +26,8 @@ pub enum Role {
     Cancel(CancelOptions),
 }
 
-/// Everything in this process.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LocalOptions {
-    /// The application's own arguments.
-    pub arguments: Vec<String>,
-}
-
-/// A process of a cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+/// How a process of the engine is set up.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct ClusterOptions {
     /// The configuration, YAML with Flink's keys
     #[arg(long, value_name = "FILE")]
@@ -76,6 +69,9 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum RoleWord {
+    /// Runs everything in this process: `local -D rest.port=0 -- ARGUMENTS`; the role's name can
+    /// be left out when no setting is given
+    Local(ClusterOptions),
     /// Runs the application's JobManager: `jobmanager --config FILE -- ARGUMENTS`
     #[command(name = "jobmanager")]
     JobManager(ClusterOptions),
@@ -89,7 +85,7 @@ enum RoleWord {
 }
 
 /// The words that are roles.
-const ROLES: [&str; 4] = ["jobmanager", "taskmanager", "list", "cancel"];
+const ROLES: [&str; 5] = ["local", "jobmanager", "taskmanager", "list", "cancel"];
 
 impl Role {
     /// The role that `arguments` (the program's name first) ask for.
@@ -102,9 +98,11 @@ impl Role {
         if !first.is_some_and(|word| ROLES.contains(&word)) {
             let own = arguments.get(1..).unwrap_or_default();
             let own = own.strip_prefix(&["--".to_string()]).unwrap_or(own);
-            return Ok(Self::Local(LocalOptions { arguments: own.to_vec() }));
+            let arguments = own.to_vec();
+            return Ok(Self::Local(ClusterOptions { arguments, ..ClusterOptions::default() }));
         }
         Ok(match CommandLine::try_parse_from(arguments)?.role {
+            RoleWord::Local(options) => Self::Local(options),
             RoleWord::JobManager(options) => Self::JobManager(options),
             RoleWord::TaskManager(options) => Self::TaskManager(options),
             RoleWord::List(options) => Self::List(options),
@@ -132,6 +130,10 @@ mod tests {
 
     #[test]
     fn a_role_takes_its_own_arguments_before_the_dashes() {
+        let Role::Local(options) = role("app local -D rest.port=0 -- --rate 5").unwrap() else {
+            panic!("it has a role")
+        };
+        assert_eq!((options.definitions, options.arguments.len()), (vec!["rest.port=0".into()], 2));
         let line = "app jobmanager --config c.yaml -D rest.port=0 -D a=b -- --config mine";
         let Role::JobManager(options) = role(line).unwrap() else { panic!("{line}") };
         assert_eq!(options.config, Some(PathBuf::from("c.yaml")));

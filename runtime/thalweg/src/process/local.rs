@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use thalweg_core::clock::{Clock, SystemClock};
-use thalweg_core::configuration::options::{parallelism, rest, taskmanager};
+use thalweg_core::configuration::options::logging::{self, LogLevel};
+use thalweg_core::configuration::options::{metrics, parallelism, rest, taskmanager};
 use thalweg_core::configuration::{Configuration, MemorySize};
 use thalweg_core::ids::TaskManagerId;
 use thalweg_datastream::StreamExecutionEnvironment;
@@ -26,7 +27,7 @@ use super::codes::LocalCodes;
 use super::executor::ClusterExecutor;
 use super::{ProcessError, machine, progress, stores};
 use crate::application::Application;
-use crate::command_line::LocalOptions;
+use crate::command_line::ClusterOptions;
 use crate::metrics::Reporter;
 
 /// Slots of a TaskManager of this process, when nobody says otherwise.
@@ -203,18 +204,18 @@ impl LocalCluster {
 pub fn run_local(
     name: &str,
     application: &Application,
-    options: LocalOptions,
+    options: &ClusterOptions,
 ) -> Result<ExitCode, ProcessError> {
-    let mut quiet = Configuration::new();
-    // People read results and progress here; what went wrong is printed at the end anyway.
-    quiet.set(
-        &thalweg_core::configuration::options::logging::LEVEL,
-        thalweg_core::configuration::options::logging::LogLevel::Warn,
-    )?;
-    crate::logging::start(&quiet);
-    let cluster = LocalCluster::start(Configuration::new())?;
+    let mut configuration = super::configuration(options)?;
+    if !configuration.is_set(&logging::LEVEL) {
+        // People read results and progress here; what goes wrong is printed at the end anyway.
+        configuration.set(&logging::LEVEL, LogLevel::Warn)?;
+    }
+    crate::logging::start(&configuration);
+    let cluster = LocalCluster::start(configuration)?;
     cluster.serve()?;
-    cluster.reporter.serve(&cluster.configuration, cluster.runtime.handle(), true)?;
+    let optional = !cluster.configuration.is_set(&metrics::PORT);
+    cluster.reporter.serve(&cluster.configuration, cluster.runtime.handle(), optional)?;
     let progress = progress::start(&cluster.reporter, cluster.runtime.handle());
     let verify = cfg!(debug_assertions).then(|| application.clone());
     let env = cluster.environment(name, options.arguments.clone(), verify);

@@ -64,8 +64,7 @@ fn a_new_attempt_follows_only_an_ended_one_and_the_old_id_is_forgotten() {
     let second = graph.execution(task);
     assert_eq!((second.number, second.state), (1, ExecutionState::Created));
     assert_eq!((graph.find(first), graph.find(second.id)), (None, Some(task)));
-    let other_epoch =
-        ExecutionGraph::new(Arc::clone(&graph.graph), Epoch(2), 1, at(0)).unwrap();
+    let other_epoch = ExecutionGraph::new(Arc::clone(&graph.graph), Epoch(2), 1, at(0)).unwrap();
     assert_ne!(other_epoch.execution(task).id, first, "ids of terms differ");
 }
 

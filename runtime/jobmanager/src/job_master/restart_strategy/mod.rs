@@ -136,18 +136,26 @@ impl RestartStrategy {
         match self {
             Self::None => "Restart deactivated.".to_owned(),
             Self::FixedDelay(s) => {
-                format!("Restart with fixed delay ({} ms). #{} restart attempts.",
-                    s.delay.as_millis(), s.attempts)
+                format!(
+                    "Restart with fixed delay ({} ms). #{} restart attempts.",
+                    s.delay.as_millis(),
+                    s.attempts
+                )
             }
             Self::FailureRate(s) => format!(
                 "Failure rate restart with maximum of {} failures within interval {} ms and \
                  fixed delay {} ms.",
-                s.failures_max, s.interval.as_millis(), s.delay.as_millis()
+                s.failures_max,
+                s.interval.as_millis(),
+                s.delay.as_millis()
             ),
             Self::ExponentialDelay(s) => format!(
                 "Restart with exponential delay: starting at {} ms, multiplied by {} up to {} \
                  ms, jitter {}, reset after {} ms.",
-                s.initial.as_millis(), s.multiplier, s.max.as_millis(), s.jitter,
+                s.initial.as_millis(),
+                s.multiplier,
+                s.max.as_millis(),
+                s.jitter,
                 s.reset_threshold.as_millis()
             ),
         }

@@ -70,7 +70,12 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// All regions wait from `now` on. Allocation ids derive from `prefix` and a running number.
-    pub fn new(graph: &ExecutionGraph, prefix: String, idle_timeout: Duration, now: Duration) -> Self {
+    pub fn new(
+        graph: &ExecutionGraph,
+        prefix: String,
+        idle_timeout: Duration,
+        now: Duration,
+    ) -> Self {
         Self {
             phases: vec![RegionPhase::Waiting { not_before: now }; graph.regions().list.len()],
             groups: sharing_groups(&graph.graph),

@@ -103,7 +103,8 @@ impl Source for FakeSource {
     }
 
     fn enumerate(&self, _parallelism: u32) -> FunctionResult<Vec<SourceSplit>> {
-        let split = |n: usize| SourceSplit { id: n.to_string(), weight: 1, bytes: vec![n as u8], total: 0 };
+        let split =
+            |n: usize| SourceSplit { id: n.to_string(), weight: 1, bytes: vec![n as u8], total: 0 };
         Ok((0..self.scripts.len()).map(split).collect())
     }
 

@@ -36,7 +36,7 @@ fn back_pressure_stops_the_task_and_nothing_is_lost_when_it_goes_on() {
 
 #[test]
 fn a_full_output_in_the_middle_of_the_chain_keeps_what_is_on_its_way() {
-    let mut world = World::new(Setting { source_rows: Some(500), ..Setting::default() });
+    let mut world = World::new(Setting { source_rows: Some(5000), ..Setting::default() });
     let mut elements = Vec::new();
     for blocked in 0..10 {
         for _ in 0..5 {
@@ -49,7 +49,7 @@ fn a_full_output_in_the_middle_of_the_chain_keeps_what_is_on_its_way() {
     }
     assert_eq!(world.settle(), Step::Finished);
     elements.append(&mut world.recorder.taken());
-    let rows = (1..=500).map(|n| format!("[{n}]"));
+    let rows = (1..=5000).map(|n| format!("[{n}]"));
     let expected: Vec<_> = rows.chain(["watermark end".to_owned(), "end".to_owned()]).collect();
     assert_eq!(elements, expected);
 }

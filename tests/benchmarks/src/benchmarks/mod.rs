@@ -1,0 +1,10 @@
+//! One file a benchmark; each gives rows of the table.
+
+pub(crate) mod backpressure;
+pub(crate) mod chained;
+pub(crate) mod keyed_count;
+pub(crate) mod keyed_count_tcp;
+pub(crate) mod latency;
+pub(crate) mod memory;
+pub(crate) mod sliding;
+pub(crate) mod startup;

@@ -1,0 +1,147 @@
+//! The subcommands and their flags; `all` runs each of the others in a process of its own, so
+//! that none measures what another one left behind.
+
+use clap::{Args, Subcommand};
+use thalweg::prelude::Duration;
+
+use crate::Outcome;
+use crate::benchmarks::{
+    backpressure, chained, keyed_count, keyed_count_tcp, latency, memory, sliding, startup,
+};
+use crate::measure::processes;
+use crate::table;
+
+/// A benchmark.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// source -> map -> filter -> blackhole in one task: records per second
+    Chained(Records<2_000>),
+    /// key_by -> count in value state, 1 M keys, parallelism 2, with and without checkpoints
+    KeyedCount(Checkpointed),
+    /// The same between two TaskManager processes over loopback TCP
+    KeyedCountTcp(Records<240>),
+    /// Sliding window 10 s / 1 s, sum, 10 K keys, parallelism 2
+    Sliding(Records<300>),
+    /// source -> keyed process -> sink at a fixed rate: p50, p99, max
+    Latency(latency::Flags),
+    /// Resident memory of an idle JobManager and an idle TaskManager
+    Memory(Settling),
+    /// Resident memory over time with a sink that is too slow
+    Backpressure(Minutes),
+    /// Start of a local environment to the first record out
+    Startup(Repetitions),
+    /// All of them
+    All(Quick),
+}
+
+/// How much is read; the default in millions.
+#[derive(Debug, Args)]
+pub(crate) struct Records<const DEFAULT_MILLIONS: u64> {
+    /// Records that all sources together make
+    #[arg(long, default_value_t = DEFAULT_MILLIONS * 1_000_000)]
+    pub(crate) records: u64,
+}
+
+/// A job with checkpoints.
+#[derive(Debug, Args)]
+pub(crate) struct Checkpointed {
+    #[command(flatten)]
+    pub(crate) records: Records<800>,
+    /// Time between two checkpoints, in ms
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) interval_ms: u64,
+}
+
+/// How long a process is left alone before it is looked at.
+#[derive(Debug, Args)]
+pub(crate) struct Settling {
+    /// Seconds
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) settle: f64,
+}
+
+/// How long the memory is watched.
+#[derive(Debug, Args)]
+pub(crate) struct Minutes {
+    /// Minutes
+    #[arg(long, default_value_t = 10.0)]
+    pub(crate) minutes: f64,
+}
+
+/// How often a short measurement is repeated.
+#[derive(Debug, Args)]
+pub(crate) struct Repetitions {
+    /// Processes that are started, one after another
+    #[arg(long, default_value_t = 11)]
+    pub(crate) repetitions: usize,
+}
+
+/// How thorough `all` is.
+#[derive(Debug, Args)]
+pub(crate) struct Quick {
+    /// Short runs that show that everything works; the figures mean nothing
+    #[arg(long)]
+    pub(crate) quick: bool,
+}
+
+const FULL: [&str; 8] = [
+    "chained",
+    "keyed-count",
+    "keyed-count-tcp",
+    "sliding",
+    "latency",
+    "memory",
+    "backpressure",
+    "startup",
+];
+
+const QUICK: [&str; 8] = [
+    "chained --records 2000000",
+    "keyed-count --records 400000 --interval-ms 50",
+    "keyed-count-tcp --records 200000",
+    "sliding --records 400000",
+    "latency --rate 2000 --warm-up 0.3 --seconds 1",
+    "memory --settle 1",
+    "backpressure --minutes 0.1",
+    "startup --repetitions 1",
+];
+
+/// Runs a benchmark and prints its rows.
+pub(crate) fn run(command: &Command) -> Outcome {
+    let rows = match command {
+        Command::Chained(flags) => chained::run(flags.records)?,
+        Command::KeyedCount(flags) => {
+            keyed_count::run(flags.records.records, Duration::from_millis(flags.interval_ms))?
+        }
+        Command::KeyedCountTcp(flags) => keyed_count_tcp::run(flags.records)?,
+        Command::Sliding(flags) => sliding::run(flags.records)?,
+        Command::Latency(flags) => latency::run(flags)?,
+        Command::Memory(flags) => memory::run(Duration::try_from_secs_f64(flags.settle)?)?,
+        Command::Backpressure(flags) => {
+            backpressure::run(Duration::try_from_secs_f64(flags.minutes * 60.0)?)?
+        }
+        Command::Startup(flags) => startup::run(flags.repetitions)?,
+        Command::All(flags) => return all(flags.quick),
+    };
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    table::print(&rows, &words.join(" "));
+    Ok(())
+}
+
+fn all(quick: bool) -> Outcome {
+    table::print_head();
+    for line in if quick { QUICK } else { FULL } {
+        let output = processes::own_binary()?
+            .args(line.split(' '))
+            .stderr(std::process::Stdio::inherit())
+            .output()?;
+        if !output.status.success() {
+            return Err(format!("`{line}` ended with {}", output.status).into());
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        for row in text.lines().filter(|row| table::is_row(row)) {
+            println!("{row}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! Programs that the tests run as a user would run an application: the first argument says which.
+//!
+//! They are what the example applications aren't: several jobs in one program, a function that
+//! panics, a program that isn't the same each time.
+
+mod counts;
+mod not_deterministic;
+mod two_jobs;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    thalweg::run("test-programs", |env, args| match args.split_first() {
+        Some((name, args)) if name == "counts" => counts::run(env, args),
+        Some((name, args)) if name == "two-jobs" => two_jobs::run(env, args),
+        Some((name, args)) if name == "not-deterministic" => not_deterministic::run(env, args),
+        _ => Err("the first argument is counts, two-jobs or not-deterministic".into()),
+    })
+}
