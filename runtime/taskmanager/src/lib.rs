@@ -11,6 +11,7 @@
 
 pub mod driver;
 pub mod executor;
+mod hardware;
 pub mod metrics;
 mod start;
 pub mod task;
@@ -18,6 +19,5 @@ pub mod task;
 mod tests;
 
 pub use executor::{BlobStoreOpener, CodeError, CodeProvider, ExitReason};
-pub use start::{
-    DataPlane, Hardware, StartError, TaskManager, TaskManagerHandle, TaskManagerOptions,
-};
+pub use hardware::Hardware;
+pub use start::{DataPlane, StartError, TaskManager, TaskManagerHandle, TaskManagerOptions};

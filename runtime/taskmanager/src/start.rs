@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::driver::TaskDriver;
 use crate::executor::{BlobStoreOpener, CodeProvider, ExecutorParts, ExitReason, TaskExecutor};
+use crate::hardware::Hardware;
 use crate::metrics::{MetricsRegistry, MetricsSnapshot};
 
 /// How records travel to other TaskManagers.
@@ -33,15 +34,6 @@ pub enum DataPlane {
         /// The host that others reach this process at, where `taskmanager.host` isn't set.
         host: String,
     },
-}
-
-/// What the machine has, for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Hardware {
-    /// Processors.
-    pub cpu_cores: u32,
-    /// Memory of the machine or container, in bytes; 0: unknown.
-    pub physical_bytes: u64,
 }
 
 /// What a TaskManager is made of.

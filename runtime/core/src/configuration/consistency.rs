@@ -1,7 +1,9 @@
 //! Values that are fine alone and contradict each other.
 
 use super::option::AnyOption;
-use super::options::{checkpointing, heartbeat, parallelism, restart_strategy};
+use super::options::{
+    checkpointing, heartbeat, high_availability, parallelism, restart_strategy,
+};
 use super::{Configuration, ConfigurationError};
 
 /// Checks, in this order:
@@ -37,7 +39,9 @@ pub(super) fn check(configuration: &Configuration) -> Result<(), ConfigurationEr
             "lower the one or raise the other",
         );
     }
-    if get.get(&checkpointing::INTERVAL).is_some() && get.get(&checkpointing::DIRECTORY).is_none() {
+    let directory = get.get(&checkpointing::DIRECTORY);
+    let directory = directory.or_else(|| get.get(&high_availability::STORAGE_DIRECTORY));
+    if get.get(&checkpointing::INTERVAL).is_some() && directory.is_none() {
         return contradiction(
             configuration,
             "checkpoints are on and have no place to be written to",

@@ -23,7 +23,7 @@ pub use options::CheckpointOptions;
 pub use statistics::CheckpointHistory;
 
 use crate::job_master::execution_graph::{ExecutionGraph, TaskIndex};
-use crate::moment::Moment;
+use crate::moment::{Moment, earlier};
 use pending::PendingCheckpoint;
 
 /// How often a trigger is sent again until it is seen to have arrived.
@@ -197,7 +197,7 @@ impl CheckpointCoordinator {
             self.begin(graph, now);
         }
         if let Some(pending) = &mut self.pending {
-            for task in pending.to_trigger(graph, now.elapsed, TRIGGER_INTERVAL) {
+            for task in pending.take_due_triggers(graph, now.elapsed, TRIGGER_INTERVAL) {
                 let (checkpoint, triggered_ms) = (pending.id, pending.triggered.wall_ms);
                 actions.push(CheckpointAction::Trigger { task, checkpoint, triggered_ms });
             }
@@ -421,11 +421,11 @@ impl CheckpointCoordinator {
     }
 
     /// When something is to be decided if nothing happens before.
-    pub fn deadline(&self, graph: &ExecutionGraph, now: Duration) -> Option<Duration> {
+    pub fn deadline(&self, graph: &ExecutionGraph) -> Option<Duration> {
         match &self.pending {
             Some(pending) => {
                 let times_out = pending.triggered.elapsed + self.options.timeout;
-                Some(times_out.min(now + TRIGGER_INTERVAL))
+                earlier(pending.next_reminder(TRIGGER_INTERVAL), Some(times_out))
             }
             None => self.due(graph),
         }

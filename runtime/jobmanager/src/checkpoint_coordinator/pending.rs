@@ -70,7 +70,7 @@ impl PendingCheckpoint {
     ///
     /// Whose producers have all ended is found anew each time: a source can end between the
     /// decision and the trigger's arrival, and its consumers then wait for no barrier.
-    pub(super) fn to_trigger(
+    pub(super) fn take_due_triggers(
         &mut self,
         graph: &ExecutionGraph,
         now: Duration,
@@ -91,16 +91,22 @@ impl PendingCheckpoint {
         let mut due = Vec::new();
         for task in graph.without_barriers(&ended) {
             let execution = graph.execution(task);
+            if !self.awaits(task, execution.id) || execution.checkpoint_seen >= self.id {
+                self.reminded.remove(&task);
+                continue;
+            }
             let sent = self.reminded.get(&task);
-            if self.awaits(task, execution.id)
-                && execution.checkpoint_seen < self.id
-                && sent.is_none_or(|at| now.saturating_sub(*at) >= interval)
-            {
+            if sent.is_none_or(|at| now.saturating_sub(*at) >= interval) {
                 self.reminded.insert(task, now);
                 due.push(task);
             }
         }
         due
+    }
+
+    /// When a trigger is to be sent again, unless it is seen before.
+    pub(super) fn next_reminder(&self, interval: Duration) -> Option<Duration> {
+        self.reminded.values().min().map(|sent| *sent + interval)
     }
 
     /// Attempts that have acknowledged at the end of their input: they finish with this one.

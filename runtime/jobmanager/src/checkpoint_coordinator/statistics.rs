@@ -112,12 +112,11 @@ impl CheckpointHistory {
 
     pub(super) fn discarded(&mut self, id: CheckpointId) {
         let of_it = |statistics: &&mut Arc<CheckpointStatistics>| statistics.id == id.0;
-        if let Some(statistics) = self.ended.iter_mut().find(of_it) {
-            if let CheckpointOutcome::Completed { discarded, .. } =
-                &mut Arc::make_mut(statistics).outcome
-            {
-                *discarded = true;
-            }
+        let statistics = self.ended.iter_mut().find(of_it).map(Arc::make_mut);
+        if let Some(CheckpointOutcome::Completed { discarded, .. }) =
+            statistics.map(|statistics| &mut statistics.outcome)
+        {
+            *discarded = true;
         }
     }
 

@@ -159,7 +159,7 @@ fn none_begins_before_all_run() {
     }
     scene.state(1, 1, ExecutionState::Initializing);
     assert!(scene.tick(5000).is_empty());
-    assert_eq!(scene.coordinator.deadline(&scene.graph, Duration::ZERO), None);
+    assert_eq!(scene.coordinator.deadline(&scene.graph), None);
     scene.state(1, 1, ExecutionState::Running);
     assert!(scene.tick(6000).is_empty());
     assert_eq!(triggered(&scene.tick(7000)).len(), 2, "an interval after all run");

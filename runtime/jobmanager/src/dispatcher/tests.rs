@@ -37,10 +37,12 @@ fn goodbye(number: u64, epoch: u64) -> ToJobManager {
 }
 
 fn sent(actions: &[Action]) -> Vec<&JobManagerMessage> {
-    let message = |action| match action {
-        &Action::Send(_, ref message) => Some(&message.message),
-        _ => None,
-    };
+    fn message(action: &Action) -> Option<&JobManagerMessage> {
+        match action {
+            Action::Send(_, message) => Some(&message.message),
+            _ => None,
+        }
+    }
     actions.iter().filter_map(message).collect()
 }
 

@@ -254,7 +254,7 @@ impl JobMaster {
             return None;
         }
         let coordinator = self.coordinator.as_ref();
-        let checkpoints = coordinator.and_then(|c| c.deadline(&self.graph, now));
+        let checkpoints = coordinator.and_then(|c| c.deadline(&self.graph));
         earlier(earlier(self.scheduler.deadline(now), checkpoints), self.reconcile_deadline())
     }
 

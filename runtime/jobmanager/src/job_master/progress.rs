@@ -16,7 +16,8 @@ use crate::moment::Moment;
 impl JobMaster {
     /// Goes on, in this order:
     ///
-    /// 1. Tasks whose deployment or end is overdue are given up.
+    /// 1. Tasks whose deployment or end is overdue are given up; slots that nothing has needed for a
+    ///    while are given back.
     /// 2. The checkpoint coordinator looks at the tasks and the time.
     /// 3. A job that is to end, and all whose tasks have ended, ends; but not while a manifest is
     ///    being written.
@@ -24,9 +25,12 @@ impl JobMaster {
     /// 5. Regions that wait are deployed when their slots are there; never while a manifest is
     ///    being written: they restart from the newest checkpoint, and which one that is must be
     ///    known.
-    /// 6. Slots that nothing needs any more are given back.
     pub(super) fn progress(&mut self, now: Moment, actions: &mut Vec<JobAction>) {
         self.look_for_overdue(now, actions);
+        let idle = self.scheduler.release_idle(&self.graph, now.elapsed);
+        if !idle.is_empty() {
+            actions.push(JobAction::ReleaseSlots(idle));
+        }
         self.coordinate(CheckpointEvent::Tick, now, actions);
         let publishing = self.coordinator.as_ref().is_some_and(|c| c.is_publishing());
         if publishing {
@@ -48,10 +52,6 @@ impl JobMaster {
             return;
         }
         self.schedule(now, actions);
-        let idle = self.scheduler.release_idle(&self.graph, now.elapsed);
-        if !idle.is_empty() {
-            actions.push(JobAction::ReleaseSlots(idle));
-        }
     }
 
     fn schedule(&mut self, now: Moment, actions: &mut Vec<JobAction>) {
@@ -92,10 +92,8 @@ impl JobMaster {
             execution.correspondence.deployed = Some(now.elapsed);
         }
         regions.iter().for_each(|region| self.scheduler.deployed(*region));
-        if restored_from.is_some() {
-            if let Some(coordinator) = &mut self.coordinator {
-                coordinator.restored(now);
-            }
+        if let (Some(_), Some(coordinator)) = (restored_from, &mut self.coordinator) {
+            coordinator.restored(now);
         }
         let (count, restored) = (tasks.len(), restored_from);
         actions.push(JobAction::Observe(Observation::Deployed { tasks: count, restored }));

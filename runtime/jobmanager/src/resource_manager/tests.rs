@@ -102,10 +102,12 @@ fn registration(id: &str, build_id: u64) -> Registration {
 }
 
 fn causes(actions: &[ResourceAction]) -> Vec<&str> {
-    let cause = |action| match action {
-        &ResourceAction::Lost { ref cause, .. } => Some(cause.as_str()),
-        _ => None,
-    };
+    fn cause(action: &ResourceAction) -> Option<&str> {
+        match action {
+            ResourceAction::Lost { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
     actions.iter().filter_map(cause).collect()
 }
 

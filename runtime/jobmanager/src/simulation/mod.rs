@@ -242,12 +242,12 @@ impl World {
                 let delay = self.random.next_u64() % 400;
                 self.in_flight.push((self.now_ms + delay, InFlight::Disconnected(connection)));
             }
-        } else if self.fault(10) {
-            if let Some(connection) = self.task_managers[victim].connection {
-                self.trace.push(format!("{} connection {connection:?} breaks", self.now_ms));
-                self.task_managers[victim].connected(None);
-                self.in_flight.push((self.now_ms + 10, InFlight::Disconnected(connection)));
-            }
+        } else if let (true, Some(connection)) =
+            (self.fault(10), self.task_managers[victim].connection)
+        {
+            self.trace.push(format!("{} connection {connection:?} breaks", self.now_ms));
+            self.task_managers[victim].connected(None);
+            self.in_flight.push((self.now_ms + 10, InFlight::Disconnected(connection)));
         }
     }
 
@@ -318,8 +318,10 @@ impl World {
                 self.send_all(connection, out);
             }
         }
-        if self.now().elapsed >= self.dispatcher.deadline(self.now().elapsed) {
+        let now = self.now().elapsed;
+        if now >= self.dispatcher.deadline(now) {
             self.handle(Event::Tick);
+            assert!(now < self.dispatcher.deadline(now), "what is due must be done when told");
         }
         self.check_attempts();
     }

@@ -187,15 +187,14 @@ impl Task {
         let producers: BTreeSet<_> =
             self.deployment.inputs.iter().map(|input| input.producer_attempt).collect();
         let all_ended = producers.is_subset(&self.ended);
-        if let Some((checkpoint, arrived)) = &self.aligning {
-            if producers.iter().all(|p| arrived.contains(p) || self.ended.contains(p)) {
-                let checkpoint = *checkpoint;
-                self.aligning = None;
-                self.triggered.remove(&checkpoint);
-                self.input_ended |= all_ended;
-                self.snapshot(checkpoint, outside);
-                return;
-            }
+        let complete = |(_, arrived): &&(u64, BTreeSet<ExecutionAttemptId>)| {
+            producers.iter().all(|p| arrived.contains(p) || self.ended.contains(p))
+        };
+        if let Some(&(checkpoint, _)) = self.aligning.as_ref().filter(complete) {
+            self.aligning = None;
+            self.triggered.remove(&checkpoint);
+            self.snapshot(checkpoint, outside);
+            return;
         }
         if all_ended {
             if !self.input_ended {

@@ -24,9 +24,9 @@ pub enum SnapshotData {
 pub struct SnapshotHandle {
     /// The operator.
     pub operator: OperatorId,
-    /// The key groups in it, when it holds keyed state and nothing else. None: it also or only holds
-    /// state that isn't keyed (operator state, a source's splits, a sink's committables); then
-    /// every subtask is given it on a restore and reads what it needs.
+    /// The key groups in it, when it holds keyed state and nothing else. None: it also or only
+    /// holds state that isn't keyed (operator state, a source's splits, a sink's committables);
+    /// then every subtask is given it on a restore and reads what it needs.
     pub key_groups: Option<KeyGroupRange>,
     /// Where the bytes are.
     pub data: SnapshotData,

@@ -81,7 +81,7 @@ impl TaskExecutor {
         self.outbox.clear();
         self.ends_told.clear();
         self.connection.register_anew(now);
-        for attempt in self.table.ended_attempts() {
+        for attempt in self.table.new_leader() {
             self.tell_state(attempt, now);
         }
     }

@@ -238,12 +238,12 @@ impl TaskTable {
         true
     }
 
-    /// The report of this execution's end has arrived: its results needn't be kept.
+    /// The report of this execution's end has arrived. Its results are kept until it is forgotten:
+    /// another leader may ask for them.
     pub(super) fn end_delivered(&mut self, attempt: ExecutionAttemptId) {
         if let Some(execution) = self.executions.get_mut(&attempt)
             && execution.state.is_terminal()
         {
-            execution.results = Vec::new();
             execution.results_delivered = true;
         }
     }
@@ -291,8 +291,11 @@ impl TaskTable {
         self.executions.iter().map(summary).collect()
     }
 
-    /// Those that have ended: a new leader is to hear of them with their results.
-    pub(super) fn ended_attempts(&self) -> Vec<ExecutionAttemptId> {
+    /// Another leader is followed: gives those that have ended, of which it hasn't heard.
+    pub(super) fn new_leader(&mut self) -> Vec<ExecutionAttemptId> {
+        for execution in self.executions.values_mut() {
+            execution.results_delivered = false;
+        }
         self.attempts(|execution| execution.state.is_terminal())
     }
 

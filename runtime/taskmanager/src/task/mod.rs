@@ -143,6 +143,8 @@ pub struct Task {
     /// That all input was processed was reported.
     end_reported: bool,
     next_latency_marker: Duration,
+    /// Steps that did something.
+    steps: u32,
 }
 
 impl Task {
@@ -170,6 +172,7 @@ impl Task {
             final_checkpoint: None,
             end_reported: false,
             next_latency_marker: Duration::ZERO,
+            steps: 0,
         }
     }
 

@@ -27,6 +27,9 @@ const CALLS_PER_STEP: usize = 32;
 /// Rows taken in before a step ends.
 const ROWS_PER_STEP: usize = 4096;
 
+/// Steps of a busy task from one look at the levels of its queues to the next.
+const STEPS_PER_LOOK: u32 = 64;
+
 /// Why the task can't go on. Boxed: it is on the way of every batch, and never comes.
 struct Halt(Box<FailureInfo>);
 
@@ -77,6 +80,10 @@ impl Task {
         self.outputs.flush_due().map_err(Halt::from)?;
         if worked {
             self.publish_counters();
+            self.steps = self.steps.wrapping_add(1);
+            if self.steps.is_multiple_of(STEPS_PER_LOOK) {
+                self.publish_levels();
+            }
             if !matches!(stop, Stop::Ended) {
                 self.account(Activity::Busy, now.elapsed);
                 return Ok(Step::Ready);
@@ -86,12 +93,12 @@ impl Task {
             Stop::Budget => Ok(Step::Ready),
             Stop::BackPressured => {
                 self.account(Activity::BackPressured, now.elapsed);
-                self.publish_queues();
+                self.publish_levels();
                 Ok(Step::Blocked { until: self.outputs.next_flush() })
             }
             Stop::Idle(until) => {
                 self.account(Activity::Idle, now.elapsed);
-                self.publish_queues();
+                self.publish_levels();
                 Ok(Step::Blocked { until: self.wait_until(until, now) })
             }
             Stop::Ended => self.ended(now),
@@ -301,7 +308,7 @@ impl Task {
             self.observer.observe(TaskEvent::InputEnded);
         }
         self.account(Activity::Idle, now.elapsed);
-        self.publish_queues();
+        self.publish_levels();
         Ok(Step::Blocked { until: self.outputs.next_flush() })
     }
 
@@ -345,10 +352,14 @@ impl Task {
         elapsed.into_iter().chain(self.outputs.next_flush()).min()
     }
 
-    fn publish_queues(&self) {
+    /// Figures that cost a look at every channel and operator.
+    fn publish_levels(&self) {
         let input = self.input.as_ref().map_or(0, |input| input.queued_bytes());
         self.metrics.set_queued(input, self.outputs.queued_bytes());
         self.metrics.set_watermark(self.watermark());
+        if let Some(chain) = &self.chain {
+            chain.report_state();
+        }
     }
 
     /// Event time at the head of the chain.

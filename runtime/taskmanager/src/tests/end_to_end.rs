@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
-use thalweg_core::ids::{CheckpointId, ExecutionAttemptId};
+use thalweg_core::ids::{CheckpointId, Epoch, ExecutionAttemptId};
 use thalweg_core::key_group::key_group_range;
 use thalweg_core::status::ExecutionState;
 use thalweg_network::remote::TcpTransport;
@@ -11,7 +11,7 @@ use thalweg_rpc::message::{
     CheckpointAck, FailureKind, JobManagerMessage, OperatorRestore, RestorePiece, TaskRestore,
 };
 
-use super::job::{self, Program, attempt, collected, information, oracle, tasks};
+use super::job::{self, Program, attempt, check, collected, information, tasks};
 use super::job_manager::{ADDRESS, JobManager, Pair, Stepping, start, start_with};
 use crate::{DataPlane, ExitReason};
 
@@ -42,7 +42,7 @@ async fn counts_without_checkpoints(
     job_manager.deploy(information(2, false), deployed);
     let attempts = attempts(1, 2);
     job_manager.until("the end", |jm| jm.all(&attempts, ExecutionState::Finished)).await;
-    assert_eq!(results(job_manager), oracle());
+    check(&results(job_manager));
     assert_eq!(program.loads.load(Ordering::Relaxed), 1, "one load serves all tasks of a job");
     let told = job_manager.told.clone();
     shut_down(pair).await;
@@ -126,7 +126,7 @@ async fn checkpoints_and_restores(stepping: Stepping) {
     assert!(job_manager.acks.iter().all(|ack| ack.input_ended));
     job_manager.completed(2);
     job_manager.until("FINISHED", |jm| jm.all(&second, ExecutionState::Finished)).await;
-    assert_eq!(results(job_manager), oracle());
+    check(&results(job_manager));
     shut_down(pair).await;
 }
 
@@ -182,7 +182,7 @@ async fn tasks_go_on_while_the_job_manager_is_away() {
     program.release();
     job_manager.until("FINISHED", |jm| jm.all(&attempts, ExecutionState::Finished)).await;
     assert!(job_manager.registrations >= 2);
-    assert_eq!(results(job_manager), oracle());
+    check(&results(job_manager));
     let records: f64 = pair
         .task_manager
         .metrics()
@@ -249,7 +249,41 @@ async fn two_task_managers_exchange_rows_over_the_network() {
         .job_manager
         .until("the counters' end", |jm| jm.all(&all[1..], ExecutionState::Finished));
     tokio::join!(reads, counts);
-    assert_eq!(results(&counter.job_manager), oracle());
+    check(&results(&counter.job_manager));
     shut_down(reader).await;
     shut_down(counter).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_is_told_all_ends_with_their_results_and_a_former_one_is_not_obeyed() {
+    let program = Program::holding_at(i64::MAX);
+    let mut pair = start(Stepping::Seeded(2), Arc::clone(&program), &[]).await;
+    let job_manager = &mut pair.job_manager;
+    job_manager.registered().await;
+    job_manager.deploy(information(2, false), tasks(1, 2, ADDRESS, |_| None));
+    let finished = attempts(1, 2);
+    job_manager.until("FINISHED", |jm| jm.all(&finished, ExecutionState::Finished)).await;
+    program.hold.store(100, Ordering::Relaxed);
+    let deployed = tasks(2, 1, ADDRESS, |_| None);
+    job_manager.expected = finished.clone();
+    job_manager.expected.extend(deployed.iter().map(|task| task.attempt));
+    let job = Arc::new(information(1, false));
+    job_manager.send(JobManagerMessage::DeployTasks { job, tasks: deployed });
+    let running = attempts(2, 1);
+    job_manager.until("RUNNING", |jm| jm.all(&running, ExecutionState::Running)).await;
+
+    // The next leader has heard of nothing, but knows what should be there.
+    job_manager.disconnect();
+    job_manager.reports.clear();
+    job_manager.epoch = Epoch(2);
+    job_manager.until("FINISHED, again", |jm| jm.all(&finished, ExecutionState::Finished)).await;
+    check(&results(job_manager));
+    let cancel = |attempt| JobManagerMessage::CancelTask { attempt };
+    job_manager.send_as(Epoch(1), cancel(running[0]));
+    job_manager.send_as(Epoch(1), JobManagerMessage::ShutDown { reason: "old".to_owned() });
+    job_manager.expected = vec![running[0]];
+    let canceled = Some(ExecutionState::Canceled);
+    job_manager.until("CANCELED", |jm| jm.state(running[1]) == canceled).await;
+    assert_eq!(job_manager.state(running[0]), Some(ExecutionState::Running));
+    shut_down(pair).await;
 }

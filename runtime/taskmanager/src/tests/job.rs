@@ -280,8 +280,15 @@ pub(super) fn collected<'a>(results: impl IntoIterator<Item = &'a Accumulator>) 
     rows
 }
 
-/// What must have been collected: each count of each key once.
-pub(super) fn oracle() -> Vec<Row> {
+/// Checks that each count of each key was collected once. Names the first that is wrong.
+pub(super) fn check(collected: &[Row]) {
+    let expected = oracle();
+    let wrong = collected.iter().zip(&expected).find(|(found, expected)| found != expected);
+    assert_eq!(wrong, None, "found and expected");
+    assert_eq!(collected.len(), expected.len());
+}
+
+fn oracle() -> Vec<Row> {
     let mut counts = BTreeMap::new();
     let mut rows: Vec<Row> = (0..ROWS)
         .map(|n| {

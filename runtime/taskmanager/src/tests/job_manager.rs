@@ -108,6 +108,7 @@ pub(super) struct JobManager {
     acceptor: Acceptor,
     link: Option<Link<ToTaskManager, ToJobManager>>,
     sequence: u64,
+    pub(super) epoch: Epoch,
     /// Which heartbeats expect.
     pub(super) expected: Vec<ExecutionAttemptId>,
     pub(super) reports: BTreeMap<ExecutionAttemptId, ExecutionReport>,
@@ -125,6 +126,7 @@ impl JobManager {
             acceptor,
             link: None,
             sequence: 0,
+            epoch: Epoch(1),
             expected: vec![],
             reports: BTreeMap::new(),
             acks: vec![],
@@ -189,8 +191,13 @@ impl JobManager {
     }
 
     pub(super) fn send(&mut self, message: JobManagerMessage) {
+        self.send_as(self.epoch, message);
+    }
+
+    /// Says something with the epoch of another leader.
+    pub(super) fn send_as(&mut self, epoch: Epoch, message: JobManagerMessage) {
         self.sequence += 1;
-        let fenced = Fenced { epoch: Epoch(1), sequence: self.sequence, message };
+        let fenced = Fenced { epoch, sequence: self.sequence, message };
         // A link that broke is seen by `receive`.
         let _ = self.link.as_ref().map(|link| link.sender.try_send(fenced));
     }

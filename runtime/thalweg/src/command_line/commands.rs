@@ -6,7 +6,10 @@ use std::time::Duration;
 use comfy_table::Table;
 use serde::Deserialize;
 
-use super::{CancelOptions, Target};
+use thalweg_core::configuration::options::{jobmanager, rest};
+
+use super::{CancelOptions, ClusterOptions, Target};
+use crate::process::{self, ProcessError};
 
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -20,6 +23,8 @@ enum CommandError {
     },
     #[error("the JobManager at {target} refused: {reason}")]
     Refused { target: String, reason: String },
+    #[error(transparent)]
+    Configuration(#[from] Box<ProcessError>),
     #[error("{target} doesn't answer as a JobManager does: {source}")]
     NotAJobManager { target: String, source: Box<ureq::Error> },
 }
@@ -93,12 +98,26 @@ fn exit_code(outcome: Result<(), CommandError>) -> ExitCode {
     }
 }
 
+/// Where the cluster's REST port is.
+fn address(target: &Target) -> Result<String, CommandError> {
+    if let Some(address) = &target.target {
+        return Ok(address.clone());
+    }
+    let Some(config) = &target.config else { return Ok("127.0.0.1:8081".to_owned()) };
+    let options = ClusterOptions { config: Some(config.clone()), ..ClusterOptions::default() };
+    let configuration = process::configuration(&options).map_err(Box::new)?;
+    let host = configuration.get(&rest::ADDRESS);
+    let host = host.unwrap_or_else(|| configuration.get(&jobmanager::RPC_ADDRESS));
+    Ok(format!("{host}:{}", configuration.get(&rest::PORT)))
+}
+
 /// Prints the jobs of a cluster as a table.
 pub fn list(target: &Target) -> ExitCode {
-    exit_code(print_jobs(&target.target))
+    exit_code(address(target).and_then(|address| print_jobs(&address)))
 }
 
 /// Asks a cluster to cancel a job.
 pub fn cancel(options: &CancelOptions) -> ExitCode {
-    exit_code(cancel_job(&options.target.target, &options.job))
+    let target = address(&options.target);
+    exit_code(target.and_then(|address| cancel_job(&address, &options.job)))
 }

@@ -43,9 +43,13 @@ pub struct ClusterOptions {
 /// A cluster to talk to.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Target {
-    /// Address of the JobManager's REST port
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8081")]
-    pub target: String,
+    /// Address of the JobManager's REST port; else what the configuration says, else
+    /// 127.0.0.1:8081
+    #[arg(long, value_name = "HOST:PORT")]
+    pub target: Option<String>,
+    /// The cluster's configuration: `rest.address` (or `jobmanager.rpc.address`) and `rest.port`
+    #[arg(long, value_name = "FILE", conflicts_with = "target")]
+    pub config: Option<PathBuf>,
 }
 
 /// A job to cancel.

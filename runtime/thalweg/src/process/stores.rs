@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use thalweg_core::configuration::options::checkpointing;
+use thalweg_core::configuration::options::{checkpointing, high_availability};
 use thalweg_core::configuration::Configuration;
 use thalweg_jobmanager::endpoint::CheckpointStore;
 use thalweg_storage::blob::BlobErrorKind;
@@ -34,7 +34,9 @@ pub(super) fn open(location: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
 pub(super) fn checkpoints(
     configuration: &Configuration,
 ) -> Result<Option<CheckpointStore>, BlobError> {
-    let Some(location) = configuration.get(&checkpointing::DIRECTORY) else { return Ok(None) };
+    let location = configuration.get(&checkpointing::DIRECTORY);
+    let location = location.or_else(|| configuration.get(&high_availability::STORAGE_DIRECTORY));
+    let Some(location) = location else { return Ok(None) };
     let name = location.as_str().to_owned();
     Ok(Some(CheckpointStore { store: open(&name)?, name, blocking: true }))
 }

@@ -40,7 +40,8 @@ option_group! {
         "execution.checkpointing.dir",
         || None,
         "Where checkpoints are written: a directory that the JobManager and all TaskManagers \
-         see under this name. Needed when `execution.checkpointing.interval` is set.",
+         see under this name. Unset: `high-availability.storageDir`. One of them is needed when \
+         `execution.checkpointing.interval` is set.",
     );
 
     /// The longest a checkpoint may take.

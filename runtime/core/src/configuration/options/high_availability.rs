@@ -17,8 +17,9 @@ option_group! {
     STORAGE_DIRECTORY: Option<Location> = ConfigOption::new(
         "high-availability.storageDir",
         || None,
-        "Where the JobManager records its jobs and their results, so that one started later goes \
-         on with them. Unset: nothing outlives the JobManager.",
+        "The application's durable storage. For now checkpoints are written there when \
+         `execution.checkpointing.dir` isn't set; that a JobManager started later goes on with \
+         the jobs of an earlier one isn't built yet.",
     );
 
     /// The application's identity.

@@ -74,7 +74,8 @@ fn graphs_that_cannot_run_are_refused_with_the_reason() {
         ExecutionGraph::new(Arc::new(graph), Epoch(1), 1, at(0)).unwrap_err().to_string()
     };
     let good = JobGraph::clone(&chain(&[("a", 2), ("b", 2)], &[Forward]));
-    let table: [(&str, fn(&mut JobGraph)); 5] = [
+    type Change = fn(&mut JobGraph);
+    let table: [(&str, Change); 5] = [
         ("no operators", |g| g.vertices.clear()),
         ("\"a\" has parallelism 0", |g| g.vertices[0].parallelism = 0),
         ("parallelism 2 and max parallelism 1", |g| g.vertices[1].max_parallelism = 1),

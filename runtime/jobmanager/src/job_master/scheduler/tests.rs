@@ -78,7 +78,7 @@ fn a_slot_all_of_whose_tasks_have_finished_is_given_back_after_the_idle_time() {
     let (request, allocations) = requested(scheduler.step(&graph, Duration::ZERO));
     let slots = allocations.iter().map(|a| slot(*a, "p", 0)).collect();
     scheduler.granted(request, slots);
-    [0, 1].map(|region| scheduler.deployed(region));
+    (0..2).for_each(|region| scheduler.deployed(region));
     for task in graph.regions().list[0].tasks.clone() {
         graph.execution_mut(task).advance(ExecutionState::Finished, at(0));
     }

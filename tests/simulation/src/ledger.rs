@@ -1,0 +1,168 @@
+//! Where the job's output goes: a sink whose outside is a ledger that outlives every process. It
+//! takes what is promised literally: a commit before its checkpoint is published, or of something
+//! that was never described, is a violation; a commit that is repeated is none.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use thalweg_core::Batch;
+use thalweg_core::ids::CheckpointId;
+use thalweg_operators::FunctionResult;
+use thalweg_operators::sink::{
+    Committable, Guarantee, PrepareCommit, Sink, SinkContext, SinkWriter,
+};
+
+use crate::dice::Dice;
+use crate::store::FaultyStore;
+use crate::trace::Trace;
+
+#[derive(Debug)]
+struct Entry {
+    checkpoint: CheckpointId,
+    rows: Vec<String>,
+    commits: u32,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    /// By a number that is never used again.
+    entries: Vec<Entry>,
+    violations: Vec<String>,
+    restored: BTreeMap<String, CheckpointId>,
+}
+
+/// The ledger. Clones are the same.
+#[derive(Clone)]
+pub struct Ledger {
+    books: Arc<Mutex<Books>>,
+    store: FaultyStore,
+    dice: Arc<Mutex<Dice>>,
+    commit_failures: u64,
+    heal_at: std::time::Duration,
+    trace: Trace,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ledger")
+    }
+}
+
+impl Ledger {
+    /// An empty one. `commit_failures` per mille of commits fail after they were done.
+    pub fn new(plan: &crate::plan::Plan, store: FaultyStore, trace: Trace) -> Self {
+        Self {
+            books: Arc::default(),
+            store,
+            dice: Arc::new(Mutex::new(Dice::new(plan.seed, "ledger"))),
+            commit_failures: plan.commit_failures,
+            heal_at: plan.heal_at,
+            trace,
+        }
+    }
+
+    /// The committed rows, ascending.
+    pub fn committed(&self) -> Vec<String> {
+        let books = self.books.lock();
+        let committed = books.entries.iter().filter(|entry| entry.commits > 0);
+        let mut rows: Vec<String> = committed.flat_map(|entry| entry.rows.clone()).collect();
+        rows.sort_unstable();
+        rows
+    }
+
+    /// What went against the contract of sinks.
+    pub fn violations(&self) -> Vec<String> {
+        self.books.lock().violations.clone()
+    }
+
+    fn highest_committed(&self) -> Option<CheckpointId> {
+        let books = self.books.lock();
+        books.entries.iter().filter(|e| e.commits > 0).map(|e| e.checkpoint).max()
+    }
+}
+
+/// A sink of lines into the ledger.
+#[derive(Debug, Clone)]
+pub struct LedgerSink(pub Ledger);
+
+impl Sink for LedgerSink {
+    type Row = String;
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::ExactlyOnce
+    }
+
+    fn writer(&self, context: &SinkContext) -> FunctionResult<Box<dyn SinkWriter<String>>> {
+        let ledger = self.0.clone();
+        let name = format!("{:?}/{}", context.operator, context.subtask.index);
+        let (from, committed) = (context.restored_from, ledger.highest_committed());
+        ledger.trace.event("sink", format_args!("{name} opens, restored from {from:?}"));
+        if from < committed {
+            let violation = format!(
+                "{name} is restored from {from:?} although {committed:?} was committed already"
+            );
+            ledger.books.lock().violations.push(violation);
+        }
+        Ok(Box::new(Writer { ledger, name, rows: Vec::new() }))
+    }
+}
+
+struct Writer {
+    ledger: Ledger,
+    name: String,
+    rows: Vec<String>,
+}
+
+impl SinkWriter<String> for Writer {
+    fn write(&mut self, batch: Batch) -> FunctionResult {
+        let (rows, _) = batch.into_parts::<String>()?;
+        self.rows.extend(rows);
+        Ok(())
+    }
+
+    fn prepare_commit(&mut self, request: PrepareCommit) -> FunctionResult<Vec<Committable>> {
+        let Some(checkpoint) = request.checkpoint else {
+            return Err("a commit without a checkpoint although checkpoints are on".into());
+        };
+        if self.rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = std::mem::take(&mut self.rows);
+        let mut books = self.ledger.books.lock();
+        let number = books.entries.len() as u64;
+        self.ledger.trace.event(
+            "sink",
+            format_args!("{} describes {number}: {} rows of {checkpoint}", self.name, rows.len()),
+        );
+        books.entries.push(Entry { checkpoint, rows, commits: 0 });
+        Ok(vec![number.to_le_bytes().to_vec()])
+    }
+
+    fn commit(&mut self, committables: &[Committable]) -> FunctionResult {
+        for committable in committables {
+            let number = u64::from_le_bytes(committable.as_slice().try_into()?);
+            let mut books = self.ledger.books.lock();
+            let Some(entry) = books.entries.get_mut(number as usize) else {
+                books.violations.push(format!("{number} is committed and was never described"));
+                continue;
+            };
+            entry.commits += 1;
+            let (checkpoint, times) = (entry.checkpoint, entry.commits);
+            self.ledger.trace.event(
+                "sink",
+                format_args!("{} commits {number} of {checkpoint}, time {times}", self.name),
+            );
+            if !self.ledger.store.is_published(checkpoint) {
+                let violation = format!("{number} of {checkpoint} is committed unpublished");
+                books.violations.push(violation);
+            }
+        }
+        let now = turmoil::sim_elapsed().unwrap_or_default();
+        if now < self.ledger.heal_at && self.ledger.dice.lock().chance(self.ledger.commit_failures)
+        {
+            return Err("injected: the commit was done and its answer lost".into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! What a seed stands for: the job's size, the cluster's, and which faults it meets. A random part
+//! of the kinds of faults per seed (a swarm) finds more than all of them always.
+
+use std::time::Duration;
+
+use crate::dice::Dice;
+
+/// Per mille of RPC messages that meet each fate, and how late late ones are.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MessageFaults {
+    /// Lost.
+    pub drop: u64,
+    /// Sent twice.
+    pub duplicate: u64,
+    /// Late, and so out of order.
+    pub delay: u64,
+    /// How late at most, in ms.
+    pub delay_ms: u64,
+    /// A bit of it is wrong.
+    pub flip: u64,
+    /// The connection breaks with it.
+    pub cut: u64,
+}
+
+/// Per mille of the store's operations that meet each fate.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StoreFaults {
+    /// Nothing was done, and an error says so.
+    pub fail: u64,
+    /// It was done, and an error says that it wasn't.
+    pub done_but_failed: u64,
+    /// It takes long.
+    pub slow: u64,
+    /// How long at most, in ms.
+    pub slow_ms: u64,
+}
+
+/// What happens to hosts and links, as a mean time between two, in ms; None: never.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HostFaults {
+    /// A TaskManager dies, and another one is started.
+    pub kill: Option<u64>,
+    /// All of them die.
+    pub kill_all: Option<u64>,
+    /// Two hosts don't hear each other for a while.
+    pub partition: Option<u64>,
+}
+
+/// What a seed stands for.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// Rows of the main source.
+    pub rows: u64,
+    /// Its splits.
+    pub splits: u32,
+    /// Rows per second and source subtask.
+    pub rate: f64,
+    /// Keys per split.
+    pub keys: u64,
+    /// The job's parallelism.
+    pub parallelism: u32,
+    /// TaskManagers.
+    pub task_managers: usize,
+    /// Slots of each.
+    pub slots: u32,
+    /// Between checkpoints.
+    pub checkpoint_interval: Duration,
+    /// How long one may take.
+    pub checkpoint_timeout: Duration,
+    /// Rows of a batch.
+    pub batch_rows: u32,
+    /// Bytes in flight of a channel.
+    pub channel_bytes: u64,
+    /// Latency of a segment on the network, at most.
+    pub latency_ms: u64,
+    /// A task whose name contains this takes long for each step.
+    pub slow_task: Option<&'static str>,
+    /// How long.
+    pub slow_step: Duration,
+    /// By how much clocks are wrong at most, in ms.
+    pub clock_skew_ms: u64,
+    /// RPC.
+    pub messages: MessageFaults,
+    /// One of so many data connections breaks after some bytes; 0: none.
+    pub data_cut_one_in: u64,
+    /// Per mille of writes on data connections that have a wrong bit.
+    pub data_flip: u64,
+    /// Storage.
+    pub store: StoreFaults,
+    /// Hosts and links.
+    pub hosts: HostFaults,
+    /// Per mille of calls of the user's function that fail or panic.
+    pub user_failures: u64,
+    /// Per mille of commits that fail although they were done.
+    pub commit_failures: u64,
+    /// After this, nothing more goes wrong, and the job must finish.
+    pub heal_at: Duration,
+}
+
+impl Plan {
+    /// What this seed stands for. One seed in sixteen meets no fault at all: the control.
+    pub fn of(seed: u64) -> Self {
+        let mut dice = Dice::new(seed, "plan");
+        let slow_tasks = [None, None, Some("Sequence"), Some("Window"), Some("Join"), Some("Sink")];
+        let mut plan = Self {
+            seed,
+            rows: dice.within(150..700),
+            splits: dice.within(1..5) as u32,
+            rate: dice.pick(&[60.0, 120.0, 400.0]),
+            keys: dice.within(1..6),
+            parallelism: dice.pick(&[1, 2, 2, 3, 4]),
+            task_managers: dice.pick(&[2, 3, 3]),
+            slots: dice.pick(&[2, 4]),
+            checkpoint_interval: dice.millis(100..1_500),
+            checkpoint_timeout: dice.pick(&[Duration::from_secs(2), Duration::from_secs(20)]),
+            batch_rows: dice.pick(&[1, 4, 32, 1024]),
+            channel_bytes: dice.pick(&[32 << 10, 256 << 10]),
+            latency_ms: dice.pick(&[1, 10, 50]),
+            slow_task: dice.pick(&slow_tasks),
+            slow_step: dice.millis(5..60),
+            clock_skew_ms: dice.pick(&[0, 0, 500, 3_600_000]),
+            messages: MessageFaults::default(),
+            data_cut_one_in: 0,
+            data_flip: 0,
+            store: StoreFaults::default(),
+            hosts: HostFaults::default(),
+            user_failures: 0,
+            commit_failures: 0,
+            heal_at: Duration::ZERO,
+        };
+        if seed % 16 != 0 {
+            plan.add_faults(&mut dice);
+        }
+        plan
+    }
+
+    fn add_faults(&mut self, dice: &mut Dice) {
+        self.heal_at = dice.millis(3_000..12_000);
+        if dice.chance(600) {
+            self.messages = MessageFaults {
+                drop: dice.pick(&[0, 20, 100, 250]),
+                duplicate: dice.pick(&[0, 50, 200]),
+                delay: dice.pick(&[0, 50, 300]),
+                delay_ms: dice.pick(&[50, 500, 2_000]),
+                flip: dice.pick(&[0, 0, 0, 5]),
+                cut: dice.pick(&[0, 0, 5, 20]),
+            };
+        }
+        if dice.chance(300) {
+            self.data_cut_one_in = dice.pick(&[2, 4, 8]);
+            self.data_flip = dice.pick(&[0, 0, 10]);
+        }
+        if dice.chance(500) {
+            self.store = StoreFaults {
+                fail: dice.pick(&[0, 20, 200]),
+                done_but_failed: dice.pick(&[0, 20, 200]),
+                slow: dice.pick(&[0, 100, 500]),
+                slow_ms: dice.pick(&[100, 1_000, 4_000]),
+            };
+        }
+        let often = |dice: &mut Dice| Some(dice.within(800..4_000));
+        if dice.chance(500) {
+            self.hosts.kill = often(dice);
+        }
+        if dice.chance(150) {
+            self.hosts.kill_all = often(dice);
+        }
+        if dice.chance(350) {
+            self.hosts.partition = often(dice);
+        }
+        if dice.chance(250) {
+            self.user_failures = dice.pick(&[2, 10]);
+        }
+        if dice.chance(250) {
+            self.commit_failures = dice.pick(&[50, 300]);
+        }
+    }
+}
