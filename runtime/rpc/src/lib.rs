@@ -29,4 +29,6 @@ pub use listener::{Accepted, Acceptor, AcceptorSender, accept_channel, listen};
 pub use transport::{ByteStream, Listener, TcpTransport, Transport};
 
 #[cfg(test)]
+mod simulated_tests;
+#[cfg(test)]
 mod tests;

@@ -88,6 +88,7 @@ pub struct TaskManagerHandle {
     clock: Arc<dyn Clock>,
     stop: Option<oneshot::Sender<String>>,
     executor: JoinHandle<ExitReason>,
+    exit: Option<ExitReason>,
 }
 
 /// Starts TaskManagers.
@@ -135,8 +136,15 @@ impl TaskManager {
             drop(server);
             exit
         });
-        let (id, clock) = (options.id, options.clock);
-        Ok(TaskManagerHandle { id, data_address, metrics, clock, stop: Some(stop), executor })
+        Ok(TaskManagerHandle {
+            id: options.id,
+            data_address,
+            metrics,
+            clock: options.clock,
+            stop: Some(stop),
+            executor,
+            exit: None,
+        })
     }
 }
 
@@ -170,12 +178,17 @@ impl TaskManagerHandle {
         }
     }
 
-    /// Waits for its end.
+    /// Waits for its end. Safe to cancel, and to call again.
     pub async fn ended(&mut self) -> ExitReason {
-        match (&mut self.executor).await {
+        if let Some(exit) = &self.exit {
+            return exit.clone();
+        }
+        let exit = match (&mut self.executor).await {
             Ok(exit) => exit,
             Err(error) => ExitReason::Stopped { reason: error.to_string() },
-        }
+        };
+        self.exit = Some(exit.clone());
+        exit
     }
 }
 

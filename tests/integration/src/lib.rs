@@ -23,6 +23,6 @@ pub use binaries::{application, other_build};
 pub use cluster::{Cluster, Settings};
 pub use inputs::{FraudInput, PersonalisationInput, check_output};
 pub use ports::free_port;
-pub use process::{Ended, Process};
+pub use process::{Ended, Process, strs};
 pub use rest::Rest;
 pub use waiting::{DEADLINE, wait_until, wait_within};

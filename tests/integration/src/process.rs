@@ -98,6 +98,11 @@ impl Process {
         Self::start(what, program, arguments).wait()
     }
 
+    /// The system's number of it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has printed to stderr so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
@@ -224,4 +229,9 @@ impl Ended {
         assert!(!ended.stderr.contains("panicked at"), "it panicked:\n{}", ended.stderr);
         ended
     }
+}
+
+/// Arguments as [`Process::start`] takes them.
+pub fn strs(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
 }

@@ -48,9 +48,15 @@ impl Dispatcher {
             }
             TaskManagerMessage::Notice { number, notice } => {
                 let Some(id) = self.connections.get(&connection).cloned() else { return };
-                self.notice(&id, sequence, notice, now, actions);
-                let message = JobManagerMessage::Received { numbers: vec![number] };
-                self.send_on(connection, message, actions);
+                let received = JobManagerMessage::Received { numbers: vec![number] };
+                if let Notice::Goodbye { .. } = notice {
+                    // Its connection is closed with what follows.
+                    self.send_on(connection, received, actions);
+                    self.notice(&id, sequence, notice, now, actions);
+                } else {
+                    self.notice(&id, sequence, notice, now, actions);
+                    self.send_on(connection, received, actions);
+                }
             }
         }
     }

@@ -66,7 +66,14 @@ fn only_those_who_registered_on_the_connection_and_in_this_epoch_are_listened_to
     let refusal = RegistrationRefusal::BuildMismatch { expected: 7, found: 8 };
     assert_eq!(sent(&refused), [&JobManagerMessage::Refused(refusal)]);
     let gone = say(ONE, goodbye(4, 5));
-    assert!(gone.contains(&Action::Disconnect(ONE)), "{gone:?}");
+    let received = JobManagerMessage::Received { numbers: vec![4] };
+    assert_eq!(sent(&gone), [&received]);
+    let place = |wanted: fn(&Action) -> bool| gone.iter().position(wanted);
+    let (told, closed) = (
+        place(|action| matches!(action, Action::Send(..))),
+        place(|action| matches!(action, Action::Disconnect(ONE))),
+    );
+    assert!(told < closed, "{gone:?}");
     assert!(dispatcher.resources().task_managers().is_empty());
 }
 

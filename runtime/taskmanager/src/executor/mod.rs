@@ -1,12 +1,12 @@
 //! The TaskExecutor: a TaskManager's endpoint. One loop with one mailbox; what to do about a
-//! message is decided by [`table`] and [`connection`], and done here.
+//! message is decided by `table` and `connection`, and done here.
 //!
 //! It finds its JobManager and registers, runs the tasks that are deployed, tells how they are,
 //! makes their snapshots durable, and obeys only the highest epoch that it has seen. Without a
 //! JobManager its tasks go on until `taskmanager.registration.timeout`; then the process ends.
 //!
 //! Its mail comes from three sides: the JobManager through the bounded link, tasks and work aside
-//! through the [`inbox`], and the time.
+//! through the `inbox`, and the time.
 
 mod code;
 mod connection;

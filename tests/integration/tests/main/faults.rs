@@ -1,0 +1,161 @@
+//! Exactly once, after processes were lost: the output is the oracle's, nothing is missing and
+//! nothing is there twice.
+//!
+//! Input is slowed, so that a fault comes in the middle of it; a test fails when it doesn't.
+
+use std::path::Path;
+
+use thalweg_integration_tests::{
+    Cluster, FraudInput, PersonalisationInput, application, wait_until,
+};
+
+/// How a TaskManager goes away.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    Killed,
+    Terminated,
+}
+
+/// A cluster of two TaskManagers that take all the tasks, and a third one that takes over.
+/// Checkpoints are written as often as possible.
+fn start(binary: &Path, checkpoints: &Path, arguments: &[String]) -> Cluster {
+    let settings = [
+        ("execution.checkpointing.interval", "200 ms"),
+        ("execution.checkpointing.dir", checkpoints.to_str().unwrap()),
+        ("restart-strategy.type", "fixed-delay"),
+        ("restart-strategy.fixed-delay.attempts", "100"),
+        ("restart-strategy.fixed-delay.delay", "100 ms"),
+    ];
+    let mut cluster = Cluster::new(binary, &settings);
+    cluster.start_task_manager(2);
+    cluster.start_task_manager(2);
+    cluster.start_job_manager(arguments);
+    cluster
+}
+
+/// The number of the first TaskManager that the job uses.
+fn busy_task_manager(cluster: &Cluster) -> usize {
+    // Both have two slots, and the job needs three: it uses both.
+    let busy = cluster.rest.task_managers().iter().filter(|t| t["freeSlots"] != 2).count();
+    assert_eq!(busy, 2, "the job doesn't use both TaskManagers");
+    0
+}
+
+/// Waits until the job runs and has so many more checkpoints; gives how many it has.
+fn wait_for_checkpoints(cluster: &Cluster, job: &str, more: u64) -> u64 {
+    let completed = || cluster.rest.completed_checkpoints(job);
+    let before = wait_until("checkpoints are counted", completed);
+    wait_until(&format!("{more} checkpoints are complete"), || {
+        completed().filter(|&now| now >= before + more)
+    })
+}
+
+/// Brings the fault about in a running job, and sees to it that the job restarts from a checkpoint.
+fn strike(cluster: &mut Cluster, fault: Fault) {
+    let job = cluster.rest.wait_for_job("RUNNING");
+    wait_for_checkpoints(cluster, &job, 2);
+    let mut victim = cluster.task_managers.remove(busy_task_manager(cluster));
+    cluster.start_task_manager(2);
+    cluster.rest.wait_for_task_managers(3);
+    assert_eq!(cluster.rest.state(&job).as_deref(), Some("RUNNING"), "the input was too short");
+    let restarts = cluster.rest.job_metric(&job, "numRestarts");
+    assert_eq!(restarts, Some(0.0), "the job restarted without a fault");
+    match fault {
+        Fault::Killed => victim.kill(),
+        Fault::Terminated => {
+            victim.terminate();
+            victim.wait().succeeded();
+        }
+    }
+    wait_until("the job has restarted", || {
+        let restarts = cluster.rest.job_metric(&job, "numRestarts")?;
+        (restarts >= 1.0 && cluster.rest.state(&job)? == "RUNNING").then_some(())
+    });
+    wait_until("the job is restored from a checkpoint", || {
+        let checkpoints = cluster.rest.json(&format!("/jobs/{job}/checkpoints"))?;
+        checkpoints["latest"]["restored"]["id"].as_u64()
+    });
+    // It works again, and comes this far once more.
+    wait_for_checkpoints(cluster, &job, 1);
+}
+
+fn fraud_detection_after(fault: Fault, seed: u64) {
+    let input = FraudInput::new(24_000, seed);
+    let arguments = input.arguments("run", &["--parallelism", "3", "--rate", "3000"]);
+    let checkpoints = input.path("checkpoints");
+    let mut cluster = start(&application("fraud-detection"), &checkpoints, &arguments);
+    strike(&mut cluster, fault);
+    cluster.wait().succeeded();
+    input.check("run");
+}
+
+fn personalisation_after(fault: Fault, seed: u64) {
+    let input = PersonalisationInput::new(16_000, seed);
+    let arguments = input.arguments("run", &["--parallelism", "3", "--rate", "2000"]);
+    let checkpoints = input.path("checkpoints");
+    let mut cluster = start(&application("personalisation"), &checkpoints, &arguments);
+    strike(&mut cluster, fault);
+    cluster.wait().succeeded();
+    input.check("run");
+}
+
+#[test]
+fn fraud_detection_is_exactly_once_after_a_task_manager_is_killed() {
+    fraud_detection_after(Fault::Killed, 21);
+}
+
+#[test]
+fn fraud_detection_is_exactly_once_after_a_task_manager_is_terminated() {
+    fraud_detection_after(Fault::Terminated, 22);
+}
+
+#[test]
+fn personalisation_is_exactly_once_after_a_task_manager_is_killed() {
+    personalisation_after(Fault::Killed, 23);
+}
+
+#[test]
+fn personalisation_is_exactly_once_after_a_task_manager_is_terminated() {
+    personalisation_after(Fault::Terminated, 24);
+}
+
+#[test]
+fn a_job_is_exactly_once_after_one_task_manager_after_the_other_is_killed() {
+    let input = FraudInput::new(30_000, 25);
+    let arguments = input.arguments("run", &["--parallelism", "3", "--rate", "3000"]);
+    let checkpoints = input.path("checkpoints");
+    let mut cluster = start(&application("fraud-detection"), &checkpoints, &arguments);
+    let job = cluster.rest.wait_for_job("RUNNING");
+    for restarts in 1..=3 {
+        wait_for_checkpoints(&cluster, &job, 2);
+        let state = cluster.rest.state(&job);
+        assert_eq!(state.as_deref(), Some("RUNNING"), "the input was too short");
+        cluster.task_managers.remove(0).kill();
+        cluster.start_task_manager(2);
+        wait_until("the job has restarted", || {
+            let number = cluster.rest.job_metric(&job, "numRestarts")?;
+            (number >= f64::from(restarts) && cluster.rest.state(&job)? == "RUNNING").then_some(())
+        });
+    }
+    cluster.wait().succeeded();
+    input.check("run");
+}
+
+#[test]
+fn without_a_restart_strategy_a_lost_task_manager_fails_the_job_and_is_named() {
+    let input = FraudInput::new(20_000, 26);
+    let mut cluster = Cluster::new(&application("fraud-detection"), &[]);
+    cluster.start_task_manager(2);
+    cluster.start_task_manager(2);
+    cluster.start_job_manager(&input.arguments("run", &["--parallelism", "3", "--rate", "2000"]));
+    let job = cluster.rest.wait_for_job("RUNNING");
+    wait_until("all tasks run", || {
+        let answer = cluster.rest.json(&format!("/jobs/{job}"))?;
+        let vertices = answer["vertices"].as_array()?;
+        vertices.iter().all(|vertex| vertex["status"] == "RUNNING").then_some(())
+    });
+    cluster.task_managers.remove(0).kill();
+    cluster.wait().failed_with(&["fraud-detection", "TaskManager"]);
+    // What was written without a commit is no output.
+    assert!(thalweg_oracle::read_output(input.path("run-alerts")).unwrap().is_empty());
+}
