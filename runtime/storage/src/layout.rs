@@ -1,11 +1,12 @@
 //! The names of a job's objects in a store; nothing else makes such names.
 //!
 //! ```text
-//! <job id>/chk-<n>/<operator id>-<subtask>    a subtask's snapshot, a run
+//! <job id>/chk-<n>/<attempt id>               a task's snapshot: a run for each of its operators
+//! <job id>/chk-<n>/<operator id>-<subtask>    one run, where it came to the JobManager inline
 //! <job id>/chk-<n>/manifest                   written last: the checkpoint is complete
 //! ```
 
-use thalweg_core::ids::{CheckpointId, JobId, OperatorId};
+use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId, OperatorId};
 
 use crate::blob::{BlobPath, BlobPathError};
 
@@ -48,6 +49,19 @@ pub fn snapshot(
     checkpoint_folder(job, checkpoint)?.join(&format!("{operator}-{subtask}"))
 }
 
+/// The snapshot of a task: named by the attempt, so that what a lost attempt still writes can't
+/// take the place of another one's.
+///
+/// # Errors
+/// As [`job_folder`].
+pub fn task_snapshot(
+    job: JobId,
+    checkpoint: CheckpointId,
+    attempt: ExecutionAttemptId,
+) -> Result<BlobPath, BlobPathError> {
+    checkpoint_folder(job, checkpoint)?.join(&attempt.to_string())
+}
+
 /// The checkpoint that a path is the manifest of, if it is one's.
 pub fn checkpoint_of_manifest(path: &BlobPath) -> Option<(JobId, CheckpointId)> {
     let mut parts = path.as_str().split('/');
@@ -72,6 +86,10 @@ mod tests {
         assert_eq!(
             snapshot(job, checkpoint, operator, 3).unwrap().as_str(),
             format!("{folder}/0000000000000000000000000000000b-3")
+        );
+        assert_eq!(
+            task_snapshot(job, checkpoint, ExecutionAttemptId::new(12)).unwrap().as_str(),
+            format!("{folder}/0000000000000000000000000000000c")
         );
         assert_eq!(checkpoint_of_manifest(&path), Some((job, checkpoint)));
         for other in

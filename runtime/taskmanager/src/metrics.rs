@@ -160,22 +160,34 @@ impl MetricsRegistry {
         }
     }
 
+    /// One execution's figures now.
+    pub(crate) fn groups_of(&self, attempt: ExecutionAttemptId, now: Duration) -> Vec<MetricGroup> {
+        let entries = self.entries.lock();
+        entries
+            .get(&attempt)
+            .map(|entry| task_groups(task_snapshot(entry, now)))
+            .unwrap_or_default()
+    }
+
     /// All figures now, as heartbeats carry them.
     pub(crate) fn groups(&self, now: Duration) -> Vec<MetricGroup> {
         let snapshot = self.snapshot(now);
         let process =
             MetricGroup { scope: MetricScope::TaskManager, values: snapshot.task_manager };
         let mut groups = vec![process];
-        for task in snapshot.tasks {
-            let attempt = task.identity.attempt;
-            groups.push(MetricGroup { scope: MetricScope::Task(attempt), values: task.values });
-            groups.extend(task.operators.into_iter().map(|(operator, _, values)| {
-                let scope = MetricScope::Operator(attempt, operator);
-                MetricGroup { scope, values }
-            }));
-        }
+        groups.extend(snapshot.tasks.into_iter().flat_map(task_groups));
         groups
     }
+}
+
+fn task_groups(task: TaskMetricsSnapshot) -> Vec<MetricGroup> {
+    let attempt = task.identity.attempt;
+    let mut groups = vec![MetricGroup { scope: MetricScope::Task(attempt), values: task.values }];
+    groups.extend(task.operators.into_iter().map(|(operator, _, values)| {
+        let scope = MetricScope::Operator(attempt, operator);
+        MetricGroup { scope, values }
+    }));
+    groups
 }
 
 impl std::fmt::Debug for MetricsRegistry {

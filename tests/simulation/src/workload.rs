@@ -281,7 +281,7 @@ fn open_sequence(open: &mut KeyedOpen<'_, u64>, mishaps: Mishaps) -> FunctionRes
         last: open.state.value_state("last")?,
         chunk: open.state.list_state("chunk")?,
         counts: open.state.map_state("counts")?,
-        sum: open.state.reducing_state("sum", |a, b| a + b)?,
+        sum: open.state.reducing_state("sum", |sum: &mut u64, one| *sum += one)?,
         mishaps,
     })
 }

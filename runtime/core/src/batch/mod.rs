@@ -199,6 +199,12 @@ impl<T: Record> Rows<'_, T> {
         self.values.as_slice()
     }
 
+    /// The hashes of the rows left, if there are any.
+    #[inline]
+    pub fn hashes(&self) -> Option<&[u64]> {
+        self.columns.hashes.as_ref().and_then(|h| h.get(*self.taken..))
+    }
+
     /// The hash of the row that `next` takes, if there is one.
     #[inline]
     pub fn next_hash(&self) -> Option<u64> {

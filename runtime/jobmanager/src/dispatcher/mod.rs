@@ -14,8 +14,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use thalweg_core::ids::{Epoch, JobId, TaskManagerId};
-use thalweg_rpc::message::{Fenced, JobManagerHeartbeat, JobManagerMessage};
+use thalweg_core::ids::{Epoch, ExecutionAttemptId, JobId, TaskManagerId};
+use thalweg_rpc::message::{Fenced, JobManagerHeartbeat, JobManagerMessage, MetricGroup};
 
 pub use message::{Action, Event, TaskManagerObservation};
 pub use submission::{JobSubmission, PreparedJob};
@@ -52,6 +52,8 @@ pub struct Dispatcher {
     order: Vec<JobId>,
     /// Who registered on which connection.
     connections: BTreeMap<ConnectionId, TaskManagerId>,
+    /// Of executions that have ended.
+    final_metrics: BTreeMap<ExecutionAttemptId, Vec<MetricGroup>>,
     sequence: u64,
     next_heartbeat: Duration,
     shutting_down: bool,
@@ -66,6 +68,7 @@ impl Dispatcher {
             jobs: BTreeMap::new(),
             order: Vec::new(),
             connections: BTreeMap::new(),
+            final_metrics: BTreeMap::new(),
             sequence: 0,
             next_heartbeat: now.elapsed,
             shutting_down: false,
@@ -165,6 +168,11 @@ impl Dispatcher {
     /// What distinguishes it.
     pub fn options(&self) -> &DispatcherOptions {
         &self.options
+    }
+
+    /// The figures of executions that have ended.
+    pub fn final_metrics(&self) -> impl Iterator<Item = &MetricGroup> {
+        self.final_metrics.values().flatten()
     }
 
     /// The TaskManagers.

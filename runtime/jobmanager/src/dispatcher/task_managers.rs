@@ -1,8 +1,8 @@
 //! What TaskManagers say, and what becomes of them.
 
-use thalweg_core::ids::{Epoch, TaskManagerId};
+use thalweg_core::ids::{Epoch, ExecutionAttemptId, TaskManagerId};
 use thalweg_rpc::message::{
-    ExecutionReport, JobManagerMessage, Notice, Registration, RegistrationRefusal,
+    ExecutionReport, JobManagerMessage, MetricGroup, Notice, Registration, RegistrationRefusal,
     TaskManagerMessage, ToJobManager,
 };
 
@@ -153,11 +153,25 @@ impl Dispatcher {
                 let job = decline.job;
                 self.job_event(job, JobEvent::CheckpointDeclined(decline), now, actions);
             }
+            Notice::FinalMetrics { attempt, metrics } => self.keep_metrics(attempt, metrics),
             Notice::Goodbye { reason } => {
                 let cause = format!("TaskManager {id} said goodbye: {reason}");
                 let of_resources = self.resources.remove(id, &cause, now);
                 self.perform_resource_actions(of_resources, now, actions);
             }
+        }
+    }
+
+    /// Keeps the figures of an execution that has ended for as long as it is shown: until its
+    /// subtask is attempted again.
+    fn keep_metrics(&mut self, attempt: ExecutionAttemptId, metrics: Vec<MetricGroup>) {
+        let jobs = &self.jobs;
+        let shown = |attempt: ExecutionAttemptId| {
+            jobs.values().any(|job| job.graph().find(attempt).is_some())
+        };
+        self.final_metrics.retain(|attempt, _| shown(*attempt));
+        if shown(attempt) {
+            self.final_metrics.insert(attempt, metrics);
         }
     }
 

@@ -89,13 +89,15 @@ fn job_manager_metrics(dispatcher: &Dispatcher) -> Metrics {
     ])
 }
 
-/// The latest metrics of all TaskManagers, by what they are about.
+/// The latest metrics of all TaskManagers and of executions that have ended, by what they are
+/// about.
 struct MetricIndex<'a>(BTreeMap<MetricScope, &'a MetricGroup>);
 
 impl<'a> MetricIndex<'a> {
     fn of(dispatcher: &'a Dispatcher) -> Self {
         let task_managers = dispatcher.resources().task_managers().values();
         let groups = task_managers.flat_map(|tm| &tm.metrics);
+        let groups = groups.chain(dispatcher.final_metrics());
         Self(groups.map(|group| (group.scope, group)).collect())
     }
 

@@ -8,6 +8,7 @@ use thalweg_core::{Batch, Key, Record};
 use thalweg_state::{KeyedState, KeyedStateAccess, RunWriter, StateError, TimerService};
 
 use super::KeySelector;
+use super::look_ahead::LookAhead;
 use crate::contract::{
     Collector, FunctionResult, OpenContext, Operator, OperatorError, Output, Progress, RowBuffer,
     RunContext, SnapshotContext, SubtaskInfo,
@@ -247,8 +248,10 @@ where
         output: &mut Output,
     ) -> Result<(), OperatorError> {
         let Some((function, keyed)) = &mut self.opened else { return Ok(()) };
+        let mut ahead = LookAhead::new(batch, &*self.key, &keyed.state)?;
         let mut rows = batch.rows::<I>()?;
         while !self.buffer.fills(output) {
+            ahead.next(&rows, &keyed.state);
             let Some(row) = rows.next() else { break };
             let key = (self.key)(&row.value);
             let hash = row.hash.unwrap_or_else(|| key.key_hash());

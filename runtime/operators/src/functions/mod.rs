@@ -12,6 +12,7 @@ mod flat_map;
 mod key_selector;
 mod keyed_co_process;
 mod keyed_process;
+mod look_ahead;
 mod map;
 mod process;
 mod reduce;

@@ -8,6 +8,7 @@ use thalweg_state::run::RunWriter;
 use thalweg_state::{KeyedState, ValueState};
 
 use super::KeySelector;
+use super::look_ahead::LookAhead;
 use crate::contract::{
     OpenContext, Operator, OperatorError, Output, RowBuffer, RunContext, SnapshotContext,
 };
@@ -53,8 +54,10 @@ where
         output: &mut Output,
     ) -> Result<(), OperatorError> {
         let Some((state, reduced)) = &mut self.opened else { return Ok(()) };
+        let mut ahead = LookAhead::new(batch, &*self.key, state)?;
         let mut rows = batch.rows::<T>()?;
         while !self.buffer.fills(output) {
+            ahead.next(&rows, state);
             let Some(row) = rows.next() else { break };
             let key = (self.key)(&row.value);
             let hash = row.hash.unwrap_or_else(|| key.key_hash());

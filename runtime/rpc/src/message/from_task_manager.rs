@@ -110,6 +110,13 @@ pub enum Notice {
     CheckpointAcknowledged(CheckpointAck),
     /// A task can't take part in a checkpoint.
     CheckpointDeclined(CheckpointDecline),
+    /// An execution's figures at its end; its heartbeats don't carry them any more.
+    FinalMetrics {
+        /// The execution.
+        attempt: ExecutionAttemptId,
+        /// Its own and its operators'.
+        metrics: Vec<MetricGroup>,
+    },
     /// The process ends (SIGTERM) and its tasks with it: go on without it.
     Goodbye {
         /// Why, for people.

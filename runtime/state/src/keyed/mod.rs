@@ -32,6 +32,9 @@ use crate::error::StateError;
 use crate::restore::RestoredOperator;
 use crate::run::{RunError, RunWriter, StateKind};
 
+/// States up to this size stay in a processor's second-level cache, more or less.
+const CACHED_BYTES: usize = 512 * 1024;
+
 /// Whatever leads to an operator's keyed state: the state itself, and the contexts that user
 /// functions get.
 pub trait KeyedStateAccess {
@@ -257,6 +260,22 @@ impl<K: Key> KeyedState<K> {
         let table = Box::new(table);
         self.states.push(Registered { name: name.to_owned(), kind, description, table, function });
         Ok(self.states.len() - 1)
+    }
+
+    /// Whether the states are so large that [`prefetch`](Self::prefetch) pays.
+    #[inline]
+    pub fn exceeds_cache(&self) -> bool {
+        self.states.iter().any(|state| state.table.bytes() > CACHED_BYTES)
+    }
+
+    /// Asks the processor for what keys with these hashes have in the larger states, so that it
+    /// is there when the keys' turn comes. For a few tens of keys at a time.
+    pub fn prefetch(&self, hashes: &[u64]) {
+        for state in &self.states {
+            if state.table.bytes() > CACHED_BYTES {
+                state.table.prefetch(hashes);
+            }
+        }
     }
 
     /// Approximate bytes that all states use.

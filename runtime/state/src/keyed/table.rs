@@ -47,6 +47,8 @@ pub(crate) trait Stored: Send + Sized + 'static {
 pub(crate) trait StateTable<K>: Send {
     fn as_any(&mut self) -> &mut dyn Any;
     fn bytes(&self) -> usize;
+    /// Asks for the entries of keys with these hashes, without waiting for them.
+    fn prefetch(&self, hashes: &[u64]);
     fn set_budget(&mut self, budget: MemoryBudget) -> Result<(), StateError>;
     fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError>;
 }
@@ -219,6 +221,16 @@ impl<K: Key, S: Stored> StateTable<K> for KeyedTable<K, S> {
 
     fn bytes(&self) -> usize {
         self.account.used()
+    }
+
+    fn prefetch(&self, hashes: &[u64]) {
+        for hash in hashes {
+            let group = key_group(*hash, self.max_parallelism);
+            let place = group.wrapping_sub(self.key_groups.start) as usize;
+            if let Some(table) = self.tables.get(place) {
+                table.prefetch(*hash);
+            }
+        }
     }
 
     fn set_budget(&mut self, budget: MemoryBudget) -> Result<(), StateError> {

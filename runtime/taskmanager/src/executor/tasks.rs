@@ -170,6 +170,8 @@ impl TaskExecutor {
             tracing::warn!(%attempt, "the execution failed: {failure}");
         }
         if self.table.ended(attempt, outcome) {
+            let metrics = self.parts.metrics.groups_of(attempt, now);
+            self.notice(Notice::FinalMetrics { attempt, metrics }, now);
             self.tell_state(attempt, now);
         }
     }

@@ -126,7 +126,7 @@ fn object(
     checkpoint: CheckpointId,
     attempt: ExecutionAttemptId,
 ) -> Result<BlobPath, BlobPathError> {
-    layout::checkpoint_folder(job, checkpoint)?.join(&attempt.to_string())
+    layout::task_snapshot(job, checkpoint, attempt)
 }
 
 /// A run worth keeping.

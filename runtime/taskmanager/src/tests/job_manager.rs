@@ -183,6 +183,7 @@ impl JobManager {
                     }
                     Notice::CheckpointAcknowledged(ack) => self.acks.push(ack),
                     Notice::CheckpointDeclined(decline) => self.declines.push(decline),
+                    Notice::FinalMetrics { .. } => {}
                     Notice::Goodbye { reason } => self.goodbye = Some(reason),
                 }
                 self.send(JobManagerMessage::Received { numbers: vec![number] });

@@ -1,0 +1,125 @@
+//! Seeds. `THALWEG_SEED=n` runs exactly that one and prints what happens; `THALWEG_SEEDS=N` runs
+//! that many instead of a few hundred.
+
+use std::collections::BTreeMap;
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use thalweg_simulation::{Report, run};
+
+/// How many seeds an ordinary test run tries.
+const SEEDS: u64 = 320;
+/// The seeds are shared by so many threads.
+const THREADS: u64 = 2;
+/// Seeds that have found something once, each with what.
+const REGRESSIONS: &[(u64, &str)] = &[];
+
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// Panics that the workload was told to have are part of the plan; any other one is a finding,
+/// wherever it was caught.
+fn count_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let injected =
+                info.payload().downcast_ref::<&str>().is_some_and(|m| m.starts_with("injected"));
+            if !injected {
+                PANICS.fetch_add(1, Ordering::Relaxed);
+                usual(info);
+            }
+        }));
+    });
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a seed, or a number of seeds"))
+}
+
+fn try_seed(seed: u64, print: bool) -> Report {
+    count_panics();
+    let before = PANICS.load(Ordering::Relaxed);
+    let mut report = run(seed, print);
+    if report.failure.is_none() && PANICS.load(Ordering::Relaxed) != before {
+        report.failure = Some("the engine panicked".to_owned());
+    }
+    report
+}
+
+fn verdict(seed: u64, report: &Report) -> Option<String> {
+    let failure = report.failure.as_ref()?;
+    Some(format!(
+        "seed {seed} fails: {failure}\nrepeat it with\n  THALWEG_SEED={seed} cargo test -p \
+         thalweg-simulation --test simulation seeds -- --nocapture\n"
+    ))
+}
+
+#[test]
+fn seeds_end_with_the_oracles_output_under_all_faults() {
+    if let Some(seed) = number("THALWEG_SEED") {
+        let level = tracing_subscriber::filter::LevelFilter::DEBUG;
+        tracing_subscriber::fmt().without_time().with_max_level(level).with_test_writer().init();
+        let report = try_seed(seed, true);
+        eprintln!("seed {seed}: {report:#?}");
+        assert!(report.failure.is_none(), "seed {seed} fails");
+        return;
+    }
+    let first = number("THALWEG_FIRST_SEED").unwrap_or(0);
+    let seeds = number("THALWEG_SEEDS").unwrap_or(SEEDS);
+    let next = AtomicU64::new(first);
+    let failures = parking_lot::Mutex::new(BTreeMap::new());
+    let totals = parking_lot::Mutex::new((0, 0, 0));
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds {
+                        return;
+                    }
+                    let report = try_seed(seed, false);
+                    let mut totals = totals.lock();
+                    totals.0 += report.restarts;
+                    totals.1 += report.checkpoints;
+                    totals.2 += report.events;
+                    if let Some(failure) = verdict(seed, &report) {
+                        failures.lock().insert(seed, failure);
+                    }
+                }
+            });
+        }
+    });
+    let (restarts, checkpoints, events) = *totals.lock();
+    eprintln!(
+        "{seeds} seeds from {first}: {restarts} restarts, {checkpoints} checkpoints, {events} events"
+    );
+    let failures = failures.into_inner();
+    for failure in failures.values().take(3) {
+        eprintln!("{failure}");
+    }
+    let failed: Vec<&u64> = failures.keys().collect();
+    assert!(failed.is_empty(), "these seeds fail: {failed:?}");
+    // Faults that touch nothing would show nothing.
+    assert!(restarts > seeds && checkpoints > seeds, "the faults of these seeds are too tame");
+}
+
+#[test]
+fn a_seed_repeats_its_run_exactly() {
+    if number("THALWEG_SEED").is_some() {
+        return;
+    }
+    for seed in 1_000..1_010 {
+        let (first, second) = (try_seed(seed, false), try_seed(seed, false));
+        assert_eq!(first.events, second.events, "seed {seed} takes another way the second time");
+        assert_eq!(first.trace_hash, second.trace_hash, "seed {seed} takes another way");
+    }
+}
+
+#[test]
+fn what_seeds_have_found_stays_fixed() {
+    for (seed, what) in REGRESSIONS {
+        let report = try_seed(*seed, false);
+        assert!(report.failure.is_none(), "{what} is back: {:?}", verdict(*seed, &report));
+    }
+}
