@@ -34,6 +34,11 @@ impl<T: Record> TypedScatter<T> {
         for buffer in &mut self.buffers {
             let rows = buffer.values.len();
             let mine = &mut buffer.columns;
+            if rows == 0 {
+                // Only memory for them is left of the last batch.
+                mine.timestamps.take_if(|_| columns.timestamps.is_none());
+                mine.kinds.take_if(|_| columns.kinds.is_none());
+            }
             if columns.timestamps.is_some() && mine.timestamps.is_none() {
                 mine.timestamps = Some(vec![i64::MIN; rows]);
             }
@@ -56,15 +61,17 @@ impl<T: Record> TypedScatter<T> {
         destinations: &[u32],
         of: impl Fn(&mut Columns) -> &mut Option<Vec<C>>,
     ) {
-        for (row, destination) in destinations.iter().enumerate() {
-            let buffer = &mut self.buffers[*destination as usize].columns;
-            if let Some(target) = of(buffer) {
-                match (&column, missing) {
-                    (Some(values), _) => target.push(values[row]),
-                    (None, Some(value)) => target.push(value),
-                    (None, None) => {}
-                }
+        let mut push = |destination: u32, value: C| {
+            if let Some(target) = of(&mut self.buffers[destination as usize].columns) {
+                target.push(value);
             }
+        };
+        match (column, missing) {
+            (Some(values), _) => {
+                values.into_iter().zip(destinations).for_each(|(value, to)| push(*to, value));
+            }
+            (None, Some(missing)) => destinations.iter().for_each(|to| push(*to, missing)),
+            (None, None) => {}
         }
     }
 }
@@ -75,8 +82,13 @@ impl<T: Record> Scatter for TypedScatter<T> {
         debug_assert_eq!(values.len(), destinations.len());
         self.align_columns(&columns);
         let Columns { timestamps, kinds, hashes } = columns;
-        self.scatter_column(timestamps, Some(i64::MIN), destinations, |c| &mut c.timestamps);
-        self.scatter_column(kinds, Some(RowKind::Insert), destinations, |c| &mut c.kinds);
+        // What no row of any buffer has isn't gone through.
+        if self.buffers.iter().any(|buffer| buffer.columns.timestamps.is_some()) {
+            self.scatter_column(timestamps, Some(i64::MIN), destinations, |c| &mut c.timestamps);
+        }
+        if self.buffers.iter().any(|buffer| buffer.columns.kinds.is_some()) {
+            self.scatter_column(kinds, Some(RowKind::Insert), destinations, |c| &mut c.kinds);
+        }
         self.scatter_column(hashes, None, destinations, |c| &mut c.hashes);
         for (value, destination) in values.into_iter().zip(destinations) {
             self.buffers[*destination as usize].values.push(value);
@@ -94,8 +106,14 @@ impl<T: Record> Scatter for TypedScatter<T> {
             return None;
         }
         // The next batch is likely to be as large as this one: no growing step by step.
-        let next = Vec::with_capacity(buffer.values.capacity());
-        let values = std::mem::replace(&mut buffer.values, next);
-        Some(Batch::new(values, std::mem::take(&mut buffer.columns)))
+        let capacity = buffer.values.capacity();
+        let values = std::mem::replace(&mut buffer.values, Vec::with_capacity(capacity));
+        let columns = &buffer.columns;
+        let next = Columns {
+            timestamps: columns.timestamps.as_ref().map(|_| Vec::with_capacity(capacity)),
+            kinds: columns.kinds.as_ref().map(|_| Vec::with_capacity(capacity)),
+            hashes: columns.hashes.as_ref().map(|_| Vec::with_capacity(capacity)),
+        };
+        Some(Batch::new(values, std::mem::replace(&mut buffer.columns, next)))
     }
 }

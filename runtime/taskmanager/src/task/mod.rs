@@ -296,6 +296,7 @@ impl Task {
             (_, outcome) => outcome,
         };
         self.publish_counters();
+        self.publish_levels();
         self.metrics.activity.end(self.clock.elapsed());
         self.observer.observe(TaskEvent::Ended(outcome));
         // A destructor of user code may panic too; the task has ended all the same.

@@ -353,7 +353,7 @@ impl Task {
     }
 
     /// Figures that cost a look at every channel and operator.
-    fn publish_levels(&self) {
+    pub(super) fn publish_levels(&self) {
         let input = self.input.as_ref().map_or(0, |input| input.queued_bytes());
         self.metrics.set_queued(input, self.outputs.queued_bytes());
         self.metrics.set_watermark(self.watermark());
