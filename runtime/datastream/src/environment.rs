@@ -14,7 +14,7 @@ use thalweg_operators::{FunctionResult, OperatorInstance};
 
 use crate::data_stream::DataStream;
 use crate::executor::{ExecuteError, Executor, JobExecutionResult};
-use crate::generate::{self, Defaults};
+use crate::generate::{self, Defaults, GraphError};
 use crate::stream_graph::{SharedGraph, SourceNode, StreamNode, Upstream};
 
 /// Describes streams and executes them.
@@ -100,6 +100,10 @@ impl StreamExecutionEnvironment {
         name: &str,
     ) -> DataStream<S::Row> {
         let (source, options) = (Arc::new(source), options.into());
+        if let Some(rate) = options.rate.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
+            let operator = format!("Source: {name}");
+            self.refuse(GraphError::Rate { operator, rate: rate.to_string() });
+        }
         let bounded = source.boundedness() == Boundedness::Bounded;
         let enumerate = Arc::new(EnumerateOf(source.clone()));
         let factory = Arc::new(move || {
@@ -182,7 +186,7 @@ impl StreamExecutionEnvironment {
     }
 
     /// Remembers what is wrong with the description: it is refused when it is executed.
-    pub(crate) fn refuse(&self, error: crate::generate::GraphError) {
+    pub(crate) fn refuse(&self, error: GraphError) {
         self.graph.borrow_mut().refused.get_or_insert(error);
     }
 

@@ -8,6 +8,7 @@
 
 pub mod blob;
 pub mod layout;
+pub mod log;
 pub mod manifest;
 
 pub use self::blob::{

@@ -15,6 +15,7 @@ use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
 use thalweg_core::clock::Clock;
 use thalweg_core::configuration::Configuration;
 use thalweg_core::configuration::options::metrics;
+use thalweg_core::ids::TaskManagerId;
 use thalweg_jobmanager::JobManagerHandle;
 use thalweg_jobmanager::rest::RestGateway;
 use thalweg_jobmanager::rest::model::{MetricValue, Metrics, job_metrics};
@@ -26,11 +27,14 @@ use crate::process::{ProcessError, resident_bytes};
 /// Name and value of a label.
 type Labels = Vec<(&'static str, String)>;
 
+/// TaskManagers of this process, with their ids.
+pub type TaskManagers = Arc<Mutex<Vec<(TaskManagerId, Arc<MetricsRegistry>)>>>;
+
 /// Gathers the process's metrics. Clones are the same one.
 #[derive(Debug, Clone)]
 pub struct Reporter {
     job_manager: Option<JobManagerHandle>,
-    task_managers: Arc<Mutex<Vec<Arc<MetricsRegistry>>>>,
+    task_managers: TaskManagers,
     clock: Arc<dyn Clock>,
 }
 
@@ -45,7 +49,7 @@ impl Reporter {
     /// A reporter of what is in this process.
     pub fn new(
         job_manager: Option<JobManagerHandle>,
-        task_managers: Arc<Mutex<Vec<Arc<MetricsRegistry>>>>,
+        task_managers: TaskManagers,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self { job_manager, task_managers, clock }
@@ -134,9 +138,9 @@ impl Reporter {
     fn task_manager_groups(&self) -> Vec<Group> {
         let mut groups = Vec::new();
         let now = self.clock.elapsed();
-        for (number, registry) in self.task_managers.lock().iter().enumerate() {
+        for (id, registry) in self.task_managers.lock().iter() {
             let snapshot = registry.snapshot(now);
-            let tm_id = format!("{number}");
+            let tm_id = id.0.clone();
             let mut values = snapshot.task_manager;
             values.extend(process_values());
             let labels = vec![("host", host()), ("tm_id", tm_id.clone())];

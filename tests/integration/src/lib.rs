@@ -25,4 +25,4 @@ pub use inputs::{FraudInput, PersonalisationInput, check_output};
 pub use ports::free_port;
 pub use process::{Ended, Process, strs};
 pub use rest::Rest;
-pub use waiting::{DEADLINE, wait_until, wait_within};
+pub use waiting::{DEADLINE, try_within, wait_until, wait_within};

@@ -20,13 +20,19 @@ pub fn wait_until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
 ///
 /// # Panics
 /// There is none within `limit`.
-pub fn wait_within<T>(limit: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn wait_within<T>(limit: Duration, what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    let answer = try_within(limit, ask);
+    answer.unwrap_or_else(|| panic!("waited {limit:?} in vain for this: {what}"))
+}
+
+/// Asks until there is an answer; none if there is none within `limit`.
+pub fn try_within<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let started = now();
     loop {
-        if let Some(answer) = ask() {
+        let answer = ask();
+        if answer.is_some() || started.elapsed() >= limit {
             return answer;
         }
-        assert!(started.elapsed() < limit, "waited {limit:?} in vain for this: {what}");
         pause();
     }
 }

@@ -263,7 +263,13 @@ impl SeededPace {
 
 impl Pace for SeededPace {
     fn stepped(&self, task: &str, step: Step) -> Duration {
-        self.trace.detail(&self.host, format_args!("{task}: {step:?}"));
+        let number = match step {
+            Step::Ready => 1,
+            Step::Blocked { until: None } => 2,
+            Step::Blocked { until: Some(until) } => 3 + until.as_nanos() as u64,
+            Step::Finished => 0,
+        };
+        self.trace.detail(&self.host, task, &step, number);
         if self.slow_task.is_some_and(|slow| task.contains(slow)) && step == Step::Ready {
             return self.slow_step;
         }

@@ -106,14 +106,14 @@ impl Plan {
         let slow_tasks = [None, None, Some("Sequence"), Some("Window"), Some("Join"), Some("Sink")];
         let mut plan = Self {
             seed,
-            rows: dice.within(150..700),
+            rows: dice.within(60..350),
             splits: dice.within(1..5) as u32,
-            rate: dice.pick(&[60.0, 120.0, 400.0]),
-            keys: dice.within(1..6),
+            rate: dice.pick(&[40.0, 80.0, 300.0]),
+            keys: dice.within(1..4),
             parallelism: dice.pick(&[1, 2, 2, 3, 4]),
             task_managers: dice.pick(&[2, 3, 3]),
             slots: dice.pick(&[2, 4]),
-            checkpoint_interval: dice.millis(100..1_500),
+            checkpoint_interval: dice.millis(100..900),
             checkpoint_timeout: dice.pick(&[Duration::from_secs(2), Duration::from_secs(20)]),
             batch_rows: dice.pick(&[1, 4, 32, 1024]),
             channel_bytes: dice.pick(&[32 << 10, 256 << 10]),
@@ -137,7 +137,7 @@ impl Plan {
     }
 
     fn add_faults(&mut self, dice: &mut Dice) {
-        self.heal_at = dice.millis(3_000..12_000);
+        self.heal_at = dice.millis(2_000..6_000);
         if dice.chance(600) {
             self.messages = MessageFaults {
                 drop: dice.pick(&[0, 20, 100, 250]),
@@ -160,7 +160,7 @@ impl Plan {
                 slow_ms: dice.pick(&[100, 1_000, 4_000]),
             };
         }
-        let often = |dice: &mut Dice| Some(dice.within(800..4_000));
+        let often = |dice: &mut Dice| Some(dice.within(500..2_500));
         if dice.chance(500) {
             self.hosts.kill = often(dice);
         }

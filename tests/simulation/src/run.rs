@@ -20,7 +20,7 @@ use crate::trace::Trace;
 use crate::workload;
 
 /// How coarse the simulation is: messages arrive at multiples of it.
-const TICK: Duration = Duration::from_millis(5);
+const TICK: Duration = Duration::from_millis(10);
 /// After the healing, the job must have ended within this.
 const FINISH_WITHIN: Duration = Duration::from_secs(90);
 /// After the job's end, its slots must be free within this.

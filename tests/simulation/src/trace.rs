@@ -1,7 +1,7 @@
 //! What happened, in its order: as a hash that two runs of a seed are compared by, and as text for
 //! the one who looks for the cause.
 
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,20 +38,30 @@ impl Trace {
     /// An event on a host.
     pub fn event(&self, host: &str, what: impl Display) {
         let at = turmoil_elapsed();
-        self.add(at, host, &what.to_string(), true);
+        self.add(at, host, &what.to_string());
     }
 
     /// An event outside of hosts.
     pub fn outside(&self, at: Duration, what: impl Display) {
-        self.add(at, "-", &what.to_string(), true);
+        self.add(at, "-", &what.to_string());
     }
 
-    /// An event that is only worth a line when everything is printed.
-    pub fn detail(&self, host: &str, what: impl Display) {
-        self.add(turmoil_elapsed(), host, &what.to_string(), false);
+    /// An event of which there are very many: a line only when everything is printed.
+    pub fn detail(&self, host: &str, name: &str, what: &(impl Debug + ?Sized), number: u64) {
+        let at = turmoil_elapsed();
+        let mut state = self.0.lock();
+        for part in [host, name] {
+            state.hash.update(part.as_bytes());
+        }
+        state.hash.update(&at.as_nanos().to_le_bytes());
+        state.hash.update(&number.to_le_bytes());
+        state.events += 1;
+        if state.print {
+            eprintln!("{:>9.3} {host:<5} {name}: {what:?}", at.as_secs_f64());
+        }
     }
 
-    fn add(&self, at: Duration, host: &str, what: &str, keep: bool) {
+    fn add(&self, at: Duration, host: &str, what: &str) {
         let mut state = self.0.lock();
         let line = format!("{:>9.3} {host:<5} {what}", at.as_secs_f64());
         state.hash.update(line.as_bytes());
@@ -59,12 +69,10 @@ impl Trace {
         if state.print {
             eprintln!("{line}");
         }
-        if keep {
-            if state.tail.len() == TAIL {
-                state.tail.pop_front();
-            }
-            state.tail.push_back(line);
+        if state.tail.len() == TAIL {
+            state.tail.pop_front();
         }
+        state.tail.push_back(line);
     }
 
     /// The hash of everything so far.

@@ -53,6 +53,14 @@ pub enum GraphError {
         /// What there is.
         max_parallelism: u32,
     },
+    /// A source's rate can't be.
+    #[error("operator {operator:?} has the rate {rate}: it must be a number of rows above 0")]
+    Rate {
+        /// The source.
+        operator: String,
+        /// What was asked for, in rows per second.
+        rate: String,
+    },
     /// A max parallelism can't be.
     #[error("operator {operator:?} has max parallelism {max_parallelism}: it must be 1 to 32768")]
     MaxParallelism {

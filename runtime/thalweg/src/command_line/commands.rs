@@ -25,6 +25,8 @@ enum CommandError {
     Refused { target: String, reason: String },
     #[error(transparent)]
     Configuration(#[from] Box<ProcessError>),
+    #[error("job {job} can't be cancelled: {source}")]
+    Cancel { job: String, source: Box<CommandError> },
     #[error("{target} doesn't answer as a JobManager does: {source}")]
     NotAJobManager { target: String, source: Box<ureq::Error> },
 }
@@ -83,7 +85,8 @@ fn print_jobs(target: &str) -> Result<(), CommandError> {
 
 fn cancel_job(target: &str, job: &str) -> Result<(), CommandError> {
     let answer = agent().patch(format!("http://{target}/jobs/{job}?mode=cancel")).send_empty();
-    let _: serde_json::Value = body(target, answer)?;
+    let refused = |source| CommandError::Cancel { job: job.into(), source: Box::new(source) };
+    let _: serde_json::Value = body(target, answer).map_err(refused)?;
     println!("job {job} is being cancelled");
     Ok(())
 }

@@ -116,6 +116,7 @@ fn serve_rest(
 fn end_on_signal(runtime: &Runtime, job_manager: JobManagerHandle) {
     runtime.spawn(async move {
         let signal = super::settings::termination().await;
+        tracing::warn!("{signal}: the JobManager ends, and its job and TaskManagers with it");
         job_manager.shutdown(signal).await;
     });
 }

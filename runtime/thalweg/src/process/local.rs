@@ -19,7 +19,6 @@ use thalweg_jobmanager::{JobManager, JobManagerHandle, JobManagerOptions};
 use thalweg_network::{NetworkEnvironment, PartitionRegistry, RegistryOptions};
 use thalweg_rpc::{AcceptorSender, Connector, accept_channel};
 use thalweg_taskmanager::driver::ThreadDriver;
-use thalweg_taskmanager::metrics::MetricsRegistry;
 use thalweg_taskmanager::{DataPlane, TaskManager, TaskManagerOptions};
 use tokio::runtime::Runtime;
 
@@ -28,7 +27,7 @@ use super::executor::ClusterExecutor;
 use super::{ProcessError, machine, progress, stores};
 use crate::application::Application;
 use crate::command_line::ClusterOptions;
-use crate::metrics::Reporter;
+use crate::metrics::{Reporter, TaskManagers};
 
 /// Slots of a TaskManager of this process, when nobody says otherwise.
 const LOCAL_SLOTS: u32 = 8;
@@ -74,7 +73,7 @@ struct Workers {
     clock: Arc<dyn Clock>,
     codes: Arc<LocalCodes>,
     runtime: tokio::runtime::Handle,
-    registries: Arc<Mutex<Vec<Arc<MetricsRegistry>>>>,
+    registries: TaskManagers,
 }
 
 impl Workers {
@@ -96,7 +95,7 @@ impl Workers {
         self.runtime.spawn(async move {
             match TaskManager::start(options).await {
                 Ok(mut worker) => {
-                    registries.lock().push(worker.metrics_registry());
+                    registries.lock().push((worker.id().clone(), worker.metrics_registry()));
                     let exit = worker.ended().await;
                     tracing::debug!("{exit}");
                 }

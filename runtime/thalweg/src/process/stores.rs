@@ -16,8 +16,8 @@ pub(super) fn open(location: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
         Some(("file", path)) => path,
         Some((scheme, _)) => {
             let reason = format!(
-                "this build has no store for {scheme}://; give a path or a file:// URI that all \
-                 processes see"
+                "this build has no store for {scheme}://; set execution.checkpointing.dir to a \
+                 path or a file:// URI that all processes see"
             );
             return Err(BlobError {
                 action: "open",

@@ -45,7 +45,7 @@ pub fn run_task_manager(
         task_manager_options(name, application, &configuration, &clock, runtime.handle());
     let mut worker = runtime.block_on(TaskManager::start(options))?;
     tracing::info!("TaskManager {}, data port {}", worker.id(), worker.data_address());
-    let registries = Arc::new(Mutex::new(vec![worker.metrics_registry()]));
+    let registries = Arc::new(Mutex::new(vec![(worker.id().clone(), worker.metrics_registry())]));
     Reporter::new(None, registries, clock).serve(&configuration, runtime.handle(), false)?;
     let exit = runtime.block_on(until_ended(&mut worker));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

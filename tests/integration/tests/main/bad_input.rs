@@ -42,11 +42,9 @@ fn a_malformed_row_fails_a_cluster_and_is_named_there_too() {
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let empty = folder.path().join("empty");
-    fs::create_dir(&empty).unwrap();
     fs::write(folder.path().join("no-header.csv"), "").unwrap();
-    let missing_column = "transaction_id,account_id,event_time_ms,amount_cents,merchant\n";
-    fs::write(folder.path().join("no-location.csv"), missing_column).unwrap();
+    let without_location = HEADER.replace(",location", "") + "1,1,1000,5,a\n";
+    fs::write(folder.path().join("no-location.csv"), without_location).unwrap();
     for (name, part) in [
         ("missing.csv", "missing.csv"),
         ("no-header.csv", "header"),
@@ -78,8 +76,9 @@ fn bad_arguments_of_an_application_are_named() {
         (&["--parralelism", "2"][..], &["--parralelism", "--parallelism"][..]),
         (&["--rate"], &["--rate needs a value"]),
         (&["--rate", "fast"], &["--rate \"fast\""]),
-        (&["--rate", "0"], &["rate"]),
-        (&["--rate", "-1"], &["rate"]),
+        (&["--rate", "0"], &["\"Source: transactions\" has the rate 0"]),
+        (&["--rate", "-1"], &["the rate -1"]),
+        (&["--rate", "nan"], &["the rate NaN"]),
         (&["--parallelism", "0"], &["parallelism"]),
         (&["--parallelism", "129"], &["129", "128", "max parallelism"]),
         (&["data.csv"], &["data.csv"]),

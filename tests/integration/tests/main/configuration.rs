@@ -16,7 +16,7 @@ fn refused(role: &str, settings: &[(&str, &str)], parts: &[&str]) {
 
 #[test]
 fn settings_that_cannot_be_used_are_named_with_what_to_do() {
-    let cases: [(&[(&str, &str)], &[&str]); 9] = [
+    let cases: [(&[(&str, &str)], &[&str]); 8] = [
         (
             &[("taskmanager.numberOfTaskSlot", "2")],
             &["taskmanager.numberOfTaskSlot", "taskmanager.numberOfTaskSlots", "config.yaml"],
@@ -35,14 +35,19 @@ fn settings_that_cannot_be_used_are_named_with_what_to_do() {
             &[("heartbeat.interval", "20 s"), ("heartbeat.timeout", "10 s")],
             &["heartbeat.interval", "heartbeat.timeout"],
         ),
-        (&[("metrics.port", "0")], &["metrics.port", "twice"]),
+        (&[("metrics.port", "0")], &["metrics.port", "duplicate"]),
         (&[("execution.checkpointing.mode", "AT_LEAST_ONCE")], &["execution.checkpointing.mode"]),
-        (&[("taskmanager.memory.process.size", "1 kb")], &["taskmanager.memory.process.size"]),
     ];
     for (settings, parts) in cases {
         refused("jobmanager", settings, parts);
         refused("taskmanager", settings, parts);
     }
+}
+
+#[test]
+fn too_little_memory_for_the_slots_is_named_with_the_least_that_is_possible() {
+    let settings = [("taskmanager.memory.process.size", "1 kb")];
+    refused("taskmanager", &settings, &["taskmanager.memory.process.size", "at least"]);
 }
 
 #[test]

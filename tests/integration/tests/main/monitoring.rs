@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use thalweg_integration_tests::{Cluster, FraudInput, Process, Rest, application, wait_until};
+use thalweg_integration_tests::{
+    Cluster, DEADLINE, FraudInput, Process, Rest, application, try_within, wait_until,
+};
 
 fn running(input: &FraudInput) -> (Cluster, String) {
     let checkpoints = input.path("checkpoints");
@@ -41,7 +43,7 @@ const PATHS: [(&str, &str); 31] = [
     ("/jobs/J/checkpoints/details/C", "tasks"),
     ("/jobs/J/checkpoints/details/C/subtasks/V", "subtasks"),
     ("/jobs/J/vertices/V", "subtasks"),
-    ("/jobs/J/vertices/V/backpressure", "backpressureLevel"),
+    ("/jobs/J/vertices/V/backpressure", "status"),
     ("/jobs/J/vertices/V/watermarks", ""),
     ("/jobs/J/vertices/V/subtasktimes", "subtasks"),
     ("/jobs/J/vertices/V/taskmanagers", "taskmanagers"),
@@ -122,6 +124,18 @@ fn the_figures_of_a_running_job_are_those_of_its_work() {
             vertices.iter().filter_map(|v| v["metrics"]["write-records"].as_u64()).sum::<u64>();
         (read > 0 && written > 0).then_some(())
     });
+    wait_until("back pressure is measured", || {
+        let details = cluster.rest.json(&format!("/jobs/{job}"))?;
+        details["vertices"].as_array()?.iter().find_map(|vertex| {
+            let path = format!("/jobs/{job}/vertices/{}/backpressure", text(&vertex["id"]));
+            let answer = cluster.rest.json(&path)?;
+            let first = &answer["subtasks"][0];
+            let ratio = |name: &str| first[name].as_f64();
+            let sum = ratio("ratio")? + ratio("idleRatio")? + ratio("busyRatio")?;
+            assert!((0.9..=1.1).contains(&sum), "not all of the time: {answer}");
+            (answer["status"] == "ok" && !answer["backpressureLevel"].is_null()).then_some(())
+        })
+    });
     wait_until("a vertex's watermark is in the data's time", || {
         let details = cluster.rest.json(&format!("/jobs/{job}"))?;
         let vertices = details["vertices"].as_array()?.clone();
@@ -160,17 +174,17 @@ fn metrics_of(process: &mut Process) -> Rest {
     Rest::new(address.strip_suffix("/metrics").unwrap())
 }
 
-/// Waits until the page has all of these names with a value above `least` in some series.
+/// Waits until the page has all of these names.
 fn wait_for_metrics(page: &Rest, names: &[&str]) {
-    let mut missing: Vec<&str> = names.to_vec();
-    let what = format!("metrics at {}: {names:?}", page.address());
-    wait_until(&what, || {
+    let mut missing = names.to_vec();
+    let found = try_within(DEADLINE / 2, || {
         let (status, text) = page.get("/metrics")?;
         assert_eq!(status, 200);
         let values = parse(&text);
         missing.retain(|name| !values.contains_key(*name));
         missing.is_empty().then_some(())
     });
+    assert!(found.is_some(), "missing at {}: {missing:?}", page.address());
 }
 
 #[test]
@@ -186,7 +200,6 @@ fn metrics_have_the_names_that_public_dashboards_read() {
         "flink_jobmanager_taskSlotsTotal",
         "flink_jobmanager_job_uptime",
         "flink_jobmanager_job_numRestarts",
-        "flink_jobmanager_job_fullRestarts",
         "flink_jobmanager_job_runningTime",
         "flink_jobmanager_job_lastCheckpointDuration",
         "flink_jobmanager_job_lastCheckpointSize",
@@ -213,7 +226,8 @@ fn metrics_have_the_names_that_public_dashboards_read() {
         "flink_taskmanager_job_task_operator_numRecordsOut",
         "flink_taskmanager_job_task_operator_currentInputWatermark",
         "flink_taskmanager_job_task_operator_currentOutputWatermark",
-        "flink_taskmanager_Status_Shuffle_Netty_TotalMemorySegments",
+        "flink_taskmanager_Status_Shuffle_Netty_UsedMemory",
+        "flink_taskmanager_Status_Flink_Memory_Managed_Used",
     ];
     wait_for_metrics(&task_manager, &names);
     let value = |page: &Rest, name: &str| {

@@ -5,9 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use tempfile::TempDir;
-use thalweg_integration_tests::{
-    Cluster, DEADLINE, Process, check_output, strs, wait_until, wait_within,
-};
+use thalweg_integration_tests::{Cluster, Process, check_output, strs, wait_until};
 
 fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_test-programs"))
@@ -82,7 +80,6 @@ fn a_panic_in_user_code_fails_the_job_and_not_the_process() {
     for part in ["error: ", "counts", "fragile count", "row 500 is too much"] {
         assert!(last.contains(part), "{part:?} is missing: {last}");
     }
-    assert!(thalweg_oracle::read_output(folder.path().join("output")).unwrap().is_empty());
 }
 
 /// Settings of a cluster that restarts a job so many times.
@@ -145,7 +142,7 @@ fn state_is_exactly_once_after_a_function_has_panicked() {
         cluster.rest.completed_checkpoints(&job).filter(|&number| number >= 2)
     });
     assert!(!once.exists(), "it panicked before {completed} checkpoints");
-    wait_within(DEADLINE, "the job is restored from a checkpoint", || {
+    wait_until("the job is restored from a checkpoint", || {
         let checkpoints = cluster.rest.json(&format!("/jobs/{job}/checkpoints"))?;
         checkpoints["latest"]["restored"]["id"].as_u64()
     });

@@ -177,7 +177,9 @@ impl Shared {
             if dice.chance(faults.cut) {
                 fate.push_str(" cut");
                 state.broken = true;
-                state.reader.take().map_or((), Waker::wake);
+                if let Some(reader) = state.reader.take() {
+                    reader.wake();
+                }
             }
         } else {
             leave(state, now, frame);

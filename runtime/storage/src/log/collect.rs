@@ -1,0 +1,155 @@
+//! What may be deleted. Pure; everything is classified before anything is deleted.
+//!
+//! Objects of checkpoints:
+//! 1. While an entry is in doubt nothing is deleted: it may publish what looks unreferenced.
+//! 2. What a root refers to stays. Roots are the last published checkpoint, those retained
+//!    besides it, and savepoints. If a root can't be read, nothing is deleted.
+//! 3. What doesn't tell its epoch and checkpoint stays, and so does what is of a later epoch.
+//! 4. What is of the collector's own epoch goes if its checkpoint is older than the last
+//!    published one and isn't being taken; a later one may still be published.
+//! 5. What is of an older epoch goes: that epoch's leader is fenced, so nothing of it that isn't
+//!    published by now will be.
+//! 6. After the terminal entry rule 4 is as rule 5.
+//!
+//! So garbage stays garbage, whoever leads: a collector that was paused and fenced after it
+//! classified deletes nothing that anybody will refer to. That is why an object's name holds its
+//! epoch: the same name is never made again by another.
+//!
+//! Entries of the log:
+//! 7. Claims, terminal entries and the log's tail stay. So does the last publish, and those of
+//!    retained checkpoints.
+//! 8. Other publishes may go if their segment is sealed. It may be sealed once the log goes on
+//!    behind it, and is sealed for good before anything in it is deleted.
+
+use std::collections::BTreeSet;
+
+use thalweg_core::ids::{CheckpointId, Epoch};
+
+use super::entry::{EntryHeader, EntryKind, LogPosition};
+use super::leadership::Leadership;
+use super::names::Segment;
+
+/// Where an object comes from, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectOrigin {
+    /// The epoch whose tasks wrote it.
+    pub epoch: Epoch,
+    /// The checkpoint that it was written for.
+    pub checkpoint_id: CheckpointId,
+}
+
+/// What a collector knows of the job. Taken before objects are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CollectorView {
+    last: EntryHeader,
+    may_collect: bool,
+    oldest_pending: Option<CheckpointId>,
+}
+
+impl CollectorView {
+    /// A leader's. `oldest_pending` is the oldest checkpoint that is being taken.
+    pub fn of_leader(leader: &Leadership, oldest_pending: Option<CheckpointId>) -> CollectorView {
+        let may_collect = leader.in_doubt().is_none() && leader.fenced().is_none();
+        CollectorView { last: *leader.last(), may_collect, oldest_pending }
+    }
+
+    /// Anybody's who finds that the job has ended; nothing if this isn't its end.
+    pub fn of_terminal(tail: &EntryHeader) -> Option<CollectorView> {
+        let view = CollectorView { last: *tail, may_collect: true, oldest_pending: None };
+        tail.is_terminal().then_some(view)
+    }
+
+    /// The last entry that the collector knows.
+    pub fn last(&self) -> &EntryHeader {
+        &self.last
+    }
+
+    /// Whether anything may be deleted at all: rule 1, and nobody fenced it.
+    pub fn may_collect(&self) -> bool {
+        self.may_collect
+    }
+}
+
+/// What an object is to a collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ObjectClass {
+    /// A root refers to it.
+    Referenced,
+    /// Nothing does, and nothing will.
+    Garbage,
+    /// Unreferenced now; kept.
+    Unknown,
+}
+
+/// Rules 2 to 6.
+pub fn classify_object(
+    view: &CollectorView,
+    origin: Option<ObjectOrigin>,
+    referenced: bool,
+) -> ObjectClass {
+    if referenced {
+        return ObjectClass::Referenced;
+    }
+    let Some(origin) = origin else { return ObjectClass::Unknown };
+    let id = origin.checkpoint_id;
+    let superseded = view.last.latest_publish().is_some_and(|latest| id < latest.checkpoint_id)
+        && view.oldest_pending.is_none_or(|pending| id < pending);
+    let garbage = match origin.epoch.cmp(&view.last.epoch) {
+        std::cmp::Ordering::Less => true,
+        std::cmp::Ordering::Equal => superseded || view.last.is_terminal(),
+        std::cmp::Ordering::Greater => false,
+    };
+    if garbage { ObjectClass::Garbage } else { ObjectClass::Unknown }
+}
+
+/// What becomes of all objects.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObjectPlan<K> {
+    /// To be deleted.
+    pub garbage: Vec<K>,
+    /// Kept, as a root refers to them: how many.
+    pub referenced: usize,
+    /// Kept, as nothing says that they're garbage.
+    pub unknown: Vec<K>,
+}
+
+/// Rules 1 to 6 for all objects, `objects` being what was listed.
+pub fn plan_objects<K: Ord>(
+    view: &CollectorView,
+    objects: impl IntoIterator<Item = (K, Option<ObjectOrigin>)>,
+    referenced: &BTreeSet<K>,
+) -> ObjectPlan<K> {
+    let mut plan = ObjectPlan { garbage: Vec::new(), referenced: 0, unknown: Vec::new() };
+    for (name, origin) in objects {
+        match classify_object(view, origin, referenced.contains(&name)) {
+            ObjectClass::Garbage if view.may_collect() => plan.garbage.push(name),
+            ObjectClass::Garbage | ObjectClass::Unknown => plan.unknown.push(name),
+            ObjectClass::Referenced => plan.referenced += 1,
+        }
+    }
+    plan
+}
+
+/// Which segments may be sealed: rule 8. Those before this one; `oldest_retained` is the place of
+/// the oldest publish that stays.
+pub fn sealable_before(
+    view: &CollectorView,
+    oldest_retained: Option<LogPosition>,
+    segment_length: u64,
+) -> Segment {
+    let latest = view.last.latest_publish().map(|latest| latest.position);
+    let kept = [Some(view.last.position), latest, oldest_retained].into_iter().flatten().min();
+    Segment::of(kept.unwrap_or_default(), segment_length)
+}
+
+/// Whether an entry of a sealed segment may be deleted: rules 7 and 8.
+pub fn entry_may_go(
+    view: &CollectorView,
+    entry: &EntryHeader,
+    oldest_retained: Option<LogPosition>,
+    segment_length: u64,
+) -> bool {
+    let before = sealable_before(view, oldest_retained, segment_length);
+    matches!(entry.kind, EntryKind::Publish(_))
+        && Segment::of(entry.position, segment_length) < before
+}
