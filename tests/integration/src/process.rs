@@ -164,8 +164,28 @@ impl Process {
     /// # Panics
     /// It has ended already.
     pub fn terminate(&mut self) {
-        assert!(self.is_running(), "{} has ended before it was asked to", self.what);
-        let command = format!("kill -TERM {}", self.child.id());
+        self.signal("TERM");
+    }
+
+    /// Makes it stand still (SIGSTOP): its connections stay open and nothing moves.
+    ///
+    /// # Panics
+    /// It has ended already.
+    pub fn pause(&mut self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on after [`Self::pause`] (SIGCONT).
+    ///
+    /// # Panics
+    /// It has ended already.
+    pub fn resume(&mut self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&mut self, name: &str) {
+        assert!(self.is_running(), "{} has ended before SIG{name}", self.what);
+        let command = format!("kill -{name} {}", self.child.id());
         let sent = Command::new("sh").args(["-c", &command]).status();
         assert!(sent.is_ok_and(|status| status.success()), "{command} doesn't work");
     }

@@ -1,12 +1,15 @@
 //! The layout of a frame.
 //!
 //! ```text
-//! magic u16 | version u8 | kind u8 | channel u32 | sequence u64 | length u32 | crc32c u32 | payload
+//! magic u16 | version u8 | kind u8 | channel u32 | sequence u64 | length u32 | payload's crc32c u32
+//!     | crc32c of the header up to here u32 | payload
 //! ```
 //!
 //! Little-endian. The channel is the number that its `Open` gave it on this connection; the
-//! sequence counts a channel's frames with data from 0. The checksum is of the payload, then of
-//! the header before it: so the payload's part is computed once where several channels get it.
+//! sequence counts a channel's frames with data from 0. The header has a checksum of its own, since
+//! its length is believed before the payload is there: with a wrong one both sides would wait, one
+//! for bytes that never come and one for credit. The payload's is computed once where several
+//! channels get it.
 
 use std::time::Duration;
 
@@ -20,7 +23,9 @@ const MAGIC: u16 = 0x5754;
 /// The version of everything that follows the hello. Raise it with any change.
 pub(super) const VERSION: u8 = 1;
 /// Bytes of a header.
-pub(super) const HEADER_BYTES: usize = 24;
+pub(super) const HEADER_BYTES: usize = 28;
+/// Those that its own checksum covers.
+const COVERED_BYTES: usize = HEADER_BYTES - 4;
 
 /// What a frame is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,7 +75,7 @@ pub(super) enum FrameError {
     Kind(u8),
     #[error("a frame of {length} bytes, the limit is {limit}")]
     TooLong { length: usize, limit: usize },
-    #[error("a frame's checksum is {actual:#010x}, its header says {expected:#010x}")]
+    #[error("a frame's checksum is {actual:#010x}, the frame itself says {expected:#010x}")]
     Checksum { expected: u32, actual: u32 },
     #[error("the connection ended within a frame")]
     Truncated,
@@ -92,21 +97,19 @@ pub(super) enum FrameError {
     Io(#[from] std::io::Error),
 }
 
-/// A frame's header, checked except for its checksum.
+/// A frame's header, checked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
     pub(super) kind: FrameKind,
     pub(super) channel: u32,
     pub(super) sequence: u64,
     pub(super) length: usize,
-    checksum: u32,
-    /// The checksum covers these bytes.
-    covered: [u8; HEADER_BYTES - 4],
+    payload_checksum: u32,
 }
 
 impl Header {
     pub(super) fn parse(bytes: &[u8; HEADER_BYTES], limit: usize) -> Result<Self, FrameError> {
-        let [m0, m1, version, kind, rest @ ..] = *bytes;
+        let [m0, m1, version, kind, rest @ .., h0, h1, h2, h3] = *bytes;
         let magic = u16::from_le_bytes([m0, m1]);
         if magic != MAGIC {
             return Err(FrameError::Magic(magic));
@@ -114,6 +117,7 @@ impl Header {
         if version != VERSION {
             return Err(FrameError::Version(version));
         }
+        check(u32::from_le_bytes([h0, h1, h2, h3]), &bytes[..COVERED_BYTES])?;
         let kind = FrameKind::from_byte(kind).ok_or(FrameError::Kind(kind))?;
         let [c0, c1, c2, c3, rest @ ..] = rest;
         let [s0, s1, s2, s3, s4, s5, s6, s7, rest @ ..] = rest;
@@ -122,24 +126,24 @@ impl Header {
         if length > limit {
             return Err(FrameError::TooLong { length, limit });
         }
-        let mut covered = [0; HEADER_BYTES - 4];
-        covered.copy_from_slice(&bytes[..HEADER_BYTES - 4]);
         Ok(Self {
             kind,
             channel: u32::from_le_bytes([c0, c1, c2, c3]),
             sequence: u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]),
             length,
-            checksum: u32::from_le_bytes([x0, x1, x2, x3]),
-            covered,
+            payload_checksum: u32::from_le_bytes([x0, x1, x2, x3]),
         })
     }
 
-    /// Checks the header and its payload against the checksum.
+    /// Checks the payload against its checksum.
     pub(super) fn verify(&self, payload: &[u8]) -> Result<(), FrameError> {
-        let actual = crc32c::crc32c_append(crc32c::crc32c(payload), &self.covered);
-        let expected = self.checksum;
-        if actual == expected { Ok(()) } else { Err(FrameError::Checksum { expected, actual }) }
+        check(self.payload_checksum, payload)
     }
+}
+
+fn check(expected: u32, bytes: &[u8]) -> Result<(), FrameError> {
+    let actual = crc32c::crc32c(bytes);
+    if actual == expected { Ok(()) } else { Err(FrameError::Checksum { expected, actual }) }
 }
 
 /// A frame to be sent.
@@ -155,7 +159,7 @@ impl Frame {
         Self::with_checksum(kind, channel, sequence, payload, checksum)
     }
 
-    /// As `new`, with the payload's part of the checksum.
+    /// As `new`, with the payload's checksum.
     pub(super) fn with_checksum(
         kind: FrameKind,
         channel: u32,
@@ -171,8 +175,9 @@ impl Frame {
         header[8..16].copy_from_slice(&sequence.to_le_bytes());
         // Payloads are cut to the frame limit, far below 4 GiB, before they get here.
         header[16..20].copy_from_slice(&(payload.len() as u32).to_le_bytes());
-        let checksum = crc32c::crc32c_append(checksum, &header[..HEADER_BYTES - 4]);
-        header[20..].copy_from_slice(&checksum.to_le_bytes());
+        header[20..24].copy_from_slice(&checksum.to_le_bytes());
+        let own = crc32c::crc32c(&header[..COVERED_BYTES]);
+        header[COVERED_BYTES..].copy_from_slice(&own.to_le_bytes());
         Self { header, payload }
     }
 

@@ -327,12 +327,16 @@ fn garbage_closes_its_own_connection_and_disturbs_nothing() {
     other_version[2] = 9;
     let mut endless = batch(0, 100);
     endless[16..20].copy_from_slice(&u32::MAX.to_le_bytes());
-    let wrong: [&[u8]; 11] = [
+    // Within the limit: nobody may wait for the bytes that it promises.
+    let mut longer = batch(0, 100);
+    longer[17] ^= 1;
+    let wrong: [&[u8]; 12] = [
         b"some bytes that are no frame at all",
         &flipped,
         &unknown_kind,
         &other_version,
         &endless,
+        &longer,
         &batch(0, 1001),
         &batch(1, 100),
         &batch(0, 3),

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use thalweg_core::element::Watermark;
 use thalweg_core::{Batch, Key, Record};
-use thalweg_state::run::RunWriter;
+use thalweg_state::RunWriter;
 
 use super::KeySelector;
-use super::keyed_process::{Keyed, KeyedContext, KeyedOpen, MakeKeyed, TimeDomain};
+use super::keyed_context::{KeyedContext, TimeDomain};
+use super::keyed_run::{KeyedRun, MakeKeyed};
 use crate::contract::{
-    Collector, FunctionResult, OpenContext, Operator, OperatorError, Output, Progress, RowBuffer,
-    RunContext, SnapshotContext,
+    Collector, FunctionResult, OpenContext, Operator, OperatorError, Output, Progress, RunContext,
+    SnapshotContext,
 };
 
 /// A function of two streams of rows with the same key.
@@ -49,17 +50,14 @@ pub trait KeyedCoProcessFunction<K: Key, A, B, O>: Send {
 pub struct KeyedCoProcess<K: Key, A, B, O, S1, S2, F> {
     first_key: Arc<S1>,
     second_key: Arc<S2>,
-    make: MakeKeyed<K, F>,
-    opened: Option<(F, Keyed<K>)>,
-    buffer: RowBuffer<O>,
+    run: KeyedRun<K, O, F>,
     rows: PhantomData<fn(A, B)>,
 }
 
 impl<K: Key, A, B, O: Record, S1, S2, F> KeyedCoProcess<K, A, B, O, S1, S2, F> {
     /// Runs the function that `make` makes, once per subtask.
     pub fn new(first_key: Arc<S1>, second_key: Arc<S2>, make: MakeKeyed<K, F>) -> Self {
-        let buffer = RowBuffer::default();
-        Self { first_key, second_key, make, opened: None, buffer, rows: PhantomData }
+        Self { first_key, second_key, run: KeyedRun::new(make), rows: PhantomData }
     }
 }
 
@@ -74,11 +72,7 @@ where
     F: KeyedCoProcessFunction<K, A, B, O>,
 {
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<(), OperatorError> {
-        let mut keyed = Keyed::open(context)?;
-        let mut open = KeyedOpen { state: &mut keyed.state, subtask: context.subtask };
-        let function = (self.make)(&mut open).map_err(OperatorError::Function)?;
-        self.opened = Some((function, keyed));
-        Ok(())
+        self.run.open(context)
     }
 
     fn process(
@@ -88,35 +82,11 @@ where
         context: &mut RunContext<'_>,
         output: &mut Output,
     ) -> Result<(), OperatorError> {
-        let Some((function, keyed)) = &mut self.opened else { return Ok(()) };
-        let buffer = &mut self.buffer;
         if input == 0 {
-            let mut rows = batch.rows::<A>()?;
-            while !buffer.fills(output) {
-                let Some(row) = rows.next() else { break };
-                let key = (self.first_key)(&row.value);
-                let hash = row.hash.unwrap_or_else(|| key.key_hash());
-                keyed.state.set_current_key(key, hash);
-                let mut call = keyed.context(row.timestamp, context);
-                let mut out = Collector::new(buffer, output, row.timestamp);
-                let done = function.process_first(row.value, &mut call, &mut out);
-                done.map_err(OperatorError::Function)?;
-            }
+            self.run.rows(&*self.first_key, batch, context, output, F::process_first)
         } else {
-            let mut rows = batch.rows::<B>()?;
-            while !buffer.fills(output) {
-                let Some(row) = rows.next() else { break };
-                let key = (self.second_key)(&row.value);
-                let hash = row.hash.unwrap_or_else(|| key.key_hash());
-                keyed.state.set_current_key(key, hash);
-                let mut call = keyed.context(row.timestamp, context);
-                let mut out = Collector::new(buffer, output, row.timestamp);
-                let done = function.process_second(row.value, &mut call, &mut out);
-                done.map_err(OperatorError::Function)?;
-            }
+            self.run.rows(&*self.second_key, batch, context, output, F::process_second)
         }
-        buffer.flush(output);
-        Ok(())
     }
 
     fn watermark(
@@ -125,15 +95,11 @@ where
         context: &mut RunContext<'_>,
         output: &mut Output,
     ) -> Result<Progress, OperatorError> {
-        let Some((function, keyed)) = &mut self.opened else { return Ok(Progress::Done) };
-        let domain = TimeDomain::EventTime;
-        keyed.fire(domain, watermark, context, &mut self.buffer, output, |time, call, out| {
-            function.on_timer(time, domain, call, out)
-        })
+        self.run.fire(TimeDomain::EventTime, watermark, context, output, F::on_timer)
     }
 
     fn next_processing_time(&self) -> Option<i64> {
-        self.opened.as_ref().and_then(|(_, keyed)| keyed.timers.next_processing_time())
+        self.run.next_processing_time()
     }
 
     fn processing_time(
@@ -141,12 +107,8 @@ where
         context: &mut RunContext<'_>,
         output: &mut Output,
     ) -> Result<Progress, OperatorError> {
-        let Some((function, keyed)) = &mut self.opened else { return Ok(Progress::Done) };
-        let domain = TimeDomain::ProcessingTime;
         let now = context.processing_time;
-        keyed.fire(domain, now, context, &mut self.buffer, output, |time, call, out| {
-            function.on_timer(time, domain, call, out)
-        })
+        self.run.fire(TimeDomain::ProcessingTime, now, context, output, F::on_timer)
     }
 
     fn snapshot(
@@ -154,10 +116,10 @@ where
         _context: &SnapshotContext,
         writer: &mut RunWriter,
     ) -> Result<(), OperatorError> {
-        self.opened.as_mut().map_or(Ok(()), |(_, keyed)| keyed.snapshot(writer))
+        self.run.snapshot(writer)
     }
 
     fn state_bytes(&self) -> usize {
-        self.opened.as_ref().map_or(0, |(_, keyed)| keyed.bytes())
+        self.run.state_bytes()
     }
 }

@@ -11,7 +11,9 @@ mod filter;
 mod flat_map;
 mod key_selector;
 mod keyed_co_process;
+mod keyed_context;
 mod keyed_process;
+mod keyed_run;
 mod look_ahead;
 mod map;
 mod process;
@@ -26,9 +28,9 @@ pub use filter::Filter;
 pub use flat_map::FlatMap;
 pub use key_selector::{KeyHashes, KeySelector};
 pub use keyed_co_process::{KeyedCoProcess, KeyedCoProcessFunction};
-pub use keyed_process::{
-    KeyedContext, KeyedOpen, KeyedProcess, KeyedProcessFunction, MakeKeyed, TimeDomain,
-};
+pub use keyed_context::{KeyedContext, KeyedOpen, TimeDomain};
+pub use keyed_process::{KeyedProcess, KeyedProcessFunction};
+pub use keyed_run::MakeKeyed;
 pub use map::Map;
 pub use process::{Process, ProcessContext, ProcessFunction, ProcessOpen};
 pub use reduce::Reduce;

@@ -37,6 +37,40 @@ fn personalisation_gives_the_oracles_output_with_two_task_managers() {
 }
 
 #[test]
+fn the_output_does_not_depend_on_how_records_travel() {
+    let input = PersonalisationInput::new(6_000, 21);
+    let folder = input.path("checkpoints");
+    let cases: [(&str, &[(&str, &str)]); 6] = [
+        ("one row in a batch", &[("taskmanager.network.batch-rows", "1")]),
+        (
+            "hardly any memory for a channel",
+            &[
+                ("taskmanager.network.memory.per-channel", "4 kb"),
+                ("taskmanager.network.batch-rows", "65536"),
+            ],
+        ),
+        ("no waiting", &[("execution.buffer-timeout.interval", "0 ms")]),
+        ("no chains", &[("pipeline.operator-chaining.enabled", "false")]),
+        ("few key groups", &[("pipeline.max-parallelism", "3")]),
+        (
+            "checkpoints all the time",
+            &[
+                ("execution.checkpointing.interval", "10 ms"),
+                ("execution.checkpointing.dir", folder.to_str().unwrap()),
+            ],
+        ),
+    ];
+    for (name, settings) in cases {
+        let mut cluster = Cluster::new(&application("personalisation"), settings);
+        cluster.start_job_manager(&input.arguments(name, &["--parallelism", "3"]));
+        cluster.start_task_manager(1);
+        cluster.start_task_manager(2);
+        cluster.wait().succeeded();
+        input.check(name);
+    }
+}
+
+#[test]
 fn task_managers_that_are_started_first_wait_for_their_job_manager() {
     let input = FraudInput::new(5_000, 13);
     let mut cluster = Cluster::new(&application("fraud-detection"), &[]);

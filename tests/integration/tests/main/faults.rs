@@ -20,6 +20,8 @@ enum Fault {
 /// Checkpoints are written as often as possible.
 fn start(binary: &Path, checkpoints: &Path, arguments: &[String]) -> Cluster {
     let settings = [
+        ("heartbeat.interval", "200 ms"),
+        ("heartbeat.timeout", "2 s"),
         ("execution.checkpointing.interval", "200 ms"),
         ("execution.checkpointing.dir", checkpoints.to_str().unwrap()),
         ("restart-strategy.type", "fixed-delay"),
@@ -137,6 +139,46 @@ fn a_job_is_exactly_once_after_one_task_manager_after_the_other_is_killed() {
             (number >= f64::from(restarts) && cluster.rest.state(&job)? == "RUNNING").then_some(())
         });
     }
+    cluster.wait().succeeded();
+    input.check("run");
+}
+
+#[test]
+fn a_task_manager_that_stands_still_is_replaced_and_does_no_harm_when_it_goes_on() {
+    let input = FraudInput::new(30_000, 27);
+    let arguments = input.arguments("run", &["--parallelism", "3", "--rate", "3000"]);
+    let checkpoints = input.path("checkpoints");
+    let mut cluster = start(&application("fraud-detection"), &checkpoints, &arguments);
+    let job = cluster.rest.wait_for_job("RUNNING");
+    wait_for_checkpoints(&cluster, &job, 2);
+    cluster.start_task_manager(2);
+    cluster.rest.wait_for_task_managers(3);
+    cluster.task_managers[0].pause();
+    wait_until("the job has restarted", || {
+        let restarts = cluster.rest.job_metric(&job, "numRestarts")?;
+        (restarts >= 1.0 && cluster.rest.state(&job)? == "RUNNING").then_some(())
+    });
+    wait_for_checkpoints(&cluster, &job, 2);
+    assert_eq!(cluster.rest.state(&job).as_deref(), Some("RUNNING"), "the input was too short");
+    // It still believes that it has tasks of the job.
+    cluster.task_managers[0].resume();
+    cluster.wait().succeeded();
+    input.check("run");
+}
+
+#[test]
+fn a_job_manager_that_stands_still_for_a_while_finds_its_job_again() {
+    let input = FraudInput::new(24_000, 28);
+    let arguments = input.arguments("run", &["--parallelism", "3", "--rate", "3000"]);
+    let checkpoints = input.path("checkpoints");
+    let mut cluster = start(&application("fraud-detection"), &checkpoints, &arguments);
+    let job = cluster.rest.wait_for_job("RUNNING");
+    wait_for_checkpoints(&cluster, &job, 2);
+    cluster.job_manager.as_mut().unwrap().pause();
+    for task_manager in &mut cluster.task_managers {
+        task_manager.wait_for_line("the connection to the JobManager is lost");
+    }
+    cluster.job_manager.as_mut().unwrap().resume();
     cluster.wait().succeeded();
     input.check("run");
 }
