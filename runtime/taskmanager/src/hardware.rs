@@ -8,6 +8,9 @@ pub struct Hardware {
     pub cpu_cores: u32,
     /// Memory of the machine or container, in bytes; 0: unknown.
     pub physical_bytes: u64,
+    /// The process's id at the operating system; 0: unknown. Not asked for where it is shown, so
+    /// that a simulation says the same each time.
+    pub process_id: u32,
 }
 
 impl Hardware {
@@ -17,7 +20,8 @@ impl Hardware {
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
         let limit = read("/sys/fs/cgroup/memory.max");
         let physical_bytes = memory(&limit, &read("/proc/meminfo"));
-        Self { cpu_cores: u32::try_from(cpu_cores).unwrap_or(u32::MAX), physical_bytes }
+        let cpu_cores = u32::try_from(cpu_cores).unwrap_or(u32::MAX);
+        Self { cpu_cores, physical_bytes, process_id: std::process::id() }
     }
 }
 

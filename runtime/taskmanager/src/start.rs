@@ -115,6 +115,7 @@ impl TaskManager {
             id: options.id.clone(),
             resources: resources(&configuration, &plan, slots, options.hardware),
             slots,
+            process_id: options.hardware.process_id,
             build_id: options.build_id,
             connector: options.connector,
             network,

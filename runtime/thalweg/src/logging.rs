@@ -10,8 +10,7 @@ use tracing_subscriber::EnvFilter;
 /// first call of a process counts.
 pub fn start(configuration: &Configuration) {
     let level = configuration.get(&options::logging::LEVEL);
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new(level.name()));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level.name()));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

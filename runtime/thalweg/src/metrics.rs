@@ -203,8 +203,7 @@ fn render(groups: &[Group]) -> String {
         let values: Vec<&str> = group.labels.iter().map(|(_, value)| value.as_str()).collect();
         for (metric, value) in &group.values {
             let legal = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-            let name: String =
-                format!("{}_{metric}", group.prefix).chars().map(legal).collect();
+            let name: String = format!("{}_{metric}", group.prefix).chars().map(legal).collect();
             if !families.contains_key(&name) {
                 let Ok(family) = GaugeVec::new(Opts::new(name.clone(), metric.clone()), &names)
                 else {

@@ -10,9 +10,9 @@ pub use thalweg_datastream::{
     JobExecutionResult, KeyedStream, StreamExecutionEnvironment, WindowedStream,
 };
 pub use thalweg_operators::functions::{
-    BroadcastContext, BroadcastProcessFunction, BroadcastView, CoProcessFunction, KeyedContext,
-    KeyedCoProcessFunction, KeyedOpen, KeyedProcessFunction, ProcessContext, ProcessFunction,
-    ProcessOpen, TimeDomain,
+    BroadcastContext, BroadcastProcessFunction, BroadcastView, CoProcessFunction,
+    KeyedCoProcessFunction, KeyedContext, KeyedOpen, KeyedProcessFunction, ProcessContext,
+    ProcessFunction, ProcessOpen, TimeDomain,
 };
 pub use thalweg_operators::sink::{Guarantee, Sink};
 pub use thalweg_operators::source::{BadRecord, BadRecords, Boundedness, Source, SourceOptions};

@@ -15,11 +15,11 @@ use crate::table;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// source -> map -> filter -> blackhole in one task: records per second
-    Chained(Records<2_000>),
+    Chained(Records<4_000>),
     /// key_by -> count in value state, 1 M keys, parallelism 2, with and without checkpoints
     KeyedCount(Checkpointed),
     /// The same between two TaskManager processes over loopback TCP
-    KeyedCountTcp(Records<240>),
+    KeyedCountTcp(Records<300>),
     /// Sliding window 10 s / 1 s, sum, 10 K keys, parallelism 2
     Sliding(Records<300>),
     /// source -> keyed process -> sink at a fixed rate: p50, p99, max
@@ -46,7 +46,7 @@ pub(crate) struct Records<const DEFAULT_MILLIONS: u64> {
 #[derive(Debug, Args)]
 pub(crate) struct Checkpointed {
     #[command(flatten)]
-    pub(crate) records: Records<800>,
+    pub(crate) records: Records<1_500>,
     /// Time between two checkpoints, in ms
     #[arg(long, default_value_t = 10_000)]
     pub(crate) interval_ms: u64,

@@ -44,8 +44,24 @@ impl FraudInput {
         let path = folder.path().join("transactions");
         let data = FraudDetectionData { rows, accounts: 1_000, seed };
         data.write_to(&path, FILES).expect("input can be written");
-        let expected = fraud_detection::run(&path).expect("the oracle reads what was generated");
-        Self { folder, expected }
+        Self::of(folder)
+    }
+
+    /// The same with all files but the last one cut off after so many rows.
+    pub fn with_short_files(rows: u64, seed: u64, rows_of_short_ones: usize) -> Self {
+        let Self { folder, .. } = Self::new(rows, seed);
+        for number in 0..FILES - 1 {
+            let path = folder.path().join(format!("transactions/part-{number:03}.csv"));
+            let text = fs::read_to_string(&path).expect("it was written just now");
+            let short: String = text.split_inclusive('\n').take(rows_of_short_ones + 1).collect();
+            fs::write(&path, short).expect("it was written just now");
+        }
+        Self::of(folder)
+    }
+
+    fn of(folder: TempDir) -> Self {
+        let expected = fraud_detection::run(folder.path().join("transactions"));
+        Self { folder, expected: expected.expect("the oracle reads what was generated") }
     }
 
     /// A folder for whatever belongs to a run.

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use thalweg_core::configuration::Configuration;
 use thalweg_core::ids::{JobId, job_id};
-use thalweg_datastream::{
-    ExecuteError, Executor, JobExecutionResult, StreamExecutionEnvironment,
-};
+use thalweg_datastream::{ExecuteError, Executor, JobExecutionResult, StreamExecutionEnvironment};
 use thalweg_operators::FunctionResult;
 use thalweg_operators::code::JobCode;
 

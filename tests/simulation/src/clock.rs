@@ -14,20 +14,26 @@ pub struct SimulatedClock {
     started: Instant,
     /// What had passed in the simulation when the host was started.
     before: Duration,
-    /// By how much the host's time of day is wrong.
+    /// By how much the host's time of day is wrong, ...
     skew_ms: i64,
+    /// ... and, from some moment on, by how much more.
+    jump: (Duration, i64),
 }
 
 impl SimulatedClock {
-    /// The clock of the host that this is called on.
-    pub fn new(skew_ms: i64) -> Self {
-        Self { started: Instant::now(), before: turmoil::sim_elapsed().unwrap_or_default(), skew_ms }
+    /// The clock of the host that this is called on. It is `skew_ms` fast, and jumps once.
+    pub fn new(skew_ms: i64, jump: (Duration, i64)) -> Self {
+        let before = turmoil::sim_elapsed().unwrap_or_default();
+        Self { started: Instant::now(), before, skew_ms, jump }
     }
 }
 
 impl Clock for SimulatedClock {
     fn wall_ms(&self) -> i64 {
-        BEGIN_MS + self.skew_ms + i64::try_from(self.elapsed().as_millis()).unwrap_or(i64::MAX)
+        let elapsed = self.elapsed();
+        let jumped = if elapsed >= self.jump.0 { self.jump.1 } else { 0 };
+        let elapsed = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
+        BEGIN_MS + self.skew_ms + jumped + elapsed
     }
 
     fn elapsed(&self) -> Duration {

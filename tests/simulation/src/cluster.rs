@@ -27,6 +27,7 @@ use thalweg_taskmanager::{
     CodeError, CodeProvider, DataPlane, Hardware, TaskManager, TaskManagerOptions,
 };
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use turmoil::Sim;
 
 use crate::clock::SimulatedClock;
@@ -59,13 +60,17 @@ pub struct World {
     pub job_manager: Mutex<Option<JobManagerHandle>>,
     /// What became of the job.
     pub result: Mutex<Option<Result<JobResult, String>>>,
+    /// TaskManagers' hosts and who waits there for being told to end.
+    stops: Vec<Notify>,
     starts: Mutex<BTreeMap<String, u64>>,
 }
 
 impl World {
     /// Nothing has started.
     pub fn new(plan: Plan, trace: Trace, store: FaultyStore, code: Arc<JobCode>) -> Arc<Self> {
+        let stops = (0..plan.task_managers).map(|_| Notify::new()).collect();
         Arc::new(Self {
+            stops,
             plan,
             trace,
             store,
@@ -74,6 +79,11 @@ impl World {
             result: Mutex::default(),
             starts: Mutex::default(),
         })
+    }
+
+    /// Tells the TaskManager on this host to end, if one runs there.
+    pub fn stop_task_manager(&self, index: usize) {
+        self.stops[index].notify_waiters();
     }
 
     /// How often the host was started before.
@@ -85,9 +95,11 @@ impl World {
     }
 
     fn clock(&self, host: &str) -> Arc<dyn Clock> {
-        let most = self.plan.clock_skew_ms;
-        let skew = Dice::new(self.plan.seed, &format!("skew {host}")).within(0..2 * most + 1);
-        Arc::new(SimulatedClock::new(skew as i64 - most as i64))
+        let mut dice = Dice::new(self.plan.seed, &format!("clock {host}"));
+        let mut upto = |most: u64| dice.within(0..2 * most + 1) as i64 - most as i64;
+        let (skew, jump) = (upto(self.plan.clock_skew_ms), upto(self.plan.clock_jump_ms));
+        let jump_at = dice.millis(0..6_000);
+        Arc::new(SimulatedClock::new(skew, (jump_at, jump)))
     }
 
     fn rpc(&self, host: &str, start: u64) -> RpcTransport {
@@ -192,6 +204,14 @@ async fn run_job_manager(world: Arc<World>) -> turmoil::Result {
         configuration: Configuration::new(),
         splits: Arc::new(Splits(Arc::clone(&world.code))),
     };
+    if let Some(at) = world.plan.cancel_at {
+        let (job, handle) = (world.code.graph.job_id, job_manager.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(at).await;
+            // It may have ended already.
+            let _ = handle.cancel(job).await;
+        });
+    }
     let result = job_manager.submit(submission).await.map_err(|error| error.to_string());
     world.trace.event(JOB_MANAGER, "the job has ended");
     *world.result.lock() = Some(result);
@@ -205,13 +225,12 @@ async fn run_task_managers(world: Arc<World>, index: usize) -> turmoil::Result {
         let start = world.start_number(&host);
         let clock = world.clock(&host);
         let pace = Arc::new(SeededPace::new(&world, &host, start));
-        let seed = Dice::new(world.plan.seed, &format!("driver {host} {start}")).next();
+        let seed = Dice::new(world.plan.seed, &format!("driver {host} {start}")).throw();
         let driver = CooperativeDriver::paced(clock.clone(), seed, &Handle::current(), pace);
         let dice = Dice::new(world.plan.seed, &format!("data {host} {start}"));
         let store = world.store.clone();
-        let open = move |_: &str| -> Result<Arc<dyn BlobStore>, BlobError> {
-            Ok(Arc::new(store.clone()))
-        };
+        let open =
+            move |_: &str| -> Result<Arc<dyn BlobStore>, BlobError> { Ok(Arc::new(store.clone())) };
         let options = TaskManagerOptions {
             id: TaskManagerId(format!("{host}-{start}")),
             configuration: configuration(&world.plan)?,
@@ -238,7 +257,18 @@ async fn run_task_managers(world: Arc<World>, index: usize) -> turmoil::Result {
             hardware: Hardware::default(),
         };
         let mut worker = TaskManager::start(options).await?;
-        let exit = worker.ended().await;
+        let stopped = tokio::select! {
+            biased;
+            exit = worker.ended() => Some(exit),
+            () = world.stops[index].notified() => None,
+        };
+        let exit = match stopped {
+            Some(exit) => exit,
+            None => {
+                worker.stop("SIGTERM");
+                worker.ended().await
+            }
+        };
         world.trace.event(&host, format_args!("TaskManager {start} ends: {exit}"));
         tokio::time::sleep(START_AGAIN).await;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use turmoil::Sim;
 
-use crate::cluster::{JOB_MANAGER, task_manager};
+use crate::cluster::{JOB_MANAGER, World, task_manager};
 use crate::dice::Dice;
 use crate::plan::Plan;
 use crate::trace::Trace;
@@ -15,6 +15,8 @@ use crate::trace::Trace;
 enum Fault {
     /// A TaskManager dies; silently: nobody is told, as when its machine is lost.
     Kill { host: String, silently: bool },
+    /// One is told to end.
+    Stop { index: usize },
     /// Another one is started there.
     Start { host: String },
     /// Two hosts don't hear each other. Nothing is lost: TCP sends it again.
@@ -40,13 +42,8 @@ impl Schedule {
         let task_managers: Vec<String> = (0..plan.task_managers).map(task_manager).collect();
         let mut hosts = vec![JOB_MANAGER.to_owned()];
         hosts.extend(task_managers.iter().cloned());
-        let mut this = Self {
-            waiting: BTreeMap::new(),
-            hosts,
-            heal_at: plan.heal_at,
-            healed: false,
-            trace,
-        };
+        let mut this =
+            Self { waiting: BTreeMap::new(), hosts, heal_at: plan.heal_at, healed: false, trace };
         let mut dice = Dice::new(plan.seed, "hosts");
         for at in times(plan.hosts.kill, plan.heal_at, &mut dice) {
             let host = task_managers[dice.within(0..task_managers.len() as u64) as usize].clone();
@@ -57,6 +54,10 @@ impl Schedule {
             for host in &task_managers {
                 this.kill(at, host.clone(), false, dice.millis(50..2_000));
             }
+        }
+        for at in times(plan.hosts.stop, plan.heal_at, &mut dice) {
+            let index = dice.within(0..task_managers.len() as u64) as usize;
+            this.add(at, Fault::Stop { index });
         }
         for at in times(plan.hosts.partition, plan.heal_at, &mut dice) {
             let a = dice.within(0..this.hosts.len() as u64) as usize;
@@ -78,7 +79,7 @@ impl Schedule {
     }
 
     /// Performs what is due.
-    pub fn perform(&mut self, sim: &mut Sim<'_>) {
+    pub fn perform(&mut self, sim: &mut Sim<'_>, world: &World) {
         let now = sim.elapsed();
         while let Some(first) = self.waiting.first_entry() {
             if first.key().0 > now || now >= self.heal_at {
@@ -86,7 +87,7 @@ impl Schedule {
             }
             let fault = first.remove();
             self.trace.outside(now, format_args!("{fault:?}"));
-            self.inflict(&fault, sim);
+            self.inflict(&fault, sim, world);
         }
         if now >= self.heal_at && !self.healed {
             self.healed = true;
@@ -94,8 +95,9 @@ impl Schedule {
         }
     }
 
-    fn inflict(&self, fault: &Fault, sim: &mut Sim<'_>) {
+    fn inflict(&self, fault: &Fault, sim: &mut Sim<'_>, world: &World) {
         match fault {
+            Fault::Stop { index } => world.stop_task_manager(*index),
             Fault::Kill { host, silently } => {
                 if *silently {
                     for other in self.hosts.iter().filter(|other| *other != host) {

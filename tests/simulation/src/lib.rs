@@ -5,7 +5,7 @@
 //! - [`plan`]: what a seed stands for. [`rows`], [`workload`], [`oracle`]: the job and its output.
 //! - [`network`], [`store`], [`clock`]: what the engine's traits are implemented by, with faults.
 //!   [`ledger`]: the sink's outside.
-//! - [`cluster`]: the hosts. [`faults`]: what happens to them. [`run`]: a run and its verdict.
+//! - [`cluster`]: the hosts. [`faults`]: what happens to them. [`mod@run`]: a run and its verdict.
 //!
 //! Not here: real processes, sockets and disks (`tests/integration`).
 

@@ -42,6 +42,8 @@ pub struct HostFaults {
     pub kill: Option<u64>,
     /// All of them die.
     pub kill_all: Option<u64>,
+    /// One is told to end, as by SIGTERM.
+    pub stop: Option<u64>,
     /// Two hosts don't hear each other for a while.
     pub partition: Option<u64>,
 }
@@ -81,6 +83,8 @@ pub struct Plan {
     pub slow_step: Duration,
     /// By how much clocks are wrong at most, in ms.
     pub clock_skew_ms: u64,
+    /// Times of day jump by up to this, in either direction, about once in this run; 0: never.
+    pub clock_jump_ms: u64,
     /// RPC.
     pub messages: MessageFaults,
     /// One of so many data connections breaks after some bytes; 0: none.
@@ -95,6 +99,8 @@ pub struct Plan {
     pub user_failures: u64,
     /// Per mille of commits that fail although they were done.
     pub commit_failures: u64,
+    /// When the job is cancelled; None: it is to finish.
+    pub cancel_at: Option<Duration>,
     /// After this, nothing more goes wrong, and the job must finish.
     pub heal_at: Duration,
 }
@@ -121,6 +127,7 @@ impl Plan {
             slow_task: dice.pick(&slow_tasks),
             slow_step: dice.millis(5..60),
             clock_skew_ms: dice.pick(&[0, 0, 500, 3_600_000]),
+            clock_jump_ms: 0,
             messages: MessageFaults::default(),
             data_cut_one_in: 0,
             data_flip: 0,
@@ -128,9 +135,10 @@ impl Plan {
             hosts: HostFaults::default(),
             user_failures: 0,
             commit_failures: 0,
+            cancel_at: None,
             heal_at: Duration::ZERO,
         };
-        if seed % 16 != 0 {
+        if !seed.is_multiple_of(16) {
             plan.add_faults(&mut dice);
         }
         plan
@@ -166,6 +174,15 @@ impl Plan {
         }
         if dice.chance(150) {
             self.hosts.kill_all = often(dice);
+        }
+        if dice.chance(150) {
+            self.hosts.stop = often(dice);
+        }
+        if dice.chance(200) {
+            self.clock_jump_ms = dice.pick(&[100, 10_000, 86_400_000]);
+        }
+        if dice.chance(60) {
+            self.cancel_at = Some(dice.millis(200..6_000));
         }
         if dice.chance(350) {
             self.hosts.partition = often(dice);

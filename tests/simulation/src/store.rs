@@ -1,7 +1,8 @@
 //! The durable store that all hosts share, with faults: errors, delay, and writes that were done
-//! although an error says otherwise. It notes which checkpoints are published.
+//! although an error says otherwise. It notes which checkpoints are
+//! published, and whether anything is deleted that one of them needs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,7 +11,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use thalweg_core::ids::CheckpointId;
 use thalweg_storage::blob::{BlobErrorKind, BlobFuture};
-use thalweg_storage::{BlobError, BlobPath, BlobStore, MemoryStore, PutOutcome, layout};
+use thalweg_storage::{
+    BlobError, BlobPath, BlobStore, CheckpointManifest, MemoryStore, PutOutcome, layout,
+};
 
 use crate::dice::Dice;
 use crate::plan::StoreFaults;
@@ -24,11 +27,19 @@ enum Fate {
     DoneButFailed,
 }
 
+#[derive(Default)]
+struct Books {
+    published: BTreeSet<CheckpointId>,
+    /// The objects that each manifest that is there refers to.
+    referenced: BTreeMap<BlobPath, Vec<String>>,
+    violations: Vec<String>,
+}
+
 /// The store. Clones are the same one.
 #[derive(Clone)]
 pub struct FaultyStore {
     blobs: MemoryStore,
-    published: Arc<Mutex<BTreeSet<CheckpointId>>>,
+    books: Arc<Mutex<Books>>,
     dice: Arc<Mutex<Dice>>,
     faults: StoreFaults,
     heal_at: Duration,
@@ -46,7 +57,7 @@ impl FaultyStore {
     pub fn new(seed: u64, faults: StoreFaults, heal_at: Duration, trace: Trace) -> Self {
         Self {
             blobs: MemoryStore::new(),
-            published: Arc::default(),
+            books: Arc::default(),
             dice: Arc::new(Mutex::new(Dice::new(seed, "store"))),
             faults,
             heal_at,
@@ -56,7 +67,12 @@ impl FaultyStore {
 
     /// The highest checkpoint whose manifest was ever written.
     pub fn highest_published(&self) -> Option<CheckpointId> {
-        self.published.lock().last().copied()
+        self.books.lock().published.last().copied()
+    }
+
+    /// What was done to it that must never be: deletions of what a manifest refers to.
+    pub fn violations(&self) -> Vec<String> {
+        self.books.lock().violations.clone()
     }
 
     async fn fate(&self, action: &'static str, path: &BlobPath) -> Fate {
@@ -82,9 +98,28 @@ impl FaultyStore {
         fate
     }
 
-    fn note(&self, path: &BlobPath) {
-        if let Some((_, checkpoint)) = layout::checkpoint_of_manifest(path) {
-            self.published.lock().insert(checkpoint);
+    fn wrote(&self, path: &BlobPath, bytes: &[u8]) {
+        let Some((_, checkpoint)) = layout::checkpoint_of_manifest(path) else { return };
+        let mut books = self.books.lock();
+        books.published.insert(checkpoint);
+        match CheckpointManifest::from_bytes(bytes, path.as_str()) {
+            Ok(manifest) => {
+                let subtasks = manifest.operators.into_iter().flat_map(|o| o.subtasks);
+                let objects = subtasks.map(|subtask| subtask.object).collect();
+                books.referenced.insert(path.clone(), objects);
+            }
+            Err(error) => books.violations.push(error.to_string()),
+        }
+    }
+
+    fn deleted(&self, path: &BlobPath) {
+        let mut books = self.books.lock();
+        books.referenced.remove(path);
+        let mut refers = books.referenced.iter();
+        let by = refers.find(|(_, objects)| objects.iter().any(|o| o == path.as_str()));
+        if let Some((manifest, _)) = by {
+            let violation = format!("{path} is deleted although {manifest} refers to it");
+            books.violations.push(violation);
         }
     }
 }
@@ -103,7 +138,7 @@ impl BlobStore for FaultyStore {
         Box::pin(async move {
             let fate = self.fate("put", path).await;
             if fate != Fate::Failed {
-                self.note(path);
+                self.wrote(path, &bytes);
                 self.blobs.put(path, bytes).await?;
             }
             if fate == Fate::Done { Ok(()) } else { Err(failed("put", path)) }
@@ -120,8 +155,10 @@ impl BlobStore for FaultyStore {
             if fate == Fate::Failed {
                 return Err(failed("put", path));
             }
-            self.note(path);
-            let outcome = self.blobs.put_if_absent(path, bytes).await?;
+            let outcome = self.blobs.put_if_absent(path, bytes.clone()).await?;
+            if outcome == PutOutcome::Created {
+                self.wrote(path, &bytes);
+            }
             if fate == Fate::Done { Ok(outcome) } else { Err(failed("put", path)) }
         })
     }
@@ -156,6 +193,7 @@ impl BlobStore for FaultyStore {
             let fate = self.fate("delete", path).await;
             if fate != Fate::Failed {
                 self.blobs.delete(path).await?;
+                self.deleted(path);
             }
             if fate == Fate::Done { Ok(()) } else { Err(failed("delete", path)) }
         })

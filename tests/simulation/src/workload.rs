@@ -79,6 +79,7 @@ struct Mishaps {
 }
 
 impl Mishaps {
+    #[expect(clippy::panic, reason = "that user code panics is one of the faults")]
     fn happen(&self) -> FunctionResult {
         let now = turmoil::sim_elapsed().unwrap_or_default();
         if now < self.heal_at {
@@ -187,8 +188,7 @@ impl KeyedCoProcessFunction<u64, Event, Mark, String> for Join {
         context: &mut KeyedContext<'_, u64>,
         _out: &mut Collector<'_, String>,
     ) -> FunctionResult {
-        let (count, sum) =
-            self.marks.get(context, &bucket_of(time))?.copied().unwrap_or_default();
+        let (count, sum) = self.marks.get(context, &bucket_of(time))?.copied().unwrap_or_default();
         self.marks.put(context, bucket_of(time), (count + 1, sum + weight))?;
         Ok(context.register_event_time_timer(bucket_of(time) - 1)?)
     }
@@ -323,8 +323,7 @@ pub fn job(plan: &Plan, rows: &Arc<Rows>, ledger: &Ledger) -> Result<JobCode, St
         let late = SideOutput::<Event>::new("late");
         let (events, marks) = sources(env, plan, rows, &late);
         let dice = Arc::new(Mutex::new(Dice::new(plan.seed, "mishaps")));
-        let mishaps =
-            Mishaps { dice, per_mille: plan.user_failures, heal_at: plan.heal_at };
+        let mishaps = Mishaps { dice, per_mille: plan.user_failures, heal_at: plan.heal_at };
         let sequence = events
             .key_by(|event: &Event| event.0)
             .process(move |open| open_sequence(open, mishaps.clone()))
@@ -349,8 +348,7 @@ pub fn job(plan: &Plan, rows: &Arc<Rows>, ledger: &Ledger) -> Result<JobCode, St
             })
             .name("Join")
             .uid("join");
-        let heard =
-            events.connect_broadcast(&marks.broadcast()).process(|_| Ok(Hear)).uid("hear");
+        let heard = events.connect_broadcast(&marks.broadcast()).process(|_| Ok(Hear)).uid("hear");
         sequence
             .union(&[&windows, &joined, &heard])
             .sink_to(LedgerSink(ledger.clone()))
@@ -367,4 +365,3 @@ pub fn job(plan: &Plan, rows: &Arc<Rows>, ledger: &Ledger) -> Result<JobCode, St
         env.execute("simulated").map(drop)
     })
 }
-

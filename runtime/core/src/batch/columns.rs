@@ -59,10 +59,15 @@ impl Columns {
 
     /// Keeps the rows for which `keep` is true, one entry per row.
     pub fn retain(&mut self, keep: &[bool]) {
-        fn retain_column<C>(column: &mut Option<Vec<C>>, keep: &[bool]) {
+        fn retain_column<C: Copy>(column: &mut Option<Vec<C>>, keep: &[bool]) {
             if let Some(column) = column {
-                let mut flags = keep.iter();
-                column.retain(|_| flags.next().copied().unwrap_or(false));
+                // No branch depends on a flag, which may be impossible to foresee.
+                let mut kept = 0;
+                for (at, keep) in keep.iter().enumerate().take(column.len()) {
+                    column[kept] = column[at];
+                    kept += usize::from(*keep);
+                }
+                column.truncate(kept);
             }
         }
         retain_column(&mut self.timestamps, keep);

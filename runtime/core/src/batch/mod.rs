@@ -172,10 +172,7 @@ impl Batch {
     }
 
     fn mismatch<T: 'static>(&self) -> RowTypeMismatch {
-        RowTypeMismatch {
-            expected: std::any::type_name::<T>(),
-            actual: self.payload.type_name(),
-        }
+        RowTypeMismatch { expected: std::any::type_name::<T>(), actual: self.payload.type_name() }
     }
 }
 

@@ -74,10 +74,10 @@ impl<T: Record> Payload for Values<T> {
 
     fn append(&mut self, other: Arc<dyn Payload>) -> Result<(), RowTypeMismatch> {
         let actual = other.type_name();
-        let other = other.into_any().downcast::<Self>().map_err(|_| RowTypeMismatch {
-            expected: std::any::type_name::<T>(),
-            actual,
-        })?;
+        let other = other
+            .into_any()
+            .downcast::<Self>()
+            .map_err(|_| RowTypeMismatch { expected: std::any::type_name::<T>(), actual })?;
         let mut values = self.take();
         match Arc::try_unwrap(other) {
             Ok(other) => values.extend(other.0),

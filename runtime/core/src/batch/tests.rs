@@ -6,8 +6,10 @@ use super::*;
 
 fn batch(rows: &[(u32, String, i64)], from: usize) -> Batch {
     let values = rows.iter().map(|(n, s, _)| (*n, s.clone())).collect();
-    let mut batch =
-        Batch::new::<(u32, String)>(values, Columns::timestamped(rows.iter().map(|r| r.2).collect()));
+    let mut batch = Batch::new::<(u32, String)>(
+        values,
+        Columns::timestamped(rows.iter().map(|r| r.2).collect()),
+    );
     let taken: Vec<_> = batch.rows::<(u32, String)>().unwrap().take(from).collect();
     assert_eq!(taken.len(), from);
     batch

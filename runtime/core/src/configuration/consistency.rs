@@ -1,9 +1,7 @@
 //! Values that are fine alone and contradict each other.
 
 use super::option::AnyOption;
-use super::options::{
-    checkpointing, heartbeat, high_availability, parallelism, restart_strategy,
-};
+use super::options::{checkpointing, heartbeat, high_availability, parallelism, restart_strategy};
 use super::{Configuration, ConfigurationError};
 
 /// Checks, in this order:

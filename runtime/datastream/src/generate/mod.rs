@@ -1,7 +1,7 @@
 //! StreamGraph to JobGraph: parallelism, chains, ids.
 //!
-//! In steps: [`parallelism`] settles what the program left open, [`ids`] gives every operator an
-//! id, [`chains`] decides who shares a task, [`vertices`] puts it together, with the code beside
+//! In steps: `parallelism` settles what the program left open, `ids` gives every operator an
+//! id, `chains` decides who shares a task, `vertices` puts it together, with the code beside
 //! it.
 
 mod chains;

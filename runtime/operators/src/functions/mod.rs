@@ -1,8 +1,8 @@
 //! The operators that run an application's functions: one a file.
 //!
-//! Stateless ones: [`map`], [`filter`], [`flat_map`], [`process`]. Per key: [`keyed_process`],
-//! [`reduce`]. With two inputs: [`co_process`], [`keyed_co_process`], [`broadcast`]. What they
-//! have in common: [`key_selector`].
+//! Stateless ones: `map`, `filter`, `flat_map`, `process`. Per key: `keyed_process`,
+//! `reduce`. With two inputs: `co_process`, `keyed_co_process`, `broadcast`. What they
+//! have in common: `key_selector`.
 
 mod broadcast;
 mod co_process;

@@ -8,8 +8,9 @@
 //! 4. Checkpoint ids rise for the whole life of a job.
 //! 5. A job has finished only once the output of its last checkpoint was committed.
 //! 6. Before a commit or a collection the leader looks at the place after its last entry:
-//!    somebody else's entry there is a claim, and it is fenced. Where that can't be read, it
-//!    isn't permitted either.
+//!    somebody else's entry there is a claim, and it is fenced. Its own entry in doubt there says
+//!    nothing, as a claim may follow it: settle first. Where the place can't be read, nothing is
+//!    permitted either.
 //! 7. Output is committed up to the last published checkpoint and no further.
 
 use thalweg_core::ids::{CheckpointId, Epoch};
@@ -199,19 +200,22 @@ impl Leadership {
     /// Whether it still leads: rule 6. `next` is what is at the place after its last entry.
     ///
     /// # Errors
-    /// It's fenced.
+    /// It's fenced; or its own entry in doubt is there, then a claim may follow that.
     pub fn check(&self, next: Option<&EntryHeader>) -> Result<(), Refusal> {
-        let foreign = next.filter(|next| Some(*next) != self.in_doubt.as_ref());
-        match self.fenced.as_ref().or(foreign) {
-            Some(entry) => Err(Refusal::Fenced(*entry)),
-            None => Ok(()),
+        match (self.fenced.as_ref(), next) {
+            (Some(entry), _) => Err(Refusal::Fenced(*entry)),
+            (None, Some(next)) if Some(next) == self.in_doubt.as_ref() => {
+                Err(Refusal::InDoubt(*next))
+            }
+            (None, Some(next)) => Err(Refusal::Fenced(*next)),
+            (None, None) => Ok(()),
         }
     }
 
     /// Up to which checkpoint output may be committed now: rules 6 and 7.
     ///
     /// # Errors
-    /// It's fenced, or nothing is published.
+    /// As [`check`](Leadership::check), or nothing is published.
     pub fn decide_commit(&self, next: Option<&EntryHeader>) -> Result<Published, Refusal> {
         self.check(next)?;
         self.latest_publish().ok_or(Refusal::NothingPublished)

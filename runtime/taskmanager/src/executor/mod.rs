@@ -107,6 +107,7 @@ pub(crate) struct ExecutorParts {
     pub(crate) configuration: Configuration,
     pub(crate) resources: TaskManagerResources,
     pub(crate) slots: u32,
+    pub(crate) process_id: u32,
     pub(crate) build_id: u64,
     pub(crate) connector: Connector,
     pub(crate) network: Arc<NetworkEnvironment>,
@@ -341,7 +342,7 @@ impl TaskExecutor {
             resources: self.parts.resources,
             build_id: self.parts.build_id,
             executions: self.table.summaries(|attempt| self.checkpoint_of(attempt)),
-            process_id: std::process::id(),
+            process_id: self.parts.process_id,
         }
     }
 

@@ -10,9 +10,7 @@ use std::rc::Rc;
 
 use thalweg_core::configuration::Configuration;
 use thalweg_core::ids::JobId;
-use thalweg_datastream::{
-    ExecuteError, Executor, JobExecutionResult, StreamExecutionEnvironment,
-};
+use thalweg_datastream::{ExecuteError, Executor, JobExecutionResult, StreamExecutionEnvironment};
 use thalweg_operators::FunctionResult;
 use thalweg_operators::code::JobCode;
 
@@ -87,7 +85,9 @@ impl Executor for CaptureExecutor {
         self.executed.set(ordinal + 1);
         let result = self.request.earlier_results.get(ordinal as usize).cloned();
         result.ok_or_else(|| {
-            ExecuteError::Cluster(format!("the result of execute() number {ordinal} is missing").into())
+            ExecuteError::Cluster(
+                format!("the result of execute() number {ordinal} is missing").into(),
+            )
         })
     }
 

@@ -17,10 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 enum CommandError {
     #[error("the JobManager at {target} can't be reached: {source}; --target is its REST address")]
-    Unreachable {
-        target: String,
-        source: Box<ureq::Error>,
-    },
+    Unreachable { target: String, source: Box<ureq::Error> },
     #[error("the JobManager at {target} refused: {reason}")]
     Refused { target: String, reason: String },
     #[error(transparent)]
@@ -62,7 +59,8 @@ fn body<T: serde::de::DeserializeOwned>(
         target: target.into(),
         source: Box::new(source),
     })?;
-    let bad = |source| CommandError::NotAJobManager { target: target.into(), source: Box::new(source) };
+    let bad =
+        |source| CommandError::NotAJobManager { target: target.into(), source: Box::new(source) };
     if answer.status().is_success() {
         return answer.body_mut().read_json().map_err(bad);
     }

@@ -73,9 +73,8 @@ impl ClusterExecutor {
     fn submission(&self, code: &Arc<JobCode>) -> Result<JobSubmission, ExecuteError> {
         let results = self.results.borrow();
         let encoded = results.iter().map(postcard::to_stdvec);
-        let earlier_results = encoded
-            .collect::<Result<_, _>>()
-            .map_err(|e| ExecuteError::Cluster(Box::new(e)))?;
+        let earlier_results =
+            encoded.collect::<Result<_, _>>().map_err(|e| ExecuteError::Cluster(Box::new(e)))?;
         Ok(JobSubmission {
             graph: code.graph.clone(),
             arguments: self.arguments.clone(),
@@ -123,8 +122,7 @@ impl Executor for ClusterExecutor {
         if let Some(value) = self.once_values.borrow().get(name) {
             return Ok(value.clone());
         }
-        let value =
-            compute().map_err(|source| ExecuteError::Once { name: name.into(), source })?;
+        let value = compute().map_err(|source| ExecuteError::Once { name: name.into(), source })?;
         self.once_values.borrow_mut().insert(name.into(), value.clone());
         Ok(value)
     }

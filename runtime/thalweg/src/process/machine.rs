@@ -8,6 +8,7 @@ pub(super) fn hardware() -> Hardware {
     Hardware {
         cpu_cores: u32::try_from(cpu_cores).unwrap_or(1),
         physical_bytes: physical_bytes().unwrap_or(0),
+        process_id: std::process::id(),
     }
 }
 

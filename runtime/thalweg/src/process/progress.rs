@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use thalweg_jobmanager::JobManagerHandle;
 use thalweg_jobmanager::rest::RestGateway;
-use thalweg_jobmanager::rest::model::{
-    JobFacts, MetricValue, SubtaskFacts, operator_metric_name,
-};
+use thalweg_jobmanager::rest::model::{JobFacts, MetricValue, SubtaskFacts, operator_metric_name};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -100,7 +98,9 @@ fn source_records(job: &JobFacts) -> u64 {
 fn lowest_watermark(job: &JobFacts) -> Option<i64> {
     let all = job.vertices.iter().flat_map(|vertex| &vertex.subtasks);
     let known = all.filter_map(|subtask| number(subtask, "currentInputWatermark"));
-    known.fold(None, |lowest: Option<f64>, w| Some(lowest.map_or(w, |l| l.min(w)))).map(|w| w as i64)
+    known
+        .fold(None, |lowest: Option<f64>, w| Some(lowest.map_or(w, |l| l.min(w))))
+        .map(|w| w as i64)
 }
 
 fn number(subtask: &SubtaskFacts, name: &str) -> Option<f64> {

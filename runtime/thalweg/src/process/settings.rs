@@ -31,7 +31,10 @@ pub enum ProcessError {
     #[error(transparent)]
     Rest(#[from] RestServerError),
     /// Metrics can't be served.
-    #[error("metrics can't be served on {host}: no port of {key} ({ports}) is free: {source}", key = "metrics.port")]
+    #[error(
+        "metrics can't be served on {host}: no port of {key} ({ports}) is free: {source}",
+        key = "metrics.port"
+    )]
     Metrics {
         /// The address.
         host: String,

@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use thalweg_core::configuration::options::{checkpointing, high_availability};
 use thalweg_core::configuration::Configuration;
+use thalweg_core::configuration::options::{checkpointing, high_availability};
 use thalweg_jobmanager::endpoint::CheckpointStore;
 use thalweg_storage::blob::BlobErrorKind;
 use thalweg_storage::{BlobError, BlobStore, DirectoryStore};

@@ -41,8 +41,7 @@ pub fn run_task_manager(
         .build()
         .map_err(ProcessError::Runtime)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let options =
-        task_manager_options(name, application, &configuration, &clock, runtime.handle());
+    let options = task_manager_options(name, application, &configuration, &clock, runtime.handle());
     let mut worker = runtime.block_on(TaskManager::start(options))?;
     tracing::info!("TaskManager {}, data port {}", worker.id(), worker.data_address());
     let registries = Arc::new(Mutex::new(vec![(worker.id().clone(), worker.metrics_registry())]));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use thalweg_integration_tests::{Cluster, FraudInput, PersonalisationInput, application};
+use thalweg_integration_tests::{Cluster, FraudInput, PersonalisationInput, Settings, application};
 
 const PARALLELISMS: [&str; 3] = ["2", "3", "7"];
 
@@ -40,7 +40,7 @@ fn personalisation_gives_the_oracles_output_with_two_task_managers() {
 fn the_output_does_not_depend_on_how_records_travel() {
     let input = PersonalisationInput::new(6_000, 21);
     let folder = input.path("checkpoints");
-    let cases: [(&str, &[(&str, &str)]); 6] = [
+    let cases: [(&str, Settings<'_>); 6] = [
         ("one row in a batch", &[("taskmanager.network.batch-rows", "1")]),
         (
             "hardly any memory for a channel",

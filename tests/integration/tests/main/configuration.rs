@@ -3,10 +3,10 @@
 use std::fs;
 use std::net::TcpListener;
 
-use thalweg_integration_tests::{Cluster, Process, application};
+use thalweg_integration_tests::{Cluster, Process, Settings, application};
 
 /// Starts a process of this role with these settings, which can't start, and gives its end.
-fn refused(role: &str, settings: &[(&str, &str)], parts: &[&str]) {
+fn refused(role: &str, settings: Settings<'_>, parts: &[&str]) {
     let binary = application("fraud-detection");
     let cluster = Cluster::new(&binary, settings);
     let what = format!("{role} with {settings:?}");
@@ -16,7 +16,7 @@ fn refused(role: &str, settings: &[(&str, &str)], parts: &[&str]) {
 
 #[test]
 fn settings_that_cannot_be_used_are_named_with_what_to_do() {
-    let cases: [(&[(&str, &str)], &[&str]); 8] = [
+    let cases: [(Settings<'_>, &[&str]); 8] = [
         (
             &[("taskmanager.numberOfTaskSlot", "2")],
             &["taskmanager.numberOfTaskSlot", "taskmanager.numberOfTaskSlots", "config.yaml"],

@@ -144,6 +144,28 @@ fn a_job_is_exactly_once_after_one_task_manager_after_the_other_is_killed() {
 }
 
 #[test]
+fn a_job_is_exactly_once_when_some_tasks_had_finished_before_the_fault() {
+    let input = FraudInput::with_short_files(24_000, 29, 500);
+    let arguments = input.arguments("run", &["--parallelism", "3", "--rate", "3000"]);
+    let checkpoints = input.path("checkpoints");
+    let mut cluster = start(&application("fraud-detection"), &checkpoints, &arguments);
+    let job = cluster.rest.wait_for_job("RUNNING");
+    let finished = wait_until("a task has finished", || {
+        let answer = cluster.rest.json(&format!("/jobs/{job}"))?;
+        let vertices = answer["vertices"].as_array()?;
+        vertices
+            .iter()
+            .filter_map(|vertex| vertex["tasks"]["FINISHED"].as_u64())
+            .max()
+            .filter(|&n| n > 0)
+    });
+    assert!(finished < 3, "the input was too short");
+    strike(&mut cluster, Fault::Killed);
+    cluster.wait().succeeded();
+    input.check("run");
+}
+
+#[test]
 fn a_task_manager_that_stands_still_is_replaced_and_does_no_harm_when_it_goes_on() {
     let input = FraudInput::new(30_000, 27);
     let arguments = input.arguments("run", &["--parallelism", "3", "--rate", "3000"]);

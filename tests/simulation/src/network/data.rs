@@ -36,12 +36,7 @@ pub struct DataTransport(Conditions);
 impl DataTransport {
     /// The network from `host`: one of `cut_one_in` connections breaks, and of its writes `flip`
     /// per mille have a wrong bit.
-    pub fn new(
-        host: &str,
-        plan: &crate::plan::Plan,
-        dice: Dice,
-        trace: Trace,
-    ) -> Self {
+    pub fn new(host: &str, plan: &crate::plan::Plan, dice: Dice, trace: Trace) -> Self {
         let (cut_one_in, flip, heal_at) = (plan.data_cut_one_in, plan.data_flip, plan.heal_at);
         let dice = Arc::new(Mutex::new(dice));
         Self(Conditions { host: host.to_owned(), cut_one_in, flip, heal_at, dice, trace })
