@@ -15,13 +15,13 @@ use crate::table;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// source -> map -> filter -> blackhole in one task: records per second
-    Chained(Records<4_000>),
+    Chained(Records),
     /// key_by -> count in value state, 1 M keys, parallelism 2, with and without checkpoints
     KeyedCount(Checkpointed),
     /// The same between two TaskManager processes over loopback TCP
-    KeyedCountTcp(Records<300>),
+    KeyedCountTcp(Records),
     /// Sliding window 10 s / 1 s, sum, 10 K keys, parallelism 2
-    Sliding(Records<300>),
+    Sliding(Records),
     /// source -> keyed process -> sink at a fixed rate: p50, p99, max
     Latency(latency::Flags),
     /// Resident memory of an idle JobManager and an idle TaskManager
@@ -34,19 +34,25 @@ pub(crate) enum Command {
     All(Quick),
 }
 
-/// How much is read; the default in millions.
+/// How much is read.
 #[derive(Debug, Args)]
-pub(crate) struct Records<const DEFAULT_MILLIONS: u64> {
-    /// Records that all sources together make
-    #[arg(long, default_value_t = DEFAULT_MILLIONS * 1_000_000)]
-    pub(crate) records: u64,
+pub(crate) struct Records {
+    /// Records that all sources together make; enough for some tens of seconds unless given
+    #[arg(long)]
+    records: Option<u64>,
+}
+
+impl Records {
+    fn or_millions(&self, millions: u64) -> u64 {
+        self.records.unwrap_or(millions * 1_000_000)
+    }
 }
 
 /// A job with checkpoints.
 #[derive(Debug, Args)]
 pub(crate) struct Checkpointed {
     #[command(flatten)]
-    pub(crate) records: Records<1_500>,
+    pub(crate) records: Records,
     /// Time between two checkpoints, in ms
     #[arg(long, default_value_t = 10_000)]
     pub(crate) interval_ms: u64,
@@ -109,12 +115,13 @@ const QUICK: [&str; 8] = [
 /// Runs a benchmark and prints its rows.
 pub(crate) fn run(command: &Command) -> Outcome {
     let rows = match command {
-        Command::Chained(flags) => chained::run(flags.records)?,
+        Command::Chained(flags) => chained::run(flags.or_millions(4_000))?,
         Command::KeyedCount(flags) => {
-            keyed_count::run(flags.records.records, Duration::from_millis(flags.interval_ms))?
+            let records = flags.records.or_millions(1_500);
+            keyed_count::run(records, Duration::from_millis(flags.interval_ms))?
         }
-        Command::KeyedCountTcp(flags) => keyed_count_tcp::run(flags.records)?,
-        Command::Sliding(flags) => sliding::run(flags.records)?,
+        Command::KeyedCountTcp(flags) => keyed_count_tcp::run(flags.or_millions(300))?,
+        Command::Sliding(flags) => sliding::run(flags.or_millions(300))?,
         Command::Latency(flags) => latency::run(flags)?,
         Command::Memory(flags) => memory::run(Duration::try_from_secs_f64(flags.settle)?)?,
         Command::Backpressure(flags) => {

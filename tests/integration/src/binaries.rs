@@ -25,10 +25,10 @@ fn binaries_directory() -> PathBuf {
 fn build_and_copy() -> PathBuf {
     let binaries = binaries_directory();
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.arg("build").current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    for name in APPLICATIONS {
-        cargo.args(["-p", name]);
-    }
+    // The whole workspace, as tests/run builds it: a part of it may want other features of shared
+    // dependencies, and these would be built once more.
+    cargo.args(["build", "--workspace", "--bins"]);
+    cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }

@@ -35,15 +35,15 @@ pub fn expected(rows: &Rows, parallelism: u32) -> Vec<String> {
         let join = joins.entry((key, bucket)).or_default();
         *join = (join.0 + 1, join.1 + value, join.2, join.3);
     }
-    for (number, &(key, time, weight)) in rows.marks.iter().enumerate() {
+    for &(key, time, weight) in &rows.marks {
         let bucket = (time / BUCKET_MS + 1) * BUCKET_MS;
         let join = joins.entry((key, bucket)).or_default();
         *join = (join.0, join.1, join.2 + 1, join.3 + weight);
-        let _ = number;
         for _ in 0..parallelism {
             lines.push(line::heard(key, time, weight));
         }
     }
+    lines.extend((0..rows.numbers).map(line::number));
     lines.extend(buckets.iter().map(|(&(key, end), counts)| line::bucket(key, end, counts)));
     lines.extend(windows.iter().map(|(&(key, start), &(n, sum))| line::window(key, start, n, sum)));
     lines.extend(joins.iter().map(|(&(key, end), &sums)| line::join(key, end, sums)));

@@ -99,6 +99,9 @@ pub struct Plan {
     pub user_failures: u64,
     /// Per mille of commits that fail although they were done.
     pub commit_failures: u64,
+    /// The sink shows rows at once instead of at the commit: breaks the promise on purpose, to see
+    /// that this is found.
+    pub careless_sink: bool,
     /// When the job is cancelled; None: it is to finish.
     pub cancel_at: Option<Duration>,
     /// After this, nothing more goes wrong, and the job must finish.
@@ -135,6 +138,7 @@ impl Plan {
             hosts: HostFaults::default(),
             user_failures: 0,
             commit_failures: 0,
+            careless_sink: false,
             cancel_at: None,
             heal_at: Duration::ZERO,
         };

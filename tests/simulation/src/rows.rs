@@ -26,6 +26,8 @@ pub struct Rows {
     pub events: Vec<Event>,
     /// The second source's.
     pub marks: Vec<Mark>,
+    /// How many numbers the third one counts.
+    pub numbers: u64,
 }
 
 impl Rows {
@@ -64,6 +66,6 @@ impl Rows {
             (dice.within(0..keys), time, dice.within(0..100))
         };
         let marks = (0..count).map(|number| mark(number, &mut dice)).collect();
-        Self { events, marks }
+        Self { events, marks, numbers: plan.rows / 3 }
     }
 }

@@ -12,7 +12,7 @@ use thalweg_datastream::{DataStream, StreamExecutionEnvironment};
 use thalweg_operators::code::JobCode;
 use thalweg_operators::functions::{
     BroadcastContext, BroadcastProcessFunction, BroadcastView, KeyedCoProcessFunction,
-    KeyedContext, KeyedOpen, KeyedProcessFunction, TimeDomain,
+    KeyedContext, KeyedOpen, KeyedProcessFunction, ProcessContext, TimeDomain,
 };
 use thalweg_operators::source::SourceOptions;
 use thalweg_operators::time::WatermarkStrategy;
@@ -62,6 +62,11 @@ pub mod line {
     /// Rows and sums of both sides.
     pub fn join(key: u64, end: i64, sums: (u64, u64, u64, u64)) -> String {
         format!("join key={key} end={end} sums={sums:?}")
+    }
+
+    /// A number.
+    pub fn number(number: u64) -> String {
+        format!("number {number:05}")
     }
 
     /// A mark as a subtask hears it.
@@ -312,6 +317,35 @@ fn sources(
     (events, marks)
 }
 
+/// A pipeline that shares nothing with the rest: a region of its own, that fails and restarts by
+/// itself and still shares every checkpoint.
+fn count_apart(
+    env: &StreamExecutionEnvironment,
+    plan: &Plan,
+    rows: &Rows,
+    ledger: &Ledger,
+    mishaps: Mishaps,
+) {
+    let numbers = DataGenerator::new(|number| number).with_count(rows.numbers);
+    let options = SourceOptions::new(WatermarkStrategy::no_watermarks());
+    env.from_source(numbers, options.with_rate(Some(plan.rate / 2.0)), "numbers")
+        .uid("numbers")
+        .set_parallelism(1)
+        .rebalance()
+        .process(move |_| {
+            let mishaps = mishaps.clone();
+            Ok(move |number: u64, _: &mut ProcessContext<'_>, out: &mut Collector<'_, String>| {
+                mishaps.happen()?;
+                out.collect(line::number(number));
+                Ok(())
+            })
+        })
+        .uid("count")
+        .sink_to(LedgerSink(ledger.clone()))
+        .name("numbers")
+        .uid("numbers-sink");
+}
+
 /// The job's graph and code.
 ///
 /// # Errors
@@ -326,7 +360,10 @@ pub fn job(plan: &Plan, rows: &Arc<Rows>, ledger: &Ledger) -> Result<JobCode, St
         let mishaps = Mishaps { dice, per_mille: plan.user_failures, heal_at: plan.heal_at };
         let sequence = events
             .key_by(|event: &Event| event.0)
-            .process(move |open| open_sequence(open, mishaps.clone()))
+            .process({
+                let mishaps = mishaps.clone();
+                move |open| open_sequence(open, mishaps.clone())
+            })
             .name("Sequence")
             .uid("sequence");
         let windows = events
@@ -362,6 +399,7 @@ pub fn job(plan: &Plan, rows: &Arc<Rows>, ledger: &Ledger) -> Result<JobCode, St
             .set_parallelism(1)
             .name("late")
             .uid("late");
+        count_apart(env, plan, rows, ledger, mishaps);
         env.execute("simulated").map(drop)
     })
 }

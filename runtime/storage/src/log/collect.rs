@@ -64,6 +64,11 @@ impl CollectorView {
         &self.last
     }
 
+    /// The oldest checkpoint that is being taken.
+    pub fn oldest_pending(&self) -> Option<CheckpointId> {
+        self.oldest_pending
+    }
+
     /// Whether anything may be deleted at all: rule 1, and nobody fenced it.
     pub fn may_collect(&self) -> bool {
         self.may_collect
