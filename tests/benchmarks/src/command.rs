@@ -19,9 +19,9 @@ pub(crate) enum Command {
     /// key_by -> count in value state, 1 M keys, parallelism 2, with and without checkpoints
     KeyedCount(Checkpointed),
     /// The same between two TaskManager processes over loopback TCP
-    KeyedCountTcp(Records),
+    KeyedCountTcp(Checkpointed),
     /// Sliding window 10 s / 1 s, sum, 10 K keys, parallelism 2
-    Sliding(Records),
+    Sliding(Checkpointed),
     /// source -> keyed process -> sink at a fixed rate: p50, p99, max
     Latency(latency::Flags),
     /// Resident memory of an idle JobManager and an idle TaskManager
@@ -56,6 +56,12 @@ pub(crate) struct Checkpointed {
     /// Time between two checkpoints, in ms
     #[arg(long, default_value_t = 10_000)]
     pub(crate) interval_ms: u64,
+}
+
+impl Checkpointed {
+    fn interval(&self) -> Duration {
+        Duration::from_millis(self.interval_ms)
+    }
 }
 
 /// How long a process is left alone before it is looked at.
@@ -104,8 +110,8 @@ const FULL: [&str; 8] = [
 const QUICK: [&str; 8] = [
     "chained --records 2000000",
     "keyed-count --records 400000 --interval-ms 50",
-    "keyed-count-tcp --records 200000",
-    "sliding --records 400000",
+    "keyed-count-tcp --records 200000 --interval-ms 50",
+    "sliding --records 400000 --interval-ms 50",
     "latency --rate 2000 --warm-up 0.3 --seconds 1",
     "memory --settle 1",
     "backpressure --minutes 0.1",
@@ -117,11 +123,12 @@ pub(crate) fn run(command: &Command) -> Outcome {
     let rows = match command {
         Command::Chained(flags) => chained::run(flags.or_millions(4_000))?,
         Command::KeyedCount(flags) => {
-            let records = flags.records.or_millions(1_500);
-            keyed_count::run(records, Duration::from_millis(flags.interval_ms))?
+            keyed_count::run(flags.records.or_millions(1_500), flags.interval())?
         }
-        Command::KeyedCountTcp(flags) => keyed_count_tcp::run(flags.or_millions(300))?,
-        Command::Sliding(flags) => sliding::run(flags.or_millions(300))?,
+        Command::KeyedCountTcp(flags) => {
+            keyed_count_tcp::run(flags.records.or_millions(1_000), flags.interval())?
+        }
+        Command::Sliding(flags) => sliding::run(flags.records.or_millions(800), flags.interval())?,
         Command::Latency(flags) => latency::run(flags)?,
         Command::Memory(flags) => memory::run(Duration::try_from_secs_f64(flags.settle)?)?,
         Command::Backpressure(flags) => {

@@ -348,18 +348,21 @@ impl Scope {
     /// A candidate looks again where the log ends; a leader is fenced and stops.
     fn not_appended(&self, world: &mut World, index: usize, by: EntryHeader) -> Option<()> {
         let process = world.processes.get_mut(index)?;
-        process.role = match &process.role {
-            Role::Claiming(..) => Role::Searching(TailSearch::new(None, self.segment_length), None),
-            // What a broken rule does: the entry is taken for lost, the leader goes on.
+        match &mut process.role {
+            Role::Claiming(..) => {
+                let search = TailSearch::new(None, self.segment_length);
+                process.role = Role::Searching(search, None);
+            }
+            // Only by a broken rule: the leader takes its entry for lost and cleans up.
             Role::Leading(lead) if by.writer == lead.view.last().writer => {
-                let mut lead = lead.clone();
                 lead.view = Leadership::new(*lead.view.last());
                 lead.append = None;
-                lead.pending = None;
-                Role::Leading(lead)
+                let (epoch, id) = (lead.view.epoch(), lead.pending.take()?);
+                let name = self.stored_name(CheckpointName { epoch, id });
+                world.store.objects.retain(|object| object.name != name);
             }
-            _ => Role::Stopped,
-        };
+            _ => process.role = Role::Stopped,
+        }
         Some(())
     }
 

@@ -1,8 +1,8 @@
 //! The layout of a frame.
 //!
 //! ```text
-//! magic u16 | version u8 | kind u8 | channel u32 | sequence u64 | length u32 | payload's crc32c u32
-//!     | crc32c of the header up to here u32 | payload
+//! magic u16 | version u8 | kind u8 | channel u32 | sequence u64 | length u32
+//!     | payload's crc32c u32 | crc32c of the header up to here u32 | payload
 //! ```
 //!
 //! Little-endian. The channel is the number that its `Open` gave it on this connection; the

@@ -4,6 +4,7 @@ use thalweg::StreamExecutionEnvironment;
 use thalweg::prelude::*;
 
 use crate::Outcome;
+use crate::measure::checkpoints::Checkpoints;
 use crate::measure::cluster::{Throughput, measure};
 use crate::measure::key;
 use crate::table::{Goal, Row};
@@ -55,17 +56,9 @@ pub(crate) fn describe(env: &StreamExecutionEnvironment, records: u64) {
 
 /// With full checkpoints at this interval, and without.
 pub(crate) fn run(records: u64, interval: Duration) -> Outcome<Vec<Row>> {
-    let folder = tempfile::tempdir()?;
-    let settings = [
-        ("execution.checkpointing.interval", format!("{} ms", interval.as_millis())),
-        ("execution.checkpointing.dir", folder.path().display().to_string()),
-        // So that they can be counted.
-        ("execution.checkpointing.num-retained", "1000".to_owned()),
-    ];
-    let settings = settings.each_ref().map(|(key, value)| (*key, value.as_str()));
-    let with = measure(&settings, 2, records, |env| describe(env, records))?;
-    let (manifests, bytes) = checkpoints(folder.path())?;
-    with.explain(&format!("with {manifests} checkpoints of {} MB in all", bytes / 1_000_000));
+    let checkpoints = Checkpoints::every(interval)?;
+    let with = measure(&checkpoints.settings(), 2, records, |env| describe(env, records))?;
+    with.explain(&format!("with {}", checkpoints.published()?));
     let without = measure(&[], 2, records, |env| describe(env, records))?;
     without.explain("without checkpoints");
     let row = |throughput: Throughput, what, goal, flink| Row {
@@ -80,21 +73,4 @@ pub(crate) fn run(records: u64, interval: Duration) -> Outcome<Vec<Row>> {
         row(with, what, Goal::AtLeast(20.0), Some(1.6)),
         row(without, "the same without checkpoints", Goal::None, None),
     ])
-}
-
-/// Checkpoints that were published into a folder, and the bytes of all files there.
-fn checkpoints(folder: &std::path::Path) -> Outcome<(usize, u64)> {
-    let (mut folders, mut manifests, mut bytes) = (vec![folder.to_owned()], 0, 0);
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                folders.push(entry.path());
-            } else {
-                bytes += entry.metadata()?.len();
-                manifests += usize::from(entry.file_name().to_string_lossy().contains("manifest"));
-            }
-        }
-    }
-    Ok((manifests, bytes))
 }

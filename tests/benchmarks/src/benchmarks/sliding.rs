@@ -3,6 +3,7 @@
 use thalweg::prelude::*;
 
 use crate::Outcome;
+use crate::measure::checkpoints::Checkpoints;
 use crate::measure::cluster::measure;
 use crate::measure::key;
 use crate::table::{Goal, Row};
@@ -41,9 +42,10 @@ fn reading(n: u64) -> Reading {
     (key(n, KEYS) as u32, n as u32 & 0xff, (n / RECORDS_PER_MS) as i64)
 }
 
-/// 10 s every 1 s, parallelism 2.
-pub(crate) fn run(records: u64) -> Outcome<Vec<Row>> {
-    let throughput = measure(&[], 2, records, |env| {
+/// 10 s every 1 s, parallelism 2, with full checkpoints at this interval.
+pub(crate) fn run(records: u64, interval: Duration) -> Outcome<Vec<Row>> {
+    let checkpoints = Checkpoints::every(interval)?;
+    let throughput = measure(&checkpoints.settings(), 2, records, |env| {
         let time = WatermarkStrategy::monotonous_timestamps()
             .with_timestamps(|reading: &Reading| reading.2);
         env.from_source(DataGenerator::new(reading).with_count(records), time, "readings")
@@ -53,9 +55,9 @@ pub(crate) fn run(records: u64) -> Outcome<Vec<Row>> {
             .uid("sums")
             .sink_to(BlackholeSink::new());
     })?;
-    throughput.explain("sliding");
+    throughput.explain(&format!("sliding, with {}", checkpoints.published()?));
     Ok(vec![Row {
-        what: "sliding window 10 s / 1 s, sum, 10 K keys, parallelism 2",
+        what: "sliding window 10 s / 1 s, sum, 10 K keys, parallelism 2, full checkpoints",
         figure: throughput.millions_per_second(),
         unit: "M/s",
         goal: Goal::AtLeast(8.0),

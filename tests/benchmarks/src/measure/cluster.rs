@@ -37,16 +37,16 @@ impl Throughput {
 }
 
 /// Describes a job, runs it in a cluster of this process, and measures it from the submission to
-/// its end. `settings` are configuration keys and values.
+/// its end. `settings` are `key=value`.
 pub(crate) fn measure(
-    settings: &[(&str, &str)],
+    settings: &[String],
     parallelism: u32,
     records: u64,
     describe: impl FnOnce(&StreamExecutionEnvironment),
 ) -> Outcome<Throughput> {
     let mut configuration = Configuration::new();
-    for (key, value) in settings {
-        configuration.set_definition(&format!("{key}={value}"))?;
+    for setting in settings {
+        configuration.set_definition(setting)?;
     }
     let cluster = LocalCluster::start(configuration)?;
     let env = cluster.environment("benchmark", Vec::new(), None);

@@ -1,5 +1,6 @@
 //! What the benchmarks measure with.
 
+pub(crate) mod checkpoints;
 pub(crate) mod cluster;
 pub(crate) mod histogram;
 pub(crate) mod processes;

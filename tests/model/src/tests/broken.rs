@@ -10,7 +10,7 @@ use thalweg_storage::log::collect::{
 };
 use thalweg_storage::log::{EntryHeader, EntryKind, Leadership, Refusal};
 
-use super::{end, entries, explore, objects, sinks, takeover};
+use super::{end, entries, objects, sinks, takeover};
 use crate::properties::{
     FENCED_COMMIT, FENCED_DELETE, KEPT, LOST, ONE_PUBLISHER, REFERENCED, RESTORE, UNPUBLISHED,
 };
@@ -39,31 +39,14 @@ fn an_unknown_outcome_taken_for_success_is_found() {
     finds(sinks(), rules, UNPUBLISHED);
 }
 
-/// What is abandoned goes at once, instead of when a later checkpoint is published.
-fn abandoned_goes_at_once() -> Rules {
-    let classify_object = |view: &CollectorView, origin, referenced: bool| {
-        let own = |o: ObjectOrigin| o.epoch == view.last().epoch;
-        let pending = |o: ObjectOrigin| {
-            view.oldest_pending().is_some_and(|pending| pending <= o.checkpoint_id)
-        };
-        match origin {
-            Some(origin) if own(origin) && !pending(origin) && !referenced => ObjectClass::Garbage,
-            _ => classify_object(view, origin, referenced),
-        }
-    };
-    Rules { classify_object, ..Rules::default() }
-}
-
 #[test]
 fn an_unknown_outcome_taken_for_a_failure_is_found() {
-    // It loses objects where those of a failed checkpoint go at once. With the outcome read
-    // back, that would be all right.
-    explore("abandoned objects go at once", Scope { rules: abandoned_goes_at_once(), ..objects() });
+    // The leader deletes what the failed checkpoint stored, and goes on.
     let after_read_back = |mine: &_, here: Option<&_>, _: Option<&_>| match here {
         Some(here) if here != mine => AfterReadBack::Taken(*here),
         _ => AfterReadBack::Taken(*mine),
     };
-    finds(objects(), Rules { after_read_back, ..abandoned_goes_at_once() }, REFERENCED);
+    finds(objects(), Rules { after_read_back, ..Rules::default() }, REFERENCED);
 }
 
 #[test]
