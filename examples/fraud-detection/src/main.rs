@@ -7,7 +7,6 @@ mod transaction;
 
 use std::process::ExitCode;
 
-use alert::Alert;
 use burst::CountPayments;
 use rules::ConsecutivePayments;
 use thalweg::prelude::*;

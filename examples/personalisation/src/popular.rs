@@ -49,6 +49,7 @@ impl AggregateFunction<Event> for CountViews {
 }
 
 /// The category's ranking, when the hour is over.
+#[expect(clippy::ptr_arg, reason = "the key is a String, and functions get a reference to it")]
 pub fn ranking(
     category: &String,
     context: &WindowContext,

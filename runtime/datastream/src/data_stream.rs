@@ -72,7 +72,8 @@ impl<T: Record> DataStream<T> {
     /// ```
     /// # use thalweg::prelude::*;
     /// # let env = thalweg::local_environment();
-    /// let numbers = env.from_source(CollectionSource::new(vec![1u64, 2, 3]), no_watermarks(), "n");
+    /// let numbers = CollectionSource::new(vec![1u64, 2, 3]);
+    /// let numbers = env.from_source(numbers, no_watermarks(), "numbers");
     /// assert_eq!(numbers.map(|n| n * 10).execute_and_collect()?, [10, 20, 30]);
     /// # Ok::<(), thalweg::Error>(())
     /// ```
@@ -89,7 +90,8 @@ impl<T: Record> DataStream<T> {
     /// ```
     /// # use thalweg::prelude::*;
     /// # let env = thalweg::local_environment();
-    /// let numbers = env.from_source(CollectionSource::new(vec![1u64, 2, 3]), no_watermarks(), "n");
+    /// let numbers = CollectionSource::new(vec![1u64, 2, 3]);
+    /// let numbers = env.from_source(numbers, no_watermarks(), "numbers");
     /// assert_eq!(numbers.filter(|n| n % 2 == 1).execute_and_collect()?, [1, 3]);
     /// # Ok::<(), thalweg::Error>(())
     /// ```
@@ -129,7 +131,8 @@ impl<T: Record> DataStream<T> {
     /// # let env = thalweg::local_environment();
     /// let odd = SideOutput::<u64>::new("odd");
     /// let to_odd = odd.clone();
-    /// let numbers = env.from_source(CollectionSource::new(vec![1u64, 2, 3]), no_watermarks(), "n");
+    /// let numbers = CollectionSource::new(vec![1u64, 2, 3]);
+    /// let numbers = env.from_source(numbers, no_watermarks(), "numbers");
     /// let halves = numbers.process(move |_open| {
     ///     let odd = to_odd.clone();
     ///     Ok(move |n: u64, _: &mut ProcessContext<'_>, out: &mut Collector<'_, u64>| {

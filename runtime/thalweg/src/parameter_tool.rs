@@ -7,14 +7,24 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParameterError {
     /// Something that isn't `--name`.
-    #[error("{0:?} is not understood: arguments are --name value pairs ({known})", known = known(.1))]
-    NotAName(String, Vec<String>),
+    #[error("{given:?} is not understood: arguments are --name value pairs ({known})")]
+    NotAName {
+        /// What was given.
+        given: String,
+        /// The names that there are.
+        known: String,
+    },
     /// A name without a value.
     #[error("--{0} needs a value behind it")]
     NoValue(String),
     /// A name that the application doesn't have.
-    #[error("--{0} is unknown ({known})", known = known(.1))]
-    Unknown(String, Vec<String>),
+    #[error("--{name} is unknown ({known})")]
+    Unknown {
+        /// What was given.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
     /// A value that can't be read.
     #[error("--{name} {value:?}: {reason}")]
     Invalid {
@@ -30,7 +40,7 @@ pub enum ParameterError {
     Missing(String),
 }
 
-fn known(names: &[String]) -> String {
+fn known(names: &[&str]) -> String {
     let names: Vec<String> = names.iter().map(|n| format!("--{n}")).collect();
     format!("known: {}", names.join(", "))
 }
@@ -56,19 +66,20 @@ impl ParameterTool {
     /// # Errors
     /// An argument that isn't a known name with a value.
     pub fn from_args(args: &[String], names: &[&str]) -> Result<Self, ParameterError> {
-        let known = || names.iter().map(|n| n.to_string()).collect::<Vec<_>>();
         let mut values = BTreeMap::new();
         let mut rest = args.iter();
         while let Some(arg) = rest.next() {
             let Some(name) = arg.strip_prefix("--") else {
-                return Err(ParameterError::NotAName(arg.clone(), known()));
+                let (given, known) = (arg.clone(), known(names));
+                return Err(ParameterError::NotAName { given, known });
             };
             let (name, inline) = match name.split_once('=') {
                 Some((name, value)) => (name, Some(value.to_string())),
                 None => (name, None),
             };
             if !names.contains(&name) {
-                return Err(ParameterError::Unknown(name.into(), known()));
+                let (name, known) = (name.into(), known(names));
+                return Err(ParameterError::Unknown { name, known });
             }
             let value = inline.or_else(|| rest.next().cloned());
             values.insert(name.into(), value.ok_or_else(|| ParameterError::NoValue(name.into()))?);

@@ -84,6 +84,6 @@ fn larger_worlds_hold_no_surprise() {
     explore("entries and unknown outcomes", Scope { unknowns: 1, late: 1, epochs: 2, ..entries() });
     explore("the end of a job and crashes", Scope { crashes: 1, late: 1, ..end() });
     explore("sinks and crashes", Scope { crashes: 1, late: 1, epochs: 2, ..sinks() });
-    let scope = Scope { sinks: 1, collects_entries: true, segment_length: 2, ..objects() };
-    explore("everything", Scope { epochs: 2, unknowns: 0, ends: true, checkpoints: 2, ..scope });
+    let both = Scope { collects_objects: true, checkpoints: 2, epochs: 2, ..entries() };
+    explore("both collections", Scope { places: 5, ..both });
 }

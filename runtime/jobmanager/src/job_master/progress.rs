@@ -16,8 +16,8 @@ use crate::moment::Moment;
 impl JobMaster {
     /// Goes on, in this order:
     ///
-    /// 1. Tasks whose deployment or end is overdue are given up; slots that nothing has needed for a
-    ///    while are given back.
+    /// 1. Tasks whose deployment or end is overdue are given up; slots that nothing has needed for
+    ///    a while are given back.
     /// 2. The checkpoint coordinator looks at the tasks and the time.
     /// 3. A job that is to end, and all whose tasks have ended, ends; but not while a manifest is
     ///    being written.

@@ -48,7 +48,9 @@ impl CustomPartitioner for Fixed {
 proptest! {
     #[test]
     fn rebalance_never_gives_a_channel_two_rows_more_than_another(
-        batches in prop::collection::vec(0u64..20, 1..30), channels in 2usize..9, subtask in 0u32..20,
+        batches in prop::collection::vec(0u64..20, 1..30),
+        channels in 2usize..9,
+        subtask in 0u32..20,
     ) {
         for rescale in [false, true] {
             let turns = RebalancePartitioner::new(subtask);

@@ -117,7 +117,7 @@ fn plus_one() -> Box<dyn Operator> {
 
 #[test]
 fn each_branch_of_a_chain_gets_every_row_and_control_element_in_order() {
-    let even = Box::new(Filter::new(Arc::new(|n: &u64| n % 2 == 0)));
+    let even = Box::new(Filter::new(Arc::new(|n: &u64| n.is_multiple_of(2))));
     let mut chain = chain(vec![plus_one(), plus_one(), even], 1);
     let mut wire = Wire::default();
     chain.push(0, rows(vec![1]));

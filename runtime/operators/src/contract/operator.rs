@@ -1,4 +1,5 @@
-//! The two kinds of operator: one that is fed ([`Operator`]) and one that begins ([`SourceOperator`]).
+//! The two kinds of operator: one that is fed ([`Operator`]) and one that begins
+//! ([`SourceOperator`]).
 
 use thalweg_core::Batch;
 use thalweg_core::element::Watermark;

@@ -59,7 +59,7 @@ impl<K: Key> Keyed<K> {
         run: &RunContext<'_>,
         buffer: &mut RowBuffer<O>,
         output: &mut Output,
-        mut call: impl FnMut(i64, &mut KeyedContext<'_, K>, &mut Collector<'_, O>) -> FunctionResult,
+        mut on: impl FnMut(i64, &mut KeyedContext<'_, K>, &mut Collector<'_, O>) -> FunctionResult,
     ) -> Result<Progress, OperatorError> {
         if domain == TimeDomain::EventTime {
             self.watermark = self.watermark.max(up_to);
@@ -77,7 +77,7 @@ impl<K: Key> Keyed<K> {
             let timestamp = (domain == TimeDomain::EventTime).then_some(timer.time);
             let mut context = self.context(timestamp, run);
             let mut out = Collector::new(buffer, output, timestamp);
-            call(timer.time, &mut context, &mut out).map_err(OperatorError::Function)?;
+            on(timer.time, &mut context, &mut out).map_err(OperatorError::Function)?;
         }
         buffer.flush(output);
         Ok(Progress::More)

@@ -1,3 +1,5 @@
+//! Timestamps and watermarks, assigned downstream of a source.
+
 use std::time::Duration;
 
 use thalweg_core::element::Control;
