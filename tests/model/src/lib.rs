@@ -13,6 +13,7 @@
 //! Not here: elections (anybody may claim at any time), and the workflow that performs the
 //! decisions, which `thalweg-storage` tests against real stores.
 
+mod collecting;
 mod process;
 mod properties;
 mod rules;

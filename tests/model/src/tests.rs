@@ -62,6 +62,12 @@ fn collectors_of_entries_are_paused_anywhere() {
 }
 
 #[test]
+fn both_collectors_run_side_by_side() {
+    let both = Scope { collects_objects: true, checkpoints: 2, epochs: 2, ..entries() };
+    explore("both collections", Scope { places: 5, ..both });
+}
+
+#[test]
 fn orders_reach_sinks_late_twice_and_in_any_order() {
     explore("sinks", sinks());
 }
@@ -84,6 +90,4 @@ fn larger_worlds_hold_no_surprise() {
     explore("entries and unknown outcomes", Scope { unknowns: 1, late: 1, epochs: 2, ..entries() });
     explore("the end of a job and crashes", Scope { crashes: 1, late: 1, ..end() });
     explore("sinks and crashes", Scope { crashes: 1, late: 1, epochs: 2, ..sinks() });
-    let both = Scope { collects_objects: true, checkpoints: 2, epochs: 2, ..entries() };
-    explore("both collections", Scope { places: 5, ..both });
 }

@@ -38,7 +38,7 @@ pub enum LogError {
     )]
     InDoubt {
         /// The entry.
-        entry: EntryHeader,
+        entry: Box<EntryHeader>,
         /// How often it was written.
         attempts: u32,
         /// What the store said last, if it failed.

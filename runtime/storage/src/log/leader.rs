@@ -257,7 +257,7 @@ async fn append(log: &Log, entry: &LogEntry) -> Result<Appended, LogError> {
             AfterReadBack::PutAgain => {}
         }
     }
-    Err(LogError::InDoubt { entry: entry.header, attempts: MAX_ATTEMPTS, source })
+    Err(LogError::InDoubt { entry: Box::new(entry.header), attempts: MAX_ATTEMPTS, source })
 }
 
 /// A failure of the store while reading back leaves the entry in doubt.
@@ -267,7 +267,7 @@ fn in_doubt(
     attempts: u32,
 ) -> Result<Option<EntryHeader>, LogError> {
     let unknown = |error: BlobError| {
-        let (entry, source) = (*entry, Some(error));
+        let (entry, source) = (Box::new(*entry), Some(error));
         LogError::InDoubt { entry, attempts, source }
     };
     match read {
