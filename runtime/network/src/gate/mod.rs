@@ -144,6 +144,11 @@ impl InputGate {
         Ok(gate)
     }
 
+    /// Whether the input has any channel.
+    pub fn has_channels(&self, input: usize) -> bool {
+        self.channels.iter().any(|channel| usize::from(channel.input) == input)
+    }
+
     /// What comes next. Never waits: [`GateEvent::Empty`] when there is nothing, and then the
     /// gate's waker is called once there is.
     ///

@@ -137,7 +137,9 @@ pub(super) fn make(
     let waker: Waker = Arc::new(move || for_channels.wake());
     let wired = wiring::wire(around.network, &prepared.code, task, options, &waker);
     let wiring = wired.map_err(|error| environment(error.to_string()))?;
-    let inputs = task.inputs.iter().map(|input| usize::from(input.input) + 1).max().unwrap_or(0);
+    // Not those that have channels here: an input may have some at other subtasks only.
+    let edges = job.graph.inputs(task.vertex).map(|(_, edge)| usize::from(edge.input) + 1);
+    let inputs = edges.max().unwrap_or(0);
     let edge = |output: &thalweg_rpc::message::OutputDeployment| EdgeTarget {
         operator: output.operator_index as usize,
         tag: output.tag.clone(),

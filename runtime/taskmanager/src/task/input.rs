@@ -26,6 +26,13 @@ pub trait TaskInput: Send {
     /// A channel is broken.
     fn poll(&mut self, now: Duration) -> Result<GateEvent, NetworkError>;
 
+    /// Whether anything can come in at this input of the head operator. Where rows go to some
+    /// subtasks only, others have no channels.
+    fn has_channels(&self, input: usize) -> bool {
+        let _ = input;
+        true
+    }
+
     /// Gives up the alignment of this checkpoint and of earlier ones.
     fn abort_checkpoint(&mut self, checkpoint: CheckpointId);
 
@@ -39,6 +46,10 @@ pub trait TaskInput: Send {
 impl TaskInput for InputGate {
     fn poll(&mut self, now: Duration) -> Result<GateEvent, NetworkError> {
         InputGate::poll(self, now)
+    }
+
+    fn has_channels(&self, input: usize) -> bool {
+        InputGate::has_channels(self, input)
     }
 
     fn abort_checkpoint(&mut self, checkpoint: CheckpointId) {

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_core::Clock;
-use thalweg_core::element::Barrier;
+use thalweg_core::element::{Barrier, Control, MAX_WATERMARK, StreamElement};
 use thalweg_core::ids::CheckpointId;
 use thalweg_core::status::ExecutionState;
 use thalweg_network::AlignmentStats;
@@ -249,7 +249,7 @@ impl Task {
 
     fn open(&mut self) -> Result<Step, thalweg_rpc::message::FailureInfo> {
         self.observer.observe(TaskEvent::StateChanged(ExecutionState::Initializing));
-        let chain = match self.spec.open(&self.clock, &self.wake, &self.opening) {
+        let mut chain = match self.spec.open(&self.clock, &self.wake, &self.opening) {
             Ok(chain) => chain,
             Err(failed) => {
                 self.chain = failed.chain;
@@ -262,6 +262,15 @@ impl Task {
             metrics: Arc::clone(metrics),
         };
         self.metrics.set_operators(chain.operators().map(entry).collect());
+        if !chain.has_source() {
+            // An input without channels has ended before it began: it holds back no event time.
+            let input = self.input.as_deref();
+            let empty = |at: &usize| !input.is_some_and(|input| input.has_channels(*at));
+            for at in (0..self.spec.inputs.max(1)).filter(empty) {
+                chain.push(at, StreamElement::Control(Control::Watermark(MAX_WATERMARK)));
+                chain.push(at, StreamElement::Control(Control::EndOfInput));
+            }
+        }
         self.chain = Some(chain);
         let finished = self.spec.restore.take().is_some_and(|restore| restore.finished);
         self.phase = if finished { Phase::Draining } else { Phase::Running };
