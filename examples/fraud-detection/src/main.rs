@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         let default = concat!(env!("CARGO_MANIFEST_DIR"), "/data/transactions.csv").to_string();
         let source = FileSource::csv(parameters.get_or("transactions", default)?);
 
-        let late = SideOutput::<Transaction>::new("late");
+        let late = OutputTag::<Transaction>::new("late");
         let time = WatermarkStrategy::bounded_out_of_orderness(OUT_OF_ORDER)
             .with_timestamps(|payment: &Transaction| payment.event_time_ms as i64)
             .with_late_output(late.clone());

@@ -31,7 +31,7 @@ fn events<T: event::Row>(
     let path = parameters.get_or(name, default)?;
     let time = WatermarkStrategy::bounded_out_of_orderness(OUT_OF_ORDER)
         .with_timestamps(T::event_time_ms)
-        .with_late_output(SideOutput::new("late"));
+        .with_late_output(OutputTag::new("late"));
     let options = SourceOptions::new(time).with_rate(parameters.get("rate")?);
     let rows = match path.strip_prefix("tcp://") {
         Some(address) => env.from_source(SocketSource::csv(address), options, name),

@@ -8,7 +8,7 @@ use thalweg_operators::functions::{
     Collect, Filter, FlatMap, KeySelector, Map, Process, ProcessFunction, ProcessOpen,
 };
 use thalweg_operators::time::{AssignTimestamps, WatermarkStrategy};
-use thalweg_operators::{FunctionResult, Operator, OperatorInstance, SideOutput};
+use thalweg_operators::{FunctionResult, Operator, OperatorInstance, OutputTag};
 
 use crate::broadcast_stream::BroadcastStream;
 use crate::connected_streams::ConnectedStreams;
@@ -129,7 +129,7 @@ impl<T: Record> DataStream<T> {
     /// ```
     /// # use thalweg::prelude::*;
     /// # let env = thalweg::local_environment();
-    /// let odd = SideOutput::<u64>::new("odd");
+    /// let odd = OutputTag::<u64>::new("odd");
     /// let to_odd = odd.clone();
     /// let numbers = CollectionSource::new(vec![1u64, 2, 3]);
     /// let numbers = env.from_source(numbers, no_watermarks(), "numbers");
@@ -227,7 +227,7 @@ impl<T: Record> DataStream<T> {
     /// The rows that the operator before this stream emits at a side output.
     ///
     /// See [`DataStream::process`] for an example.
-    pub fn side_output<S: Record>(&self, side: &SideOutput<S>) -> DataStream<S> {
+    pub fn side_output<S: Record>(&self, side: &OutputTag<S>) -> DataStream<S> {
         let at = |u: &Upstream| Upstream {
             generation: u.generation,
             node: u.node,

@@ -12,8 +12,8 @@ use thalweg_operators::windows::{
     window_operator,
 };
 use thalweg_operators::{
-    FunctionResult, OpenContext, Operator, OperatorError, OperatorInstance, Output, RunContext,
-    SideOutput,
+    FunctionResult, OpenContext, Operator, OperatorError, OperatorInstance, Output, OutputTag,
+    RunContext,
 };
 use thalweg_state::AggregateFunction;
 
@@ -78,7 +78,7 @@ impl<K: Key, T: Record, S: KeySelector<T, K>> WindowedStream<K, T, S> {
     /// let rows = vec![(0i64, 1u64), (20_000, 2), (1, 3)];
     /// let time = WatermarkStrategy::monotonous_timestamps().with_timestamps(|r: &(i64, u64)| r.0);
     /// let rows = env.from_source(CollectionSource::new(rows), time, "rows");
-    /// let late = SideOutput::new("late");
+    /// let late = OutputTag::new("late");
     /// let sums = rows
     ///     .key_by(|_| ())
     ///     .window(WindowAssigner::tumbling(10_000))
@@ -101,7 +101,7 @@ impl<K: Key, T: Record, S: KeySelector<T, K>> WindowedStream<K, T, S> {
     ///
     /// See [`WindowedStream::allowed_lateness`] for an example.
     #[must_use]
-    pub fn side_output_late_data(mut self, late: &SideOutput<T>) -> Self {
+    pub fn side_output_late_data(mut self, late: &OutputTag<T>) -> Self {
         self.options.late = Some(late.clone());
         self
     }

@@ -16,5 +16,5 @@ pub mod windows;
 
 pub use contract::{
     Collector, FunctionError, FunctionResult, OpenContext, Operator, OperatorError,
-    OperatorFactory, OperatorInstance, Output, Progress, RunContext, SideOutput,
+    OperatorFactory, OperatorInstance, Output, OutputTag, Progress, RunContext,
 };

@@ -18,7 +18,7 @@ pub use thalweg_operators::sink::{Guarantee, Sink};
 pub use thalweg_operators::source::{BadRecord, BadRecords, Boundedness, Source, SourceOptions};
 pub use thalweg_operators::time::WatermarkStrategy;
 pub use thalweg_operators::windows::*;
-pub use thalweg_operators::{Collector, FunctionError, FunctionResult, SideOutput};
+pub use thalweg_operators::{Collector, FunctionError, FunctionResult, OutputTag};
 pub use thalweg_state::{
     AggregateFunction, AggregatingState, ListState, MapState, ReducingState, ValueState,
 };

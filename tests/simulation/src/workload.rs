@@ -17,7 +17,7 @@ use thalweg_operators::functions::{
 use thalweg_operators::source::SourceOptions;
 use thalweg_operators::time::WatermarkStrategy;
 use thalweg_operators::windows::{Elements, WindowAssigner, WindowContext};
-use thalweg_operators::{Collector, FunctionResult, SideOutput};
+use thalweg_operators::{Collector, FunctionResult, OutputTag};
 use thalweg_state::{AggregateFunction, ListState, MapState, ReducingState, ValueState};
 
 use crate::capture::capture;
@@ -295,7 +295,7 @@ fn sources(
     env: &StreamExecutionEnvironment,
     plan: &Plan,
     rows: &Arc<Rows>,
-    late: &SideOutput<Event>,
+    late: &OutputTag<Event>,
 ) -> (DataStream<Event>, DataStream<Mark>) {
     let all = rows.clone();
     let events = DataGenerator::new(move |number| all.events[number as usize])
@@ -354,7 +354,7 @@ pub fn job(plan: &Plan, rows: &Arc<Rows>, ledger: &Ledger) -> Result<JobCode, St
     capture(|env| {
         env.set_parallelism(plan.parallelism);
         env.set_max_parallelism(16);
-        let late = SideOutput::<Event>::new("late");
+        let late = OutputTag::<Event>::new("late");
         let (events, marks) = sources(env, plan, rows, &late);
         let dice = Arc::new(Mutex::new(Dice::new(plan.seed, "mishaps")));
         let mishaps = Mishaps { dice, per_mille: plan.user_failures, heal_at: plan.heal_at };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use thalweg_core::ids::CheckpointId;
 use thalweg_core::{Batch, Record};
-use thalweg_operators::contract::{OperatorInstance, SideOutput, SourceStatus};
+use thalweg_operators::contract::{OperatorInstance, OutputTag, SourceStatus};
 use thalweg_operators::harness::OperatorHarness;
 use thalweg_operators::sink::{Committable, PrepareCommit, Sink, SinkDriver, SinkWriter};
 use thalweg_operators::source::{
@@ -373,7 +373,7 @@ fn files_go_through_a_restart_at_another_parallelism_into_part_files_exactly_onc
     let make_source = move || {
         let strategy = WatermarkStrategy::monotonous_timestamps();
         let options = SourceOptions {
-            bad_records: BadRecords::DeadLetter(SideOutput::new("bad")),
+            bad_records: BadRecords::DeadLetter(OutputTag::new("bad")),
             ..SourceOptions::new(strategy.with_timestamps(|row: &(u64, i64)| row.1))
         };
         OperatorInstance::Source(Box::new(SourceDriver::new(source.clone(), options)))
@@ -424,7 +424,7 @@ fn files_go_through_a_restart_at_another_parallelism_into_part_files_exactly_onc
 fn move_rows(source: &mut OperatorHarness, sink: &mut OperatorHarness, bad: &mut Vec<u64>) {
     let rows = source.output::<(u64, i64)>().unwrap().into_iter().map(|((id, _), _)| id);
     sink.push_batch::<u64>(0, Batch::from_values(rows.collect::<Vec<_>>())).unwrap();
-    let side = SideOutput::<BadRecord>::new("bad");
+    let side = OutputTag::<BadRecord>::new("bad");
     for (record, _) in source.side(&side).unwrap() {
         let id: u64 = record.raw.split(',').next().unwrap().parse().unwrap();
         // The header is line 1, the first row line 2.

@@ -2,7 +2,7 @@
 
 use thalweg_core::{Batch, Columns, Record};
 
-use super::{Output, SideOutput};
+use super::{Output, OutputTag};
 
 /// Rows of one type on their way into an [`Output`]. Kept by an operator from call to call.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ impl<'a, T: Record> Collector<'a, T> {
     }
 
     /// Emits a row at a side output.
-    pub fn side<S: Record>(&mut self, side: &SideOutput<S>, value: S) {
+    pub fn side<S: Record>(&mut self, side: &OutputTag<S>, value: S) {
         let columns = match self.timestamp {
             Some(timestamp) => Columns::timestamped(vec![timestamp]),
             None => Columns::default(),

@@ -22,4 +22,4 @@ pub use error::{FunctionError, FunctionResult, OperatorError};
 pub use factory::{OperatorFactory, OperatorInstance};
 pub use metrics::OperatorMetrics;
 pub use operator::{Operator, Progress, SnapshotContext, SourceOperator, SourceStatus};
-pub use output::{OUTPUT_ROWS, Output, SideOutput};
+pub use output::{OUTPUT_ROWS, Output, OutputTag};

@@ -15,19 +15,19 @@ pub const OUTPUT_ROWS: usize = 4096;
 ///
 /// Two of the same name in one operator are the same output.
 #[derive(Debug)]
-pub struct SideOutput<T> {
+pub struct OutputTag<T> {
     name: Arc<str>,
     row: PhantomData<fn() -> T>,
 }
 
-impl<T> Clone for SideOutput<T> {
+impl<T> Clone for OutputTag<T> {
     fn clone(&self) -> Self {
         Self { name: self.name.clone(), row: PhantomData }
     }
 }
 
-impl<T: Record> SideOutput<T> {
-    /// The side output of this name.
+impl<T: Record> OutputTag<T> {
+    /// The tag of the side output of this name.
     pub fn new(name: &str) -> Self {
         Self { name: name.into(), row: PhantomData }
     }

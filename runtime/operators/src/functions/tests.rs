@@ -8,7 +8,7 @@ use thalweg_state::{AggregateFunction, AggregatingState, ListState, MapState, Op
 use thalweg_state::{ReducingState, ValueState};
 
 use super::*;
-use crate::contract::{Collector, FunctionResult, OperatorInstance, SideOutput};
+use crate::contract::{Collector, FunctionResult, OperatorInstance, OutputTag};
 use crate::harness::{HarnessBuilder, OperatorHarness};
 
 type Row = (u64, i64);
@@ -343,7 +343,7 @@ fn broadcast_state_is_the_same_in_every_subtask_before_and_after_a_restore() {
 /// Keeps rows in operator state until the end, odd ones at a side output.
 struct UntilTheEnd {
     rows: OperatorListState<Row>,
-    odd: SideOutput<Row>,
+    odd: OutputTag<Row>,
 }
 
 impl ProcessFunction<Row, Row> for UntilTheEnd {
@@ -374,7 +374,7 @@ impl ProcessFunction<Row, Row> for UntilTheEnd {
 
 #[test]
 fn a_process_function_keeps_operator_state_and_finishes_once() {
-    let odd = SideOutput::<Row>::new("odd");
+    let odd = OutputTag::<Row>::new("odd");
     let make = || {
         let odd = odd.clone();
         operator(move || {

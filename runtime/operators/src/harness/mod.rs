@@ -55,7 +55,7 @@ pub use error::HarnessError;
 pub use snapshot::HarnessSnapshot;
 
 use crate::contract::{
-    OperatorFactory, OperatorInstance, OperatorMetrics, SideOutput, SourceStatus,
+    OperatorFactory, OperatorInstance, OperatorMetrics, OutputTag, SourceStatus,
 };
 use builder::{Routing, Setup};
 use collected::Collected;
@@ -261,7 +261,7 @@ impl OperatorHarness {
     /// As [`output`](Self::output).
     pub fn side<S: Record>(
         &mut self,
-        side: &SideOutput<S>,
+        side: &OutputTag<S>,
     ) -> Result<Vec<(S, Option<i64>)>, HarnessError> {
         Ok(self.collected.take(Some(side.name()))?)
     }

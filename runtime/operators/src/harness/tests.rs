@@ -8,7 +8,7 @@ use thalweg_state::{ListState, ValueState};
 use super::{HarnessError, OperatorHarness};
 use crate::contract::{
     Collector, FunctionResult, OUTPUT_ROWS, Operator, OperatorError, OperatorInstance, Output,
-    Progress, RunContext, SideOutput,
+    OutputTag, Progress, RunContext,
 };
 use crate::functions::{
     FlatMap, KeyedContext, KeyedOpen, KeyedProcess, KeyedProcessFunction, Map, TimeDomain,
@@ -25,7 +25,7 @@ fn key(row: &Row) -> u64 {
 struct Stretches {
     values: ListState<i64>,
     since_tick: ValueState<i64>,
-    ticks: SideOutput<Row>,
+    ticks: OutputTag<Row>,
 }
 
 impl KeyedProcessFunction<u64, Row, (u64, Vec<i64>)> for Stretches {
@@ -73,7 +73,7 @@ fn stretches() -> super::HarnessBuilder {
         Ok(Stretches {
             values: open.state.list_state("values")?,
             since_tick: open.state.value_state("since-tick")?,
-            ticks: SideOutput::new("ticks"),
+            ticks: OutputTag::new("ticks"),
         })
     };
     OperatorHarness::builder(move || {
@@ -86,7 +86,7 @@ fn stretches() -> super::HarnessBuilder {
 #[test]
 fn state_and_timers_of_a_keyed_process_function_survive_a_restore_at_another_parallelism() {
     let run = |parallelisms: [u32; 3]| {
-        let ticks = SideOutput::<Row>::new("ticks");
+        let ticks = OutputTag::<Row>::new("ticks");
         let (mut values, mut counts) = (Vec::new(), Vec::new());
         let mut harness = stretches().parallelism(parallelisms[0]).open().unwrap();
         for (phase, parallelism) in (0i64..).zip(parallelisms) {

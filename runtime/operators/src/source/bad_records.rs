@@ -2,7 +2,7 @@
 
 use thalweg_core::Record;
 
-use crate::contract::SideOutput;
+use crate::contract::OutputTag;
 
 /// A record that can't be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Record)]
@@ -41,5 +41,5 @@ pub enum BadRecords {
     /// They are left out and counted (`numRecordsInErrors`).
     Skip,
     /// They are counted and go to this side output.
-    DeadLetter(SideOutput<BadRecord>),
+    DeadLetter(OutputTag<BadRecord>),
 }

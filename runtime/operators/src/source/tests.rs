@@ -10,7 +10,7 @@ use thalweg_core::element::{Control, MAX_WATERMARK};
 use self::fake::{FakeSource, Step};
 use super::rig::{Rig, Seen};
 use super::{BadRecord, BadRecords, SourceDriver, SourceOptions, SourceSplit};
-use crate::contract::{OperatorError, SideOutput, SourceOperator, SourceStatus};
+use crate::contract::{OperatorError, OutputTag, SourceOperator, SourceStatus};
 use crate::time::WatermarkStrategy;
 
 /// (split, event time)
@@ -135,7 +135,7 @@ fn a_late_row_goes_to_the_late_output_whatever_the_size_of_batches() {
     let times = [100, 96, 95, 200, 194, 195, 100, 201];
     for chunk in 1..=times.len() {
         let source = FakeSource::bounded(&[&times]).with_chunk(chunk);
-        let late = SideOutput::new("late");
+        let late = OutputTag::new("late");
         let options = SourceOptions::new(strategy(5).with_late_output(late));
         let mut subtask = Subtask::new(&source, options, source.splits());
         let seen = subtask.drain();
@@ -201,7 +201,7 @@ fn a_snapshot_at_any_point_restores_at_any_parallelism_to_the_same_rows() {
 #[test]
 fn which_rows_are_late_does_not_depend_on_a_restart() {
     let source = FakeSource::bounded(&[&[100, 90, 200, 100, 195, 190]]).with_chunk(1);
-    let options = || SourceOptions::new(strategy(5).with_late_output(SideOutput::new("late")));
+    let options = || SourceOptions::new(strategy(5).with_late_output(OutputTag::new("late")));
     for polls in 0..6 {
         let mut first = Subtask::new(&source, options(), source.splits());
         for _ in 0..polls {
@@ -336,7 +336,7 @@ fn bad_records_fail_the_job_or_are_skipped_or_go_to_the_dead_letters() {
     let error = fails.poll().unwrap_err().to_string();
     assert_eq!(error, "file.csv, line 2, field amount: no number");
 
-    let side = SideOutput::new("bad");
+    let side = OutputTag::new("bad");
     for (policy, letters) in
         [(BadRecords::Skip, vec![]), (BadRecords::DeadLetter(side), vec![bad(2)])]
     {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use thalweg_core::Record;
 use thalweg_core::element::{MIN_WATERMARK, Watermark};
 
-use crate::contract::SideOutput;
+use crate::contract::OutputTag;
 
 type Timestamps<T> = Arc<dyn Fn(&[T], &mut Vec<i64>) + Send + Sync>;
 
@@ -25,7 +25,7 @@ pub struct WatermarkStrategy<T> {
     timestamps: Option<Timestamps<T>>,
     bound_ms: Option<i64>,
     idleness: Option<Duration>,
-    late: Option<SideOutput<T>>,
+    late: Option<OutputTag<T>>,
 }
 
 impl<T> Clone for WatermarkStrategy<T> {
@@ -89,7 +89,7 @@ impl<T: Record> WatermarkStrategy<T> {
     /// stream, and each operator decides. Decided row by row, so it doesn't depend on batches,
     /// parallelism or speed.
     #[must_use]
-    pub fn with_late_output(mut self, late: SideOutput<T>) -> Self {
+    pub fn with_late_output(mut self, late: OutputTag<T>) -> Self {
         self.late = Some(late);
         self
     }
@@ -100,7 +100,7 @@ impl<T: Record> WatermarkStrategy<T> {
     }
 
     /// Where late rows go.
-    pub fn late_output(&self) -> Option<&SideOutput<T>> {
+    pub fn late_output(&self) -> Option<&OutputTag<T>> {
         self.late.as_ref()
     }
 

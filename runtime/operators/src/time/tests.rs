@@ -6,7 +6,7 @@ use thalweg_core::element::Control;
 use thalweg_core::{Batch, Columns};
 
 use super::{AssignTimestamps, WatermarkStrategy};
-use crate::contract::{Operator, SideOutput};
+use crate::contract::{Operator, OutputTag};
 use crate::source::rig::{Rig, Seen};
 
 fn strategy() -> WatermarkStrategy<i64> {
@@ -81,7 +81,7 @@ fn rows_keep_their_timestamps_when_the_strategy_gives_none() {
 
 #[test]
 fn late_rows_go_to_the_late_output_also_after_a_restart() {
-    let late = || strategy().with_late_output(SideOutput::new("late"));
+    let late = || strategy().with_late_output(OutputTag::new("late"));
     let mut subtask = Subtask::new(late(), None);
     assert_eq!(subtask.times(&[50, 44, 45]), [rows(&[50, 45]), watermark(44)]);
     assert_eq!(subtask.rig.side::<i64>("late"), [44]);

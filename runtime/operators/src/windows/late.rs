@@ -2,17 +2,17 @@
 
 use thalweg_core::Record;
 
-use crate::contract::{OperatorMetrics, Output, RowBuffer, SideOutput};
+use crate::contract::{OperatorMetrics, Output, OutputTag, RowBuffer};
 
 /// Counts late rows, and hands them to the late output if there is one.
 pub(super) struct LateRows<T> {
-    side: Option<SideOutput<T>>,
+    side: Option<OutputTag<T>>,
     rows: RowBuffer<T>,
     count: u64,
 }
 
 impl<T: Record> LateRows<T> {
-    pub(super) fn new(side: Option<SideOutput<T>>) -> Self {
+    pub(super) fn new(side: Option<OutputTag<T>>) -> Self {
         Self { side, rows: RowBuffer::default(), count: 0 }
     }
 

@@ -6,7 +6,7 @@ use thalweg_core::{Key, Record};
 
 use super::assigner::DURATION_MS_MAX;
 use super::{SessionWindows, SlicedWindows, WindowAssigner, WindowError, WindowFunction};
-use crate::contract::{FunctionResult, Operator, OperatorError, SideOutput, SubtaskInfo};
+use crate::contract::{FunctionResult, Operator, OperatorError, OutputTag, SubtaskInfo};
 use crate::functions::KeySelector;
 
 /// Makes a window function, once per subtask.
@@ -21,7 +21,7 @@ pub struct WindowOptions<T> {
     pub allowed_lateness_ms: i64,
     /// Where rows go that come too late for all their windows. None: they are dropped. They are
     /// counted either way.
-    pub late: Option<SideOutput<T>>,
+    pub late: Option<OutputTag<T>>,
 }
 
 impl<T> WindowOptions<T> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thalweg_core::Record;
 use thalweg_state::AggregateFunction;
 
-use crate::contract::{Collector, FunctionResult, OperatorInstance, SideOutput};
+use crate::contract::{Collector, FunctionResult, OperatorInstance, OutputTag};
 use crate::harness::{HarnessBuilder, OperatorHarness};
 use crate::windows::{
     Aggregating, Buffering, Elements, EmitWindow, MakeWindowFunction, ProcessWindow, Reducing,
@@ -175,6 +175,6 @@ pub(super) fn as_fired(kind: Kind, key: u64, window: (i64, i64), values: &[i64])
     Fired { key, window, values }
 }
 
-pub(super) fn late_output() -> SideOutput<Row> {
-    SideOutput::new("late")
+pub(super) fn late_output() -> OutputTag<Row> {
+    OutputTag::new("late")
 }
