@@ -32,6 +32,7 @@
 //! `rename_from`, `opaque`.
 
 mod collections;
+mod described;
 mod error;
 mod float_key;
 mod key;
@@ -58,6 +59,7 @@ mod varint;
 
 pub use thalweg_record_derive::{Key, Record};
 
+pub use self::described::{StoredKey, StoredValue};
 pub use self::error::{DecodeError, EvolutionError, EvolutionRefusal};
 pub use self::float_key::FloatKey;
 pub use self::key::Key;
