@@ -62,7 +62,7 @@ pub use thalweg_record_derive::{Key, Record};
 pub use self::described::{StoredKey, StoredValue};
 pub use self::error::{DecodeError, EvolutionError, EvolutionRefusal};
 pub use self::float_key::FloatKey;
-pub use self::key::Key;
+pub use self::key::{Key, encoded_key_hash};
 pub use self::plan::DecodePlan;
 pub use self::schema::{FieldSchema, Schema, VariantSchema};
 use self::varint::{first_capacity, pad, skip_padding};
