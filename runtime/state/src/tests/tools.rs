@@ -122,10 +122,7 @@ fn rows_that_a_checksum_does_not_protect_are_checked_too() {
     let one = |group: u16, value: &[u8]| {
         snapshot(0, 1, |writer| {
             writer.begin_state(declaration(u16::schema()))?;
-            writer.put(
-                RowKey { key_group: group, key: &key, namespace: &[], sub_key: &[] },
-                value,
-            )
+            writer.put(RowKey { key_group: group, key: &key, namespace: &[], sub_key: &[] }, value)
         })
     };
     assert_eq!(problems(one(group, &[3]), None), (1, vec![]));
