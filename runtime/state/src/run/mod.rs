@@ -16,15 +16,19 @@ mod merge;
 mod read_at;
 mod reader;
 mod row;
+mod shown;
 #[cfg(test)]
 pub(crate) mod tests;
 mod varint;
+mod verify;
 mod writer;
 
 pub use self::description::{RunDescription, RunKind, RunOrigin, StateDeclaration, StateKind};
 pub use self::error::{Place, RunError};
 pub use self::merge::MergedRows;
 pub use self::read_at::ReadAt;
-pub use self::reader::{RowCursor, RunReader};
+pub use self::reader::{BlockInfo, RowCursor, RunReader};
 pub use self::row::{Row, RowKey, RowOperation};
+pub use self::shown::ShownRow;
+pub use self::verify::verify;
 pub use self::writer::{LastSnapshot, RunWriter};
