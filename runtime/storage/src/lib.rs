@@ -10,6 +10,7 @@ pub mod blob;
 pub mod layout;
 pub mod log;
 pub mod manifest;
+pub mod sealed;
 
 pub use self::blob::{
     BlobError, BlobFuture, BlobPath, BlobPathError, BlobStore, DirectoryStore, MemoryStore,

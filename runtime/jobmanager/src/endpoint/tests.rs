@@ -63,6 +63,7 @@ async fn start(store: Option<Arc<MemoryStore>>) -> (JobManagerHandle, AcceptorSe
         driver: Box::new(StandaloneDriver),
         election: Box::new(StandaloneElection),
         store,
+        records: None,
         clock: Arc::new(SystemClock::new()),
         runtime: Handle::current(),
         version: "0.1.0".to_owned(),

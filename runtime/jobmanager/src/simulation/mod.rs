@@ -357,6 +357,7 @@ fn run(seed: u64) -> (JobResult, Vec<String>) {
         information: information(&graph, true),
         configuration,
         sources: SourceCoordinator::default(),
+        restore: None,
         highest_checkpoint: CheckpointId(0),
     })));
     while world.result.is_none() {
