@@ -61,6 +61,9 @@ impl JobManagerHandle {
     pub async fn submit(&self, submission: JobSubmission) -> Result<JobResult, SubmitError> {
         let configuration = self.configuration_of(&submission)?;
         let id = submission.graph.job_id;
+        if self.mailbox.is_closed() {
+            return Err(SubmitError::Ended);
+        }
         if self.job(&id.to_string()).is_some() {
             return Err(SubmitError::Duplicate(id));
         }

@@ -192,7 +192,7 @@ impl JobManager {
             Mail::Publication(job, event) => self.handle(Event::Publication(job, event)),
             Mail::JobRecorded(result) => {
                 self.recorded.forget(result.job);
-                self.answer(result);
+                self.answer(*result);
             }
             // Handled by `run`, which ends with them.
             Mail::ShutDown(..) | Mail::Suspend(..) | Mail::LeadershipLost(_) => {}
@@ -268,7 +268,7 @@ impl JobManager {
                 match self.log_of(result.job) {
                     // The program learns of it once it is recorded.
                     Some(log) => log.end(*result),
-                    None => self.answer(result),
+                    None => self.answer(*result),
                 }
             }
             Action::Observe(job, observation) => log::job(job, &observation),
@@ -278,7 +278,7 @@ impl JobManager {
     }
 
     /// Tells the program how its job has ended.
-    fn answer(&mut self, result: Box<JobResult>) {
+    fn answer(&mut self, result: JobResult) {
         let Some(submitter) = self.submitters.remove(&result.job) else { return };
         // Facts show the end before the program learns of it: it may exit at once.
         self.facts_renewed = None;
@@ -286,7 +286,7 @@ impl JobManager {
         let now = Moment::of(self.clock.as_ref());
         self.renew_facts(now);
         // The program may not wait for it.
-        let _ = submitter.send(Ok(*result));
+        let _ = submitter.send(Ok(result));
     }
 
     fn publish(&mut self, checkpoint: crate::checkpoint_coordinator::CompletedCheckpoint) {

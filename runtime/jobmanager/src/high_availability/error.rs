@@ -10,12 +10,15 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum HighAvailabilityError {
     /// The store that jobs are to be recorded in can't be used.
-    #[error("high-availability.storageDir = {location} can't be used: {source}")]
+    #[error(
+        "high-availability.storageDir = {location} can't be used: {source}; set it to a directory \
+         or bucket that exists, or can be made, and that this process may write to"
+    )]
     Unusable {
         /// The store.
         location: String,
         /// Why.
-        source: LogError,
+        source: Box<LogError>,
     },
     /// The log can't be read or written, or somebody else leads.
     #[error(transparent)]
@@ -39,7 +42,7 @@ pub enum HighAvailabilityError {
         /// Where checkpoints are.
         location: String,
         /// What is wrong.
-        source: ManifestError,
+        source: Box<ManifestError>,
     },
     /// Another application has this identity.
     #[error(

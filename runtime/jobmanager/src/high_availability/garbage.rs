@@ -85,7 +85,7 @@ impl Roots {
                 job,
                 manifest: name.clone(),
                 location: store.name.clone(),
-                source,
+                source: Box::new(source),
             }),
         }
     }

@@ -15,8 +15,6 @@ mod off_thread;
 mod recorded_result;
 mod records;
 mod store_election;
-#[cfg(test)]
-mod tests;
 
 use std::fmt::Debug;
 use std::pin::Pin;

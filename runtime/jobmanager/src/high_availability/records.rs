@@ -97,7 +97,7 @@ impl Records {
         let tried = probe::probe(this.options.store.store.as_ref(), this.options.writer).await;
         tried.map_err(|source| HighAvailabilityError::Unusable {
             location: this.options.store.name.clone(),
-            source,
+            source: Box::new(source),
         })?;
         this.admit_application().await?;
         Ok(this)
@@ -199,7 +199,7 @@ impl Records {
             job,
             manifest: manifest.clone(),
             location: store.name.clone(),
-            source,
+            source: Box::new(source),
         })?;
         Ok(CompletedCheckpoint::of_manifest(&found))
     }

@@ -31,6 +31,8 @@ const EXIT_SUSPENDED: u8 = 143;
 pub(super) struct JobManagerRecords {
     pub(super) election: Box<dyn LeaderElection>,
     pub(super) records: Option<Records>,
+    /// Where checkpoints go.
+    pub(super) checkpoints: Option<CheckpointStore>,
 }
 
 impl JobManagerRecords {
@@ -43,17 +45,18 @@ impl JobManagerRecords {
         configuration: &Configuration,
         name: &str,
         address: String,
-        checkpoints: Option<&CheckpointStore>,
         (clock, runtime): (&Arc<dyn Clock>, &Runtime),
     ) -> Result<Self, ProcessError> {
-        let location = configuration.get(&options::STORAGE_DIRECTORY);
-        let (Some(location), Some(checkpoints)) = (location, checkpoints) else {
-            return Ok(Self { election: Box::new(StandaloneElection), records: None });
+        let Some(location) = configuration.get(&options::STORAGE_DIRECTORY) else {
+            let checkpoints = stores::checkpoints(configuration)?;
+            return Ok(Self { election: Box::new(StandaloneElection), records: None, checkpoints });
         };
+        let store = open(location.as_str())?;
+        let checkpoints = stores::checkpoints(configuration)?.unwrap_or_else(|| store.clone());
         let cluster_id = cluster_id(configuration, name);
         let writer = writer_id(clock.as_ref());
         let options = RecordsOptions {
-            store: stores::named(location.as_str())?,
+            store,
             checkpoints: checkpoints.clone(),
             cluster_id: cluster_id.clone(),
             application: name.to_owned(),
@@ -71,8 +74,16 @@ impl JobManagerRecords {
             ),
             Arc::clone(clock),
         );
-        Ok(Self { election: Box::new(election), records: Some(records) })
+        let (election, records) = (Box::new(election), Some(records));
+        Ok(Self { election, records, checkpoints: Some(checkpoints) })
     }
+}
+
+fn open(location: &str) -> Result<CheckpointStore, HighAvailabilityError> {
+    stores::named(location).map_err(|error| HighAvailabilityError::Unusable {
+        location: location.to_owned(),
+        source: Box::new(error.into()),
+    })
 }
 
 /// The application's identity.
@@ -122,7 +133,7 @@ pub(super) fn connector(
     runtime: &Handle,
 ) -> Result<Option<Connector>, ProcessError> {
     let Some(location) = configuration.get(&options::STORAGE_DIRECTORY) else { return Ok(None) };
-    let store = stores::named(location.as_str())?;
+    let store = open(location.as_str())?;
     let locator = HintLocator {
         store: thalweg_jobmanager::high_availability::off_thread(&store, runtime),
         location: store.name,

@@ -20,7 +20,6 @@ use super::build_id::build_id;
 use super::executor::{ClusterExecutor, exit_code, process_seed};
 use super::high_availability::{self, JobManagerRecords};
 use super::settings::{ProcessError, configuration};
-use super::stores;
 use crate::application::Application;
 use crate::command_line::ClusterOptions;
 use crate::metrics::Reporter;
@@ -90,10 +89,9 @@ fn start(
         .block_on(listening)
         .map_err(|source| ProcessError::RpcPort { address: address.clone(), source })?;
     tracing::info!("TaskManagers are expected at {bound}");
-    let store = stores::checkpoints(configuration)?;
     let address = format!("{}:{}", configuration.get(&jobmanager::RPC_ADDRESS), bound.port());
     let edge = (&clock, runtime);
-    let recorded = JobManagerRecords::open(configuration, name, address, store.as_ref(), edge)?;
+    let recorded = JobManagerRecords::open(configuration, name, address, edge)?;
     let options = JobManagerOptions {
         configuration: configuration.clone(),
         build_id: identity.build_id,
@@ -101,7 +99,7 @@ fn start(
         acceptor,
         driver: Box::new(StandaloneDriver),
         election: recorded.election,
-        store,
+        store: recorded.checkpoints,
         records: recorded.records,
         clock,
         runtime: runtime.handle().clone(),
