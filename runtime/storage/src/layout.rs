@@ -155,6 +155,14 @@ pub fn origin_of(path: &BlobPath) -> Option<ObjectOrigin> {
     parts.next().is_none().then_some(ObjectOrigin { epoch, checkpoint_id })
 }
 
+/// A savepoint's manifest, in the savepoint's own directory.
+///
+/// # Errors
+/// As [`job_folder`].
+pub fn savepoint_manifest() -> Result<BlobPath, BlobPathError> {
+    BlobPath::parse(MANIFEST)
+}
+
 /// The checkpoint that a path is the manifest of, if it is one's.
 pub fn checkpoint_of_manifest(path: &BlobPath) -> Option<(JobId, CheckpointId)> {
     let plain = without_epoch(path).map_or_else(|| path.clone(), |(plain, _)| plain);

@@ -1,6 +1,6 @@
 //! Small objects that people may want to read: JSON, `format_version` and `content`, followed by a
-//! line with its CRC-32C. Each kind has versions of its own. Not here: what they say, nor the log's entries and manifests,
-//! whose bytes are tested beside them.
+//! line with its CRC-32C. Each kind has versions of its own. Not here: what they say, nor the log's
+//! entries and manifests, whose bytes are tested beside them.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

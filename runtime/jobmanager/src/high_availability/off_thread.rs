@@ -17,6 +17,17 @@ pub fn off_thread(store: &CheckpointStore, runtime: &Handle) -> Arc<dyn BlobStor
     Arc::new(OffThread { inner: Arc::clone(&store.store), runtime: runtime.clone() })
 }
 
+/// What is done with the store.
+trait Work<T>:
+    for<'i> FnOnce(&'i dyn BlobStore, &'i BlobPath) -> BlobFuture<'i, T> + Send + 'static
+{
+}
+
+impl<T, F> Work<T> for F where
+    F: for<'i> FnOnce(&'i dyn BlobStore, &'i BlobPath) -> BlobFuture<'i, T> + Send + 'static
+{
+}
+
 struct OffThread {
     inner: Arc<dyn BlobStore>,
     runtime: Handle,
@@ -27,7 +38,7 @@ impl OffThread {
         &'s self,
         action: &'static str,
         path: &BlobPath,
-        work: impl for<'i> FnOnce(&'i dyn BlobStore, &'i BlobPath) -> BlobFuture<'i, T> + Send + 'static,
+        work: impl Work<T>,
     ) -> BlobFuture<'s, T> {
         let (inner, path) = (Arc::clone(&self.inner), path.clone());
         let (runtime, place) = (self.runtime.clone(), path.to_string());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use thalweg_core::clock::{Clock, SystemClock};
 use thalweg_core::configuration::Configuration;
-use thalweg_core::configuration::options::{jobmanager, taskmanager};
+use thalweg_core::configuration::options::{heartbeat, jobmanager, taskmanager};
 use thalweg_core::ids::TaskManagerId;
 use thalweg_rpc::{Connector, Identity, TcpTransport};
 use thalweg_taskmanager::driver::ThreadDriver;
@@ -94,7 +94,10 @@ fn task_manager_options(
         build_id,
         connector: located.unwrap_or_else(at_address),
         data_plane: DataPlane::Network {
-            transport: Arc::new(thalweg_network::remote::TcpTransport),
+            transport: Arc::new(thalweg_network::remote::TcpTransport {
+                // Two TaskManagers exchange no heartbeats: each has its own with the JobManager.
+                silence_max: Some(configuration.get(&heartbeat::TIMEOUT)),
+            }),
             cluster: high_availability::cluster_id(configuration, name),
             host,
         },
