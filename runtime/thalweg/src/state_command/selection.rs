@@ -60,17 +60,24 @@ impl Standing {
 }
 
 impl Selection {
-    /// Lists the place. Logs are read in `logs`.
+    /// Lists the place. The jobs' logs are in `logs`, if that is another store.
     pub(super) fn read(
         store: &OpenStore,
-        logs: &OpenStore,
+        logs: Option<&OpenStore>,
         scope: Scope,
     ) -> Result<Selection, StateCommandError> {
         let folder = match scope {
             Scope::Everything => BlobPath::root(),
             Scope::Job(job) | Scope::Checkpoint(job, _) => layout::job_folder(job)?,
         };
-        let inventory = Inventory::of(store.wait(store.blobs().list(&folder))?);
+        let mut inventory = Inventory::of(store.wait(store.blobs().list(&folder))?);
+        if let Some(logs) = logs {
+            let listed = Inventory::of(logs.wait(logs.blobs().list(&folder))?);
+            for (id, objects) in listed.jobs {
+                inventory.jobs.entry(id).or_default().log = objects.log;
+            }
+        }
+        let logs = logs.unwrap_or(store);
         let mut jobs = Vec::new();
         for (id, objects) in inventory.jobs {
             let mut manifests = objects.manifests;

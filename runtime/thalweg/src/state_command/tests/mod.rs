@@ -1,5 +1,6 @@
 //! The commands over whole stores in folders: what they print, and what they find.
 
+mod collected;
 mod store;
 
 use std::collections::BTreeMap;
@@ -39,8 +40,12 @@ fn lines(words: &[&str]) -> Vec<Value> {
 }
 
 fn claim(folder: &Path) -> Box<Leader> {
+    claim_as(folder, 5)
+}
+
+fn claim_as(folder: &Path, writer: u128) -> Box<Leader> {
     let log = Log::new(Arc::new(DirectoryStore::open(folder).unwrap()), JOB);
-    match now(Leader::claim(log, WriterId(5), "jm-0:6123")).unwrap() {
+    match now(Leader::claim(log, WriterId(writer), "jm-0:6123")).unwrap() {
         ClaimOutcome::Leads(leader) => leader,
         ClaimOutcome::Finished(_) => panic!("it has ended"),
     }
