@@ -62,7 +62,10 @@ pub(super) fn plan(
         if let Some(error) = &job.log_error {
             return Err(StateCommandError::Log(error.to_string()));
         }
-        let Some(tail) = job.log.as_ref().map(|log| &log.tail) else { continue };
+        // What is in a cluster's own folder is never collected.
+        let Some(tail) = job.log.as_ref().map(|log| &log.tail).filter(|_| !job.is_cluster()) else {
+            continue;
+        };
         let log = Log::new(logs.shared(), job.id);
         let ended = CollectorView::of_terminal(&tail.header);
         let view = ended.unwrap_or_else(|| CollectorView::as_seen(&tail.header));

@@ -14,7 +14,7 @@ pub(super) enum StateCommandError {
     #[error("{path} isn't a directory; name the one that is in execution.checkpointing.dir")]
     NoDirectory { path: String },
     #[error(transparent)]
-    Configuration(#[from] ProcessError),
+    Configuration(#[from] Box<ProcessError>),
     #[error(transparent)]
     Store(#[from] BlobError),
     #[error(transparent)]

@@ -55,9 +55,10 @@ impl Place {
     ///
     /// # Errors
     /// The file can't be read, or a key or value can't be used.
-    pub(super) fn configuration(&self) -> Result<Configuration, ProcessError> {
+    pub(super) fn configuration(&self) -> Result<Configuration, Box<ProcessError>> {
         let (config, definitions) = (self.config.clone(), self.definitions.clone());
-        process::configuration(&ClusterOptions { config, definitions, arguments: Vec::new() })
+        let options = ClusterOptions { config, definitions, arguments: Vec::new() };
+        process::configuration(&options).map_err(Box::new)
     }
 }
 
