@@ -2,7 +2,8 @@
 //! can run beside one.
 //!
 //! [`location`] says what a path means, [`selection`] what is there; [`list`], [`show`], [`rows`],
-//! [`verify`] and [`collect`] are the commands. Formats are read by `thalweg-storage` and `thalweg-state`.
+//! [`verify`] and [`collect`] are the commands. Formats are read by `thalweg-storage` and
+//! `thalweg-state`.
 
 mod collect;
 mod error;
