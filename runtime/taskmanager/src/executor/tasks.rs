@@ -149,21 +149,21 @@ impl TaskExecutor {
         let former = upload::take_former(&mut live.stored, &snapshot.chain.operators);
         let job = Arc::clone(&live.deployment.job);
         let bytes = snapshot.chain.operators.iter().map(|operator| operator.run.len()).sum();
-        let reserved =
-            match self.budgets.reserve_snapshot(live.deployment.task.slot, bytes) {
-                Ok(reserved) => reserved,
-                Err(full) => {
-                    let decline = CheckpointDecline {
-                        job: job.job_id,
-                        checkpoint: snapshot.chain.barrier.checkpoint,
-                        attempt,
-                        reason: DeclineReason::Failed(full.to_string()),
-                    };
-                    return self.inbox.stored(attempt, Err(decline));
-                }
-            };
+        let reserved = match self.budgets.reserve_snapshot(live.deployment.task.slot, bytes) {
+            Ok(reserved) => reserved,
+            Err(full) => {
+                let decline = CheckpointDecline {
+                    job: job.job_id,
+                    checkpoint: snapshot.chain.barrier.checkpoint,
+                    attempt,
+                    reason: DeclineReason::Failed(full.to_string()),
+                };
+                return self.inbox.stored(attempt, Err(decline));
+            }
+        };
         let key_groups = live.subtask.key_groups;
-        let owner = SnapshotOwner { job: job.job_id, attempt, key_groups };
+        let log_epoch = job.log_epoch;
+        let owner = SnapshotOwner { job: job.job_id, attempt, log_epoch, key_groups };
         let (stores, inbox) = (Arc::clone(&self.stores), Arc::clone(&self.inbox));
         let clock = Arc::clone(&self.parts.clock);
         self.parts.driver.run_aside(Box::pin(async move {
