@@ -78,7 +78,8 @@ fn perform(options: &StateOptions, out: &mut dyn Write) -> Result<bool, StateCom
     match &options.action {
         StateAction::Ls(place) => list::list(&store, &selection, place.json, out)?,
         StateAction::Verify(place) => {
-            let report = verify::verify_all(&store, logs, &selection);
+            let retained = place.configuration()?.get(&checkpointing::NUM_RETAINED);
+            let report = verify::verify_all(&store, logs, &selection, retained);
             return verify::print(&report, place.json, out);
         }
         StateAction::Gc(options) => {

@@ -10,6 +10,10 @@ use super::error::StateCommandError;
 use super::location::{Location, Scope};
 use super::store::OpenStore;
 
+/// Looks at a place whose log publishes what wasn't listed. A job that runs may be quicker than
+/// one look, hardly than this many.
+const LOOKS_MAX: u32 = 3;
+
 /// What is at a place.
 pub(super) struct Selection {
     /// The jobs, each with its log and its manifests.
@@ -62,8 +66,24 @@ impl Standing {
 }
 
 impl Selection {
-    /// Lists the place. The jobs' logs are in `logs`, if that is another store.
+    /// What is at the place. The jobs' logs are in `logs`, if that is another store.
     pub(super) fn read(
+        store: &OpenStore,
+        logs: Option<&OpenStore>,
+        scope: Scope,
+    ) -> Result<Selection, StateCommandError> {
+        let mut selection = Selection::look(store, logs, scope)?;
+        for _ in 1..LOOKS_MAX {
+            if selection.jobs.iter().all(|job| job.missing().is_none()) {
+                break;
+            }
+            // Published after the listing, most likely.
+            selection = Selection::look(store, logs, scope)?;
+        }
+        Ok(selection)
+    }
+
+    fn look(
         store: &OpenStore,
         logs: Option<&OpenStore>,
         scope: Scope,

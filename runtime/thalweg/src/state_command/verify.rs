@@ -1,5 +1,6 @@
 //! `thalweg state verify`: reads everything at a place, and says what is damaged or missing, with
-//! file, operator and key groups. A run that several checkpoints share is read once.
+//! file, operator and key groups. A run that several checkpoints share is read once. What a
+//! collection deletes beside it, or deleted in part, isn't missing: it doesn't count any more.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,9 +9,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::IgnoredAny;
+use thalweg_core::ids::{CheckpointId, JobId};
 use thalweg_state::run::{RunReader, verify};
-use thalweg_storage::log::{Log, names};
-use thalweg_storage::{CheckpointManifest, inventory, sealed};
+use thalweg_storage::blob::BlobErrorKind;
+use thalweg_storage::log::{EntryBody, Log, names};
+use thalweg_storage::{BlobError, BlobPath, CheckpointManifest, ManifestError, inventory, sealed};
 
 use super::error::StateCommandError;
 use super::output;
@@ -96,44 +99,49 @@ pub(super) fn print(
         output::bytes(report.bytes),
         match report.problem_count {
             0 => "all sound".to_owned(),
+            1 => "1 problem".to_owned(),
             problems => format!("{problems} problems"),
         }
     )?;
     Ok(report.problem_count == 0)
 }
 
-/// Verifies everything that is selected.
-pub(super) fn verify_all(store: &OpenStore, logs: &OpenStore, selection: &Selection) -> Report {
-    let mut verifier = Verifier { store, report: Report::default(), seen: BTreeSet::new() };
+/// Verifies everything that is selected. `retained` published checkpoints of a job count.
+pub(super) fn verify_all(
+    store: &OpenStore,
+    logs: &OpenStore,
+    selection: &Selection,
+    retained: u32,
+) -> Report {
+    let mut verifier =
+        Verifier { store, logs, retained, report: Report::default(), seen: BTreeSet::new() };
     for job in &selection.jobs {
-        verifier.log(logs, job);
+        verifier.log(job);
         for found in &job.manifests {
-            match job.manifest(store, found) {
-                Ok(manifest) => verifier.checkpoint(&manifest),
-                Err(error) => verifier.found(Problem {
-                    object: found.1.to_string(),
-                    checkpoint: Some(found.0.0),
-                    problem: error.to_string(),
-                    ..Problem::default()
-                }),
+            let manifest = job.manifest(store, found);
+            let missing = verifier.checkpoint(&found.1, manifest);
+            if !missing.is_empty() && verifier.counts(job.id, found) {
+                missing.into_iter().for_each(|missing| verifier.found(missing));
             }
         }
     }
     if let Some(path) = &selection.savepoint {
-        match store.wait(inventory::read_manifest(store.blobs(), path, None)) {
-            Ok(manifest) => verifier.checkpoint(&manifest),
-            Err(error) => verifier.found(Problem {
-                object: path.to_string(),
-                problem: error.to_string(),
-                ..Problem::default()
-            }),
-        }
+        let manifest = store.wait(inventory::read_manifest(store.blobs(), path, None));
+        let missing = verifier.checkpoint(path, manifest);
+        missing.into_iter().for_each(|missing| verifier.found(missing));
     }
     verifier.report
 }
 
+/// Whether the store says that there's no such object.
+fn is_missing(error: &BlobError) -> bool {
+    error.kind == BlobErrorKind::NotFound
+}
+
 struct Verifier<'s> {
     store: &'s OpenStore,
+    logs: &'s OpenStore,
+    retained: u32,
     report: Report,
     /// Objects, offsets and lengths of the runs that were read.
     seen: BTreeSet<(String, u64, u64)>,
@@ -147,7 +155,8 @@ impl Verifier<'_> {
         }
     }
 
-    fn log(&mut self, logs: &OpenStore, job: &SelectedJob) {
+    fn log(&mut self, job: &SelectedJob) {
+        let logs = self.logs;
         let log = Log::new(logs.shared(), job.id);
         for path in &job.log_objects {
             let Some(names::LogName::Entry(position)) = names::parse(job.id, path) else {
@@ -161,9 +170,13 @@ impl Verifier<'_> {
         }
         for path in &job.records {
             self.report.records += 1;
-            let read = logs.wait(logs.blobs().get(path)).map_err(|error| error.to_string());
+            let read = logs.wait(logs.blobs().get(path));
+            if read.as_ref().is_err_and(is_missing) {
+                // It was listed, so it was deleted meanwhile; nothing that is kept names it.
+                continue;
+            }
             // Only that it's whole: which versions can be read is its reader's to say.
-            let whole = read.and_then(|bytes| {
+            let whole = read.map_err(|error| error.to_string()).and_then(|bytes| {
                 let content = sealed::from_bytes::<IgnoredAny>(&bytes, u64::MAX, path.as_str());
                 content.map_err(|error| error.to_string())
             });
@@ -179,18 +192,62 @@ impl Verifier<'_> {
         }
     }
 
-    fn checkpoint(&mut self, manifest: &CheckpointManifest) {
-        self.report.checkpoints += 1;
-        for place in runs::of(manifest) {
-            if self.seen.insert((place.object.to_owned(), place.offset, place.length)) {
-                self.run(manifest, &place);
-                self.report.runs += 1;
-                self.report.bytes += place.length;
+    /// Whether a job may still restart from the checkpoint, going by what its log says now.
+    fn counts(&self, job: JobId, (id, path): &(CheckpointId, BlobPath)) -> bool {
+        let log = Log::new(self.logs.shared(), job);
+        match self.logs.wait(inventory::read_log(&log, *id)) {
+            Ok(Some(log)) => {
+                let mut retained = log.publishes.iter().take(self.retained as usize);
+                retained.any(|entry| entry.body == EntryBody::publish(*id, path))
             }
+            // Without a log its manifest makes it count, and is deleted first.
+            Ok(None) => {
+                !self.store.wait(self.store.blobs().get(path)).as_ref().is_err_and(is_missing)
+            }
+            Err(_) => true,
         }
     }
 
-    fn run(&mut self, manifest: &CheckpointManifest, place: &RunPlace<'_>) {
+    /// Gives what is missing: that is a problem only if the checkpoint counts.
+    fn checkpoint(
+        &mut self,
+        path: &BlobPath,
+        manifest: Result<CheckpointManifest, ManifestError>,
+    ) -> Vec<Problem> {
+        let manifest = match manifest {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                let missing = matches!(&error, ManifestError::Store(error) if is_missing(error));
+                let (object, problem) = (path.to_string(), error.to_string());
+                let problem = Problem { object, problem, ..Problem::default() };
+                if missing {
+                    return vec![problem];
+                }
+                self.found(problem);
+                return Vec::new();
+            }
+        };
+        self.report.checkpoints += 1;
+        let mut missing = Vec::new();
+        for place in runs::of(&manifest) {
+            let part = (place.object.to_owned(), place.offset, place.length);
+            if self.seen.contains(&part) {
+                continue;
+            }
+            match self.run(&manifest, &place) {
+                Some(problem) => missing.push(problem),
+                None => {
+                    self.seen.insert(part);
+                    self.report.runs += 1;
+                    self.report.bytes += place.length;
+                }
+            }
+        }
+        missing
+    }
+
+    /// Gives that the object is missing; everything else that is wrong is noted.
+    fn run(&mut self, manifest: &CheckpointManifest, place: &RunPlace<'_>) -> Option<Problem> {
         let problem = |problem: String| Problem {
             object: place.object.to_owned(),
             checkpoint: Some(manifest.checkpoint_id.0),
@@ -206,15 +263,25 @@ impl Verifier<'_> {
         };
         let bytes = match place.bytes(self.store) {
             Ok(bytes) => bytes,
-            Err(error) => return self.found(problem(error.to_string())),
+            Err(error) => {
+                self.found(problem(error.to_string()));
+                return None;
+            }
         };
         let checksum = match bytes.checksum() {
             Ok(checksum) => checksum,
-            Err(error) => return self.found(problem(error.to_string())),
+            Err(error) if is_missing(&error) => return Some(problem(error.to_string())),
+            Err(error) => {
+                self.found(problem(error.to_string()));
+                return None;
+            }
         };
         let run = match RunReader::open(Arc::new(bytes)) {
             Ok(run) => run,
-            Err(error) => return self.found(problem(error.to_string())),
+            Err(error) => {
+                self.found(problem(error.to_string()));
+                return None;
+            }
         };
         let before = self.report.problem_count;
         if let Some(difference) = wrong_origin(&run, place) {
@@ -236,6 +303,7 @@ impl Verifier<'_> {
                  replaced by another one"
             )));
         }
+        None
     }
 }
 
