@@ -5,21 +5,19 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Write;
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use thalweg_core::ids::{CheckpointId, JobId};
-use thalweg_state::run::{RunReader, verify};
 use thalweg_storage::blob::BlobErrorKind;
 use thalweg_storage::log::{EntryBody, Log, names};
 use thalweg_storage::{BlobError, BlobPath, CheckpointManifest, ManifestError, inventory, sealed};
 
 use super::error::StateCommandError;
 use super::output;
-use super::runs::{self, RunPlace};
 use super::selection::{SelectedJob, Selection};
 use super::store::OpenStore;
+use super::{runs, verify_run};
 
 /// Problems that are listed; the others are only counted.
 const PROBLEMS_MAX: usize = 10_000;
@@ -134,7 +132,7 @@ pub(super) fn verify_all(
 }
 
 /// Whether the store says that there's no such object.
-fn is_missing(error: &BlobError) -> bool {
+pub(super) fn is_missing(error: &BlobError) -> bool {
     error.kind == BlobErrorKind::NotFound
 }
 
@@ -234,89 +232,17 @@ impl Verifier<'_> {
             if self.seen.contains(&part) {
                 continue;
             }
-            match self.run(&manifest, &place) {
-                Some(problem) => missing.push(problem),
-                None => {
-                    self.seen.insert(part);
-                    self.report.runs += 1;
-                    self.report.bytes += place.length;
-                }
+            let checked = verify_run::check(self.store, &manifest, &place);
+            if checked.is_missing {
+                missing.extend(checked.problems);
+                continue;
             }
+            checked.problems.into_iter().for_each(|problem| self.found(problem));
+            self.seen.insert(part);
+            self.report.runs += 1;
+            self.report.rows += checked.rows;
+            self.report.bytes += place.length;
         }
         missing
     }
-
-    /// Gives that the object is missing; everything else that is wrong is noted.
-    fn run(&mut self, manifest: &CheckpointManifest, place: &RunPlace<'_>) -> Option<Problem> {
-        let problem = |problem: String| Problem {
-            object: place.object.to_owned(),
-            checkpoint: Some(manifest.checkpoint_id.0),
-            operator: Some(place.operator.name.clone()),
-            uid: place.operator.uid.clone(),
-            subtask: Some(place.subtask),
-            state: None,
-            key_groups: place
-                .key_groups
-                .filter(|groups| !groups.is_empty())
-                .map(|groups| [groups.start, groups.end - 1]),
-            problem,
-        };
-        let bytes = match place.bytes(self.store) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                self.found(problem(error.to_string()));
-                return None;
-            }
-        };
-        let checksum = match bytes.checksum() {
-            Ok(checksum) => checksum,
-            Err(error) if is_missing(&error) => return Some(problem(error.to_string())),
-            Err(error) => {
-                self.found(problem(error.to_string()));
-                return None;
-            }
-        };
-        let run = match RunReader::open(Arc::new(bytes)) {
-            Ok(run) => run,
-            Err(error) => {
-                self.found(problem(error.to_string()));
-                return None;
-            }
-        };
-        let before = self.report.problem_count;
-        if let Some(difference) = wrong_origin(&run, place) {
-            self.found(problem(difference));
-        }
-        let mut damaged = Vec::new();
-        self.report.rows += verify(&run, place.key_groups, |block, error| {
-            let state = run.state(block.state).map(|state| state.name.clone());
-            let groups = [u32::from(block.first_key_group), u32::from(block.last_key_group)];
-            let found = problem(error.to_string());
-            damaged.push(Problem { state, key_groups: Some(groups), ..found });
-        });
-        damaged.into_iter().for_each(|damage| self.found(damage));
-        // What is wrong was found more exactly already.
-        if checksum != place.crc32c && self.report.problem_count == before {
-            let expected = place.crc32c;
-            self.found(problem(format!(
-                "the run's checksum is {checksum:08x}, the manifest says {expected:08x}: it was \
-                 replaced by another one"
-            )));
-        }
-        None
-    }
-}
-
-/// How the run's own words differ from the manifest's.
-fn wrong_origin(run: &RunReader, place: &RunPlace<'_>) -> Option<String> {
-    let origin = &run.description().origin;
-    let found = (origin.subtask, origin.parallelism, origin.max_parallelism);
-    let operator = place.operator;
-    let expected = (place.subtask, operator.parallelism, operator.max_parallelism);
-    (found != expected).then(|| {
-        format!(
-            "the run is of subtask {} of {} (max parallelism {}), the manifest says {} of {} ({})",
-            found.0, found.1, found.2, expected.0, expected.1, expected.2
-        )
-    })
 }
