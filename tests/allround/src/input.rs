@@ -65,7 +65,7 @@ pub fn payload(key: u64, sequence: u64, bytes: usize) -> String {
 }
 
 /// A number that looks like a random one (SplitMix64's finaliser).
-fn scatter(number: u64) -> u64 {
+pub fn scatter(number: u64) -> u64 {
     let mut x = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
