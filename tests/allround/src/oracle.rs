@@ -74,5 +74,7 @@ fn sessions(key: u64, rows: &[(i64, u64)], lines: &mut Vec<String>) {
             None => sessions.push((time, time + SESSION_GAP_MS, 1, value)),
         }
     }
-    lines.extend(sessions.iter().map(|&(start, end, n, sum)| line::session(key, start, end, n, sum)));
+    lines.extend(
+        sessions.iter().map(|&(start, end, n, sum)| line::session(key, start, end, n, sum)),
+    );
 }

@@ -28,5 +28,5 @@ pub use ports::free_port;
 pub use process::{Ended, Process, strs};
 pub use rest::Rest;
 pub use soak::Soak;
-pub use store::check_store;
+pub use store::{check_store, read_manifest};
 pub use waiting::{DEADLINE, try_within, wait_until, wait_within};

@@ -41,8 +41,7 @@ impl Soak {
         let gates = self.path("gates");
         let text = |path: &Path| path.to_str().expect("temporary paths are UTF-8").to_owned();
         let (output, gates) = (text(output), text(&gates));
-        let own =
-            ["--rows", &rows, "--keys", &keys, "--output", &output, "--gates", &gates];
+        let own = ["--rows", &rows, "--keys", &keys, "--output", &output, "--gates", &gates];
         own.iter().chain(more).map(|&argument| argument.to_owned()).collect()
     }
 
@@ -89,8 +88,7 @@ impl Soak {
     /// None comes there in time.
     pub fn wait_at_gate(&self, point: &str, processes: &[u32]) -> usize {
         wait_until(&format!("somebody waits at the gate {point:?}"), || {
-            let waits =
-                |id: &u32| self.path("gates").join(format!("{point}.{id}")).exists();
+            let waits = |id: &u32| self.path("gates").join(format!("{point}.{id}")).exists();
             processes.iter().position(waits)
         })
     }

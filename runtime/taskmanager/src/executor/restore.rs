@@ -2,38 +2,67 @@
 //! states from it, which operators do when they open.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use thalweg_core::ids::OperatorId;
 use thalweg_core::key_group::KeyGroupRange;
-use thalweg_rpc::message::{OperatorRestore, SnapshotData, SnapshotHandle, TaskRestore};
+use thalweg_rpc::message::{OperatorRestore, RestorePiece, SnapshotData, TaskRestore};
 use thalweg_state::{RestoredOperator, RunError, RunReader, StateError};
 use thalweg_storage::{BlobError, BlobPath, BlobPathError, BlobStore};
 
 use crate::task::SpecRestore;
 
-/// Why a task can't be restored.
+/// Why a task can't be restored, and which snapshot it is.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RestoreError {
-    #[error("the snapshot of subtask {subtask} can't be read: {source}")]
-    Store { subtask: u32, source: BlobError },
-    #[error("the snapshot of subtask {subtask} has no valid name: {source}")]
-    Path { subtask: u32, source: BlobPathError },
+    #[error("{piece} can't be read: {source}")]
+    Store { piece: Piece, source: BlobError },
+    #[error("{piece} has no valid name: {source}")]
+    Path { piece: Piece, source: BlobPathError },
     #[error(
-        "the snapshot of subtask {subtask} is damaged: it has {found} bytes with checksum \
-         {found_crc:08x}, its manifest says {expected} with {expected_crc:08x}; restore another \
-         checkpoint"
+        "{piece} is damaged: it has {found} bytes with checksum {found_crc:08x}, its manifest says \
+         {expected} with {expected_crc:08x}; restore another checkpoint"
     )]
-    Damaged { subtask: u32, expected: u64, found: usize, expected_crc: u32, found_crc: u32 },
+    Damaged { piece: Piece, expected: u64, found: usize, expected_crc: u32, found_crc: u32 },
     #[error(
-        "the snapshot of subtask {subtask} is in a store, but the deployment names none; set \
-         execution.checkpointing.dir"
+        "{piece} is in a store, but the deployment names none; set execution.checkpointing.dir"
     )]
-    NoStore { subtask: u32 },
-    #[error("the snapshot of subtask {subtask} isn't readable: {source}")]
-    Run { subtask: u32, source: RunError },
+    NoStore { piece: Piece },
+    #[error("{piece} isn't readable: {source}")]
+    Run { piece: Piece, source: RunError },
     #[error(transparent)]
     State(#[from] StateError),
+}
+
+/// Which snapshot: of which subtask, which of its key groups, and where it is.
+#[derive(Debug, Clone)]
+pub(super) struct Piece {
+    subtask: u32,
+    key_groups: Option<KeyGroupRange>,
+    /// None: it came with the deployment.
+    object: Option<String>,
+}
+
+impl Piece {
+    fn new(piece: &RestorePiece) -> Self {
+        let object = match &piece.handle.data {
+            SnapshotData::Inline(_) => None,
+            SnapshotData::Object { path, .. } => Some(path.clone()),
+        };
+        let (subtask, key_groups) = (piece.old_subtask, piece.handle.key_groups);
+        Self { subtask, key_groups, object }
+    }
+}
+
+impl fmt::Display for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the snapshot of subtask {}", self.subtask)?;
+        if let Some(KeyGroupRange { start, end }) = self.key_groups {
+            write!(f, ", key groups {start} to {}", end.saturating_sub(1))?;
+        }
+        self.object.as_ref().map_or(Ok(()), |object| write!(f, ", in {object},"))
+    }
 }
 
 /// Which subtask is restored.
@@ -70,9 +99,9 @@ async fn fetch_operator(
         let needed =
             groups.is_none_or(|groups| !groups.intersection(subtask.key_groups).is_empty());
         if needed {
-            let bytes = fetch_piece(store, &piece.handle, piece.old_subtask).await?;
+            let bytes = fetch_piece(store, piece).await?;
             let run = RunReader::open(Arc::new(bytes))
-                .map_err(|source| RestoreError::Run { subtask: piece.old_subtask, source })?;
+                .map_err(|source| RestoreError::Run { piece: Piece::new(piece), source })?;
             runs.push(run);
         }
     }
@@ -81,24 +110,24 @@ async fn fetch_operator(
 
 async fn fetch_piece(
     store: Option<&dyn BlobStore>,
-    handle: &SnapshotHandle,
-    subtask: u32,
+    piece: &RestorePiece,
 ) -> Result<Vec<u8>, RestoreError> {
+    let (handle, name) = (&piece.handle, || Piece::new(piece));
     let bytes = match &handle.data {
         SnapshotData::Inline(bytes) => bytes.clone(),
         SnapshotData::Object { path, offset } => {
-            let store = store.ok_or(RestoreError::NoStore { subtask })?;
-            let path =
-                BlobPath::parse(path).map_err(|source| RestoreError::Path { subtask, source })?;
+            let store = store.ok_or_else(|| RestoreError::NoStore { piece: name() })?;
+            let path = BlobPath::parse(path)
+                .map_err(|source| RestoreError::Path { piece: name(), source })?;
             let range = *offset..offset.saturating_add(handle.length);
             let read = store.get_range(&path, range).await;
-            read.map_err(|source| RestoreError::Store { subtask, source })?
+            read.map_err(|source| RestoreError::Store { piece: name(), source })?
         }
     };
     let found_crc = crc32c::crc32c(&bytes);
     if bytes.len() as u64 != handle.length || found_crc != handle.crc32c {
         return Err(RestoreError::Damaged {
-            subtask,
+            piece: name(),
             expected: handle.length,
             found: bytes.len(),
             expected_crc: handle.crc32c,

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use thalweg_integration_tests::{Process, Soak, application, wait_until};
+use thalweg_integration_tests::{Process, Soak, application, check_store, wait_until};
 
 use crate::soak::Run;
 
@@ -15,14 +15,14 @@ struct Disks {
 }
 
 impl Disks {
-    /// Two file systems of 4 MiB, mounted on `checkpoints` and `output` in the folder; none where
-    /// the system doesn't let us.
+    /// Two small file systems, mounted on `checkpoints` and `output` in the folder; none where the
+    /// system doesn't let us.
     fn new(folder: &Path) -> Option<Self> {
         let place = folder.to_str().unwrap();
         let mut script = String::from("set -e\n");
-        for disk in ["checkpoints", "output"] {
+        for (disk, size) in [("checkpoints", "4m"), ("output", "64m")] {
             fs::create_dir(folder.join(disk)).unwrap();
-            script += &format!("mount -t tmpfs -o size=4m none '{place}/{disk}'\n");
+            script += &format!("mount -t tmpfs -o size={size} none '{place}/{disk}'\n");
         }
         script += "echo mounted >&2\nexec sleep 1000000";
         let arguments = ["-rm", "sh", "-c", &script];
@@ -82,13 +82,13 @@ fn wait_for_count(run: &Run, count: &str, more: u64) {
 
 #[test]
 fn a_full_disk_fails_checkpoints_or_the_job_and_no_row_once_there_is_room_again() {
-    let soak = Soak::new(60_000);
+    let soak = Soak::new(30_000);
     let Some(disks) = Disks::new(&soak.path("")) else {
         eprintln!("not tried: no mount namespaces here (root, or unprivileged user namespaces)");
         return;
     };
     let (output, checkpoints) = (soak.path("output"), soak.path("checkpoints"));
-    let more = ["--parallelism", "3", "--rate", "1000", "--payload", "200"];
+    let more = ["--parallelism", "3", "--rate", "400", "--payload", "200"];
     let arguments = soak.arguments(&output, &more);
     let binary = disks.wrap(&application("allround"));
     let place = checkpoints.to_str().unwrap();
@@ -112,6 +112,7 @@ fn a_full_disk_fails_checkpoints_or_the_job_and_no_row_once_there_is_room_again(
     run.wait_for_restart();
     disks.free("output");
     run.wait_for_checkpoints(1);
-    run.finish(&disks.path("checkpoints"));
+    run.finish();
     soak.check(&disks.path("output"));
+    check_store(&disks.path("checkpoints"));
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use allround::gates::{AFTER_COMMIT, BEFORE_COMMIT, CHECKPOINT, RESTORE};
-use thalweg_integration_tests::{Soak, application, wait_until};
+use thalweg_integration_tests::{Soak, application, check_store, wait_until};
 
 use crate::soak::Run;
 
@@ -16,7 +16,7 @@ fn places(soak: &Soak) -> (PathBuf, PathBuf) {
 /// `allround` with so many TaskManagers, RUNNING.
 fn start(soak: &Soak, task_managers: usize) -> Run {
     let (output, checkpoints) = places(soak);
-    let more = ["--parallelism", "3", "--rate", "1000", "--payload", "200"];
+    let more = ["--parallelism", "3", "--rate", "400", "--payload", "200"];
     let arguments = soak.arguments(&output, &more);
     let place = checkpoints.to_str().unwrap();
     Run::start(&application("allround"), place, task_managers, &arguments, &[])
@@ -37,7 +37,7 @@ fn kill_at(soak: &Soak, run: &mut Run, point: &str) {
 
 #[test]
 fn a_task_manager_killed_during_a_checkpoint_a_commit_or_a_restore_costs_no_row_and_none_twice() {
-    let soak = Soak::new(60_000);
+    let soak = Soak::new(30_000);
     let (output, checkpoints) = places(&soak);
     let mut run = start(&soak, 2);
     for point in [CHECKPOINT, BEFORE_COMMIT, AFTER_COMMIT] {
@@ -53,13 +53,14 @@ fn a_task_manager_killed_during_a_checkpoint_a_commit_or_a_restore_costs_no_row_
     run.replace(0);
     kill_at(&soak, &mut run, RESTORE);
     run.wait_for_restart();
-    run.finish(&checkpoints);
+    run.finish();
     soak.check(&output);
+    check_store(&checkpoints);
 }
 
 #[test]
 fn a_task_manager_that_stands_still_in_front_of_its_commit_commits_nothing_twice_later() {
-    let soak = Soak::new(45_000);
+    let soak = Soak::new(20_000);
     let (output, checkpoints) = places(&soak);
     let mut run = start(&soak, 3);
     run.wait_for_checkpoints(1);
@@ -73,6 +74,7 @@ fn a_task_manager_that_stands_still_in_front_of_its_commit_commits_nothing_twice
     run.is_struck_while_running();
     // It goes on with its commit, of what others have committed since.
     run.cluster.task_managers[still].resume();
-    run.finish(&checkpoints);
+    run.finish();
     soak.check(&output);
+    check_store(&checkpoints);
 }
