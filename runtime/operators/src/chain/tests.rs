@@ -54,6 +54,7 @@ fn chain(operators: Vec<Box<dyn Operator>>, inputs: usize) -> Chain {
         uid: None,
         name: format!("operator {at}"),
         stateful: false,
+        guarantee: None,
         chained: (1..=last).filter(|_| at == 0).map(|to| ChainedEdge { tag: None, to }).collect(),
     });
     let vertex = JobVertex {

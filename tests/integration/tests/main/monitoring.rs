@@ -69,6 +69,7 @@ fn every_rest_path_answers_while_a_job_runs() {
     let (mut cluster, job) = running(&input);
     let rest = cluster.rest.clone();
     let details = rest.json(&format!("/jobs/{job}")).unwrap();
+    assert_eq!(details["delivery-guarantee"], "EXACTLY_ONCE", "{}", details["guarantees"]);
     let vertices = details["vertices"].as_array().unwrap();
     let vertex = text(&vertices[0]["id"]);
     let task_manager = text(&rest.task_managers()[0]["id"]);
