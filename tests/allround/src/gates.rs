@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg::core::Batch;
-use thalweg::operators::sink::{
-    Committable, Guarantee, PrepareCommit, Sink, SinkContext, SinkWriter,
-};
+use thalweg::operators::sink::{Committable, PrepareCommit, Sink, SinkContext, SinkWriter};
 use thalweg::prelude::*;
 
 /// A sink's part is written and the checkpoint isn't complete.
@@ -65,7 +63,7 @@ pub struct GatedSink<S> {
 impl<S: Sink> Sink for GatedSink<S> {
     type Row = S::Row;
 
-    fn guarantee(&self) -> Guarantee {
+    fn guarantee(&self) -> DeliveryGuarantee {
         self.sink.guarantee()
     }
 

@@ -193,6 +193,9 @@ impl KeyedProcessFunction<u64, Row, String> for Sequence {
             return self.settle(context, out);
         }
         if time == i64::MAX {
+            if let Some(due) = self.due.get(context)?.copied() {
+                context.delete_processing_time_timer(due);
+            }
             return self.settle(context, out);
         }
         let bucket = time + 1;
