@@ -19,4 +19,5 @@ pub use job_manager::run_job_manager;
 pub use local::{LocalCluster, run_local};
 pub(crate) use machine::process_usage;
 pub use settings::{ProcessError, configuration};
+pub(crate) use stores::open as open_store;
 pub use task_manager::run_task_manager;
