@@ -86,6 +86,20 @@ impl Run {
         self.cluster.task_managers.iter().map(|process| process.id()).collect()
     }
 
+    /// The places of the TaskManagers that the job has slots of.
+    fn busy(&self) -> Vec<usize> {
+        let registered = self.cluster.rest.task_managers();
+        let is_busy = |id: &u32| {
+            registered.iter().any(|task_manager| {
+                let own = task_manager["id"].as_str().unwrap_or_default();
+                own.contains(&format!("-{id}-"))
+                    && task_manager["freeSlots"] != task_manager["slotsNumber"]
+            })
+        };
+        let processes = self.processes();
+        (0..processes.len()).filter(|&place| is_busy(&processes[place])).collect()
+    }
+
     /// Waits for so many more checkpoints.
     pub(crate) fn wait_for_checkpoints(&self, more: u64) {
         let completed = || self.cluster.rest.completed_checkpoints(&self.job);
@@ -146,12 +160,14 @@ fn strike(run: &mut Run, of: &[Fault]) {
     for number in 0..faults() {
         let dice = scatter(seed * 1_000 + number);
         let fault = of[(dice % of.len() as u64) as usize];
-        let victim = (dice >> 8) as usize % run.cluster.task_managers.len();
         let moment = Duration::from_millis((dice >> 16) % MOMENT_MS);
         run.wait_for_checkpoints(1);
         // Nothing is waited for: a moment that the job knows nothing of.
         try_within(moment, || None::<()>);
         run.is_struck_while_running();
+        let busy = run.busy();
+        assert!(!busy.is_empty(), "no TaskManager has anything of the job");
+        let victim = busy[(dice >> 8) as usize % busy.len()];
         eprintln!("seed {seed}, fault {number}: {fault:?} of TaskManager {victim}");
         match fault {
             Fault::Kill => run.replace(victim),
