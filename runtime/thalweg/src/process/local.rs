@@ -142,6 +142,7 @@ impl LocalCluster {
             driver: Box::new(driver),
             election: Box::new(StandaloneElection),
             store: stores::checkpoints(&configuration)?,
+            records: None,
             clock: clock.clone(),
             runtime: runtime.handle().clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
