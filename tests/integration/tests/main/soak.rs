@@ -14,6 +14,8 @@ use thalweg_integration_tests::{
     try_within, wait_until,
 };
 
+use crate::high_availability;
+
 /// How many faults there are unless it's said otherwise.
 const FAULTS: u64 = 3;
 /// Rows per second and subtask of a source.
@@ -43,6 +45,7 @@ fn rows() -> u64 {
 pub(crate) struct Run {
     pub(crate) cluster: Cluster,
     pub(crate) job: String,
+    arguments: Vec<String>,
     restarts: f64,
 }
 
@@ -74,7 +77,7 @@ impl Run {
         }
         cluster.start_job_manager(arguments);
         let job = cluster.rest.wait_for_job("RUNNING");
-        Self { cluster, job, restarts: 0.0 }
+        Self { cluster, job, arguments: arguments.to_owned(), restarts: 0.0 }
     }
 
     fn restarts(&self) -> Option<f64> {
@@ -135,6 +138,14 @@ impl Run {
         self.cluster.start_task_manager(2);
     }
 
+    /// Kills the JobManager and starts another one.
+    fn replace_job_manager(&mut self) {
+        self.cluster.job_manager.as_mut().expect("it was started").kill();
+        self.cluster.start_job_manager(&self.arguments);
+        // Its own restarts are counted from none; the first start is what is waited for.
+        self.restarts = -1.0;
+    }
+
     /// Waits until the job has finished.
     pub(crate) fn finish(mut self) {
         let job_manager = self.cluster.job_manager.as_mut().expect("it was started");
@@ -143,7 +154,7 @@ impl Run {
     }
 }
 
-/// What can happen to TaskManagers.
+/// What can happen.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
     /// One is killed.
@@ -152,6 +163,8 @@ enum Fault {
     KillAll,
     /// One stands still until it counts as lost, and then goes on.
     Pause,
+    /// The JobManager is killed, and another one is started.
+    JobManager,
 }
 
 /// Brings faults about, each at a random moment after a checkpoint.
@@ -173,6 +186,7 @@ fn strike(run: &mut Run, of: &[Fault]) {
             Fault::Kill => run.replace(victim),
             Fault::KillAll => (0..run.cluster.task_managers.len()).for_each(|_| run.replace(0)),
             Fault::Pause => run.cluster.task_managers[victim].pause(),
+            Fault::JobManager => run.replace_job_manager(),
         }
         run.wait_for_restart();
         if matches!(fault, Fault::Pause) {
@@ -201,6 +215,28 @@ fn allround_is_exactly_once_whatever_happens_to_task_managers_at_random_moments(
     run.finish();
     soak.check(&output);
     check_store(&checkpoints);
+}
+
+#[test]
+fn allround_is_exactly_once_whatever_happens_to_any_process_at_random_moments() {
+    let soak = Soak::new(rows());
+    let (output, storage) = (soak.path("output"), soak.path("storage"));
+    let more = rate(&["--payload", "200"]);
+    let more: Vec<&str> = more.iter().map(String::as_str).collect();
+    let arguments = soak.arguments(&output, &more);
+    let place = storage.to_str().unwrap();
+    let recorded = [
+        ("high-availability.storageDir", place),
+        ("high-availability.cluster-id", "soak"),
+        ("high-availability.leader-election.lease-duration", "2 s"),
+        ("high-availability.leader-election.retry-period", "200 ms"),
+    ];
+    let mut run = Run::start(&application("allround"), place, 3, &arguments, &recorded);
+    strike(&mut run, &[Fault::JobManager, Fault::Kill, Fault::Pause, Fault::KillAll]);
+    let job = run.job.clone();
+    run.finish();
+    soak.check(&output);
+    high_availability::check_store(&storage, &job);
 }
 
 #[test]
