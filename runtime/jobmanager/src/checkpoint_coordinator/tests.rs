@@ -462,7 +462,9 @@ async fn what_a_finished_task_left_behind_stays_in_later_checkpoints() {
     scene.state(0, 1, ExecutionState::Finished);
     for id in [2, 3] {
         scene.tick(1000 * id + 500);
-        [(0, 0), (1, 0), (1, 1)].map(|(v, s)| scene.ack(v, s, id, 1000 * id + 510));
+        for (vertex, subtask) in [(0, 0), (1, 0), (1, 1)] {
+            scene.ack(vertex, subtask, id, 1000 * id + 510);
+        }
         scene.published(id, 1000 * id + 520);
     }
     for checkpoint in [scene.coordinator.latest().unwrap().clone(), read_back(&scene).await] {
