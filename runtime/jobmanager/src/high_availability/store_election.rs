@@ -53,8 +53,8 @@ impl std::fmt::Debug for StoreElection {
 }
 
 impl StoreElection {
-    /// A candidate, who listens at `address` on `machine` already. A leader that hasn't shown itself for
-    /// `lease` counts as gone; the hint is looked at, or written, every `period`.
+    /// A candidate, who listens at `address` on `machine` already. A leader that hasn't shown
+    /// itself for `lease` counts as gone; the hint is looked at, or written, every `period`.
     pub fn new(
         store: Arc<dyn BlobStore>,
         cluster_id: String,
