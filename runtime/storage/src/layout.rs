@@ -5,6 +5,9 @@
 //! <job id>/chk-<n>/<operator id>-<subtask>    one run, where it came to the JobManager inline
 //! <job id>/chk-<n>/manifest                   written last: the checkpoint is complete
 //! ```
+//!
+//! A savepoint has a directory of its own, which can be moved. It holds the last parts of these
+//! names: `<attempt id>`, `<operator id>-<subtask>`, `manifest`.
 
 use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId, OperatorId};
 
@@ -60,6 +63,31 @@ pub fn task_snapshot(
     attempt: ExecutionAttemptId,
 ) -> Result<BlobPath, BlobPathError> {
     checkpoint_folder(job, checkpoint)?.join(&attempt.to_string())
+}
+
+/// A savepoint's manifest, in the savepoint's own directory.
+///
+/// # Errors
+/// As [`job_folder`].
+pub fn savepoint_manifest() -> Result<BlobPath, BlobPathError> {
+    BlobPath::parse(MANIFEST)
+}
+
+/// The snapshot of a task in a savepoint's own directory.
+///
+/// # Errors
+/// As [`job_folder`].
+pub fn savepoint_snapshot(attempt: ExecutionAttemptId) -> Result<BlobPath, BlobPathError> {
+    BlobPath::parse(&attempt.to_string())
+}
+
+/// The run of an operator's subtask in a savepoint's own directory, where it came to the
+/// JobManager inline.
+///
+/// # Errors
+/// As [`job_folder`].
+pub fn savepoint_run(operator: OperatorId, subtask: u32) -> Result<BlobPath, BlobPathError> {
+    BlobPath::parse(&format!("{operator}-{subtask}"))
 }
 
 /// The checkpoint that a path is the manifest of, if it is one's.

@@ -28,7 +28,7 @@ impl Dispatcher {
             epoch: self.options.epoch,
             seed: self.options.seed,
             sources: job.sources,
-            restore: None,
+            restore: job.restore,
             highest_checkpoint: job.highest_checkpoint,
         };
         match JobMaster::new(description, now) {
@@ -110,10 +110,12 @@ impl Dispatcher {
             JobAction::CancelTask { task_manager, attempt } => {
                 self.send(&task_manager, JobManagerMessage::CancelTask { attempt }, actions);
             }
-            JobAction::TriggerCheckpoint { task_manager, attempt, checkpoint, triggered_ms } => {
-                let message =
-                    JobManagerMessage::TriggerCheckpoint { job, checkpoint, attempt, triggered_ms };
+            JobAction::TriggerCheckpoint { task_manager, attempt, barrier } => {
+                let message = JobManagerMessage::TriggerCheckpoint { job, attempt, barrier };
                 self.send(&task_manager, message, actions);
+            }
+            JobAction::EndInput { task_manager, attempt } => {
+                self.send(&task_manager, JobManagerMessage::EndInput { attempt }, actions);
             }
             JobAction::NotifyCompleted(task_manager, checkpoint) => {
                 let message = JobManagerMessage::CheckpointCompleted { job, checkpoint };
@@ -128,6 +130,9 @@ impl Dispatcher {
                 actions.push(Action::DiscardCheckpoint { checkpoint, kept_objects });
             }
             JobAction::DeleteObjects(objects) => actions.push(Action::DeleteObjects(objects)),
+            JobAction::DeleteFromSavepoint(directory, objects) => {
+                actions.push(Action::DeleteFromSavepoint(directory, objects));
+            }
             JobAction::GiveUpTaskManager { task_manager, cause } => {
                 let reason = cause.clone();
                 self.send(&task_manager, JobManagerMessage::ShutDown { reason }, actions);

@@ -6,6 +6,7 @@ mod handle;
 mod log;
 mod mail;
 mod options;
+mod savepoint;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -23,8 +24,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 pub use handle::JobManagerHandle;
-pub use mail::{CancelError, SubmitError};
-pub use options::{CheckpointStore, JobManagerOptions};
+pub use mail::{CancelError, CheckpointCommand, CommandError, CommandKind, SubmitError};
+pub use options::{CheckpointStore, JobManagerOptions, StoreOpener};
+pub use savepoint::{Savepoint, SavepointError, open_savepoint};
 
 use crate::dispatcher::{Action, Dispatcher, DispatcherOptions, Event, PreparedJob};
 use crate::facts::ClusterDescription;
@@ -56,6 +58,9 @@ pub struct JobManager {
     accepting: bool,
     driver: Box<dyn ResourceManagerDriver>,
     store: Option<CheckpointStore>,
+    stores: Arc<dyn StoreOpener>,
+    /// How many commands had no id of their own.
+    commands: u64,
     submitters: BTreeMap<JobId, Submitter>,
     description: ClusterDescription,
     facts: Arc<RwLock<Arc<ClusterFacts>>>,
@@ -98,6 +103,8 @@ impl JobManager {
             configuration: Arc::new(options.configuration),
             build_id: options.build_id,
             store: options.store.clone(),
+            stores: Arc::clone(&options.stores),
+            unread: Arc::default(),
         };
         let this = Self {
             dispatcher,
@@ -108,6 +115,8 @@ impl JobManager {
             accepting: true,
             driver: options.driver,
             store: options.store,
+            stores: options.stores,
+            commands: 0,
             submitters: BTreeMap::new(),
             description,
             facts,
@@ -170,6 +179,13 @@ impl JobManager {
                 // Whoever asked may have gone.
                 let _ = reply.send(answer);
             }
+            Mail::Checkpoint(job, command, reply) => {
+                let answer = self.command(job, command);
+                // Who asks for the answer next has to find the operation.
+                self.renew_facts_now();
+                // Whoever asked may have gone.
+                let _ = reply.send(answer);
+            }
             Mail::Publication(job, event) => self.handle(Event::Publication(job, event)),
             // Handled by `run`, which ends with it.
             Mail::ShutDown(..) => {}
@@ -225,16 +241,16 @@ impl JobManager {
             Action::DeleteObjects(objects) => self.with_store(move |store| async move {
                 log::deletion(store::delete(&store, &objects).await);
             }),
+            Action::DeleteFromSavepoint(directory, objects) => {
+                self.delete_from_savepoint(directory, objects);
+            }
             Action::RequestWorkers(count) => self.driver.request_workers(count),
             Action::ReleaseWorker(id) => self.driver.release_worker(&id),
             Action::JobEnded(result) => {
                 log::job_ended(&result);
                 if let Some(submitter) = self.submitters.remove(&result.job) {
                     // Facts show the end before the program learns of it: it may exit at once.
-                    self.facts_renewed = None;
-                    self.facts_stale = true;
-                    let now = Moment::of(self.clock.as_ref());
-                    self.renew_facts(now);
+                    self.renew_facts_now();
                     // The program may not wait for it.
                     let _ = submitter.send(Ok(*result));
                 }
@@ -249,6 +265,9 @@ impl JobManager {
         let job = checkpoint.job;
         let graph = self.dispatcher.job(job).map(|job| Arc::clone(&job.information().graph));
         let (Some(graph), Some(mailbox)) = (graph, self.weak_mailbox.upgrade()) else { return };
+        if checkpoint.directory.is_some() {
+            return self.publish_savepoint(graph, checkpoint, mailbox);
+        }
         self.with_store(move |store| async move {
             let event = store::publish(&store, &graph, &checkpoint).await;
             // The JobManager may have ended.
@@ -274,6 +293,13 @@ impl JobManager {
         *self.facts.write() = Arc::new(self.description.facts(&self.dispatcher));
         self.facts_renewed = Some(now.elapsed);
         self.facts_stale = false;
+    }
+
+    fn renew_facts_now(&mut self) {
+        self.facts_renewed = None;
+        self.facts_stale = true;
+        let now = Moment::of(self.clock.as_ref());
+        self.renew_facts(now);
     }
 
     async fn say_farewell(&mut self, reason: String) {

@@ -49,32 +49,26 @@ async fn try_publish(
     graph: &JobGraph,
     complete: &CompletedCheckpoint,
 ) -> Result<(String, u64), String> {
-    let mut operators = BTreeMap::new();
-    for vertex in &complete.vertices {
-        for operator in &vertex.operators {
-            let part = operator_manifest(store, graph, complete, vertex, *operator).await?;
-            operators.insert(*operator, part);
-        }
-    }
-    let manifest = CheckpointManifest {
-        format_version: FORMAT_VERSION,
-        job_id: complete.job,
-        checkpoint_id: complete.id,
-        kind: CheckpointKind::Checkpoint,
-        trigger_time_ms: complete.triggered_ms,
-        completion_time_ms: complete.acknowledged_ms,
-        graph_fingerprint: graph.fingerprint(),
-        channel_state: Vec::new(),
-        operators: operators.into_values().collect(),
-    };
+    let mut manifest =
+        manifest(Places { objects: store, own: Some(store) }, graph, complete).await?;
+    manifest.kind = CheckpointKind::Checkpoint;
+    save(store, &manifest).await
+}
+
+/// Writes a manifest under its name in the job's own store.
+pub(super) async fn save(
+    store: &CheckpointStore,
+    manifest: &CheckpointManifest,
+) -> Result<(String, u64), String> {
     let bytes = manifest.to_bytes().map_err(|error| error.to_string())?.len();
+    let (job, id) = (manifest.job_id, manifest.checkpoint_id);
     // `save` reads back what it finds when the outcome of its write is unknown or another's.
-    let saved = manifest::save(store.store.as_ref(), &manifest).await;
+    let saved = manifest::save(store.store.as_ref(), manifest).await;
     let path = match saved {
         Ok(path) => path,
-        Err(error) => match manifest::load(store.store.as_ref(), complete.job, complete.id).await {
-            Ok(there) if there == manifest => {
-                layout::manifest(complete.job, complete.id).map_err(|e| e.to_string())?
+        Err(error) => match manifest::load(store.store.as_ref(), job, id).await {
+            Ok(there) if there == *manifest => {
+                layout::manifest(job, id).map_err(|e| e.to_string())?
             }
             Ok(_) | Err(_) => return Err(error.to_string()),
         },
@@ -82,8 +76,44 @@ async fn try_publish(
     Ok((format!("{}/{path}", store.name), u64::try_from(bytes).unwrap_or(u64::MAX)))
 }
 
+/// The stores that have to do with a checkpoint.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Places<'a> {
+    /// Where its objects are to be.
+    pub(super) objects: &'a CheckpointStore,
+    /// The job's own: tasks that had finished before have their snapshots there.
+    pub(super) own: Option<&'a CheckpointStore>,
+}
+
+/// What a checkpoint's manifest says; what isn't among its objects yet is written first.
+pub(super) async fn manifest(
+    places: Places<'_>,
+    graph: &JobGraph,
+    complete: &CompletedCheckpoint,
+) -> Result<CheckpointManifest, String> {
+    let mut operators = BTreeMap::new();
+    for vertex in &complete.vertices {
+        for operator in &vertex.operators {
+            let part = operator_manifest(places, graph, complete, vertex, *operator).await?;
+            operators.insert(*operator, part);
+        }
+    }
+    Ok(CheckpointManifest {
+        format_version: FORMAT_VERSION,
+        job_id: complete.job,
+        checkpoint_id: complete.id,
+        kind: CheckpointKind::Savepoint,
+        trigger_time_ms: complete.triggered_ms,
+        completion_time_ms: complete.acknowledged_ms,
+        graph_fingerprint: graph.fingerprint(),
+        stopped_with: None,
+        channel_state: Vec::new(),
+        operators: operators.into_values().collect(),
+    })
+}
+
 async fn operator_manifest(
-    store: &CheckpointStore,
+    places: Places<'_>,
     graph: &JobGraph,
     complete: &CompletedCheckpoint,
     vertex: &VertexSnapshot,
@@ -93,7 +123,7 @@ async fn operator_manifest(
     let mut subtasks = Vec::new();
     for (index, snapshot) in (0u32..).zip(&vertex.subtasks) {
         for handle in snapshot.handles.iter().filter(|handle| handle.operator == operator) {
-            let (object, offset) = durable(store, complete, index, handle).await?;
+            let (object, offset) = durable(places, complete, index, handle).await?;
             subtasks.push(SubtaskManifest {
                 index,
                 key_groups: handle.key_groups.map(Into::into),
@@ -104,6 +134,10 @@ async fn operator_manifest(
             });
         }
     }
+    let finished = vertex.subtasks.iter().all(|subtask| subtask.finished);
+    let indexed = (0u32..).zip(&vertex.subtasks).filter(|(_, subtask)| subtask.finished);
+    let some = if finished { Vec::new() } else { indexed.map(|(index, _)| index).collect() };
+    let finished_subtasks: Vec<u32> = some;
     let state = complete.coordinators.iter().find(|(id, _)| *id == operator);
     Ok(OperatorManifest {
         operator_id: operator,
@@ -111,28 +145,42 @@ async fn operator_manifest(
         name: node.map_or_else(|| vertex.name.clone(), |node| node.name.clone()),
         parallelism: u32::try_from(vertex.subtasks.len()).unwrap_or(u32::MAX),
         max_parallelism: vertex.max_parallelism,
-        finished: vertex.subtasks.iter().all(|subtask| subtask.finished),
+        finished,
+        finished_subtasks,
         subtasks,
         coordinator_state: state.map(|(_, bytes)| CoordinatorState(bytes.clone())),
     })
 }
 
-/// The object that a snapshot is in; an inline one is written to its own first.
+/// The object that a snapshot is in; an inline one is written to its own first, and one that is in
+/// the job's own store is copied into a savepoint's.
 async fn durable(
-    store: &CheckpointStore,
+    places: Places<'_>,
     complete: &CompletedCheckpoint,
     subtask: u32,
     handle: &SnapshotHandle,
 ) -> Result<(String, u64), String> {
-    match &handle.data {
-        SnapshotData::Object { path, offset } => Ok((path.clone(), *offset)),
-        SnapshotData::Inline(bytes) => {
-            let path = layout::snapshot(complete.job, complete.id, handle.operator, subtask)
-                .map_err(|error| error.to_string())?;
-            store.store.put(&path, bytes.clone()).await.map_err(|error| error.to_string())?;
-            Ok((path.to_string(), 0))
+    let savepoint = complete.directory.is_some();
+    let bytes = match &handle.data {
+        SnapshotData::Object { path, offset } if !(savepoint && path.contains('/')) => {
+            return Ok((path.clone(), *offset));
         }
-    }
+        SnapshotData::Object { path, offset } => {
+            let own = places.own.ok_or("the job has no place for checkpoints")?;
+            let path = BlobPath::parse(path).map_err(|error| error.to_string())?;
+            let range = *offset..offset.saturating_add(handle.length);
+            own.store.get_range(&path, range).await.map_err(|error| error.to_string())?
+        }
+        SnapshotData::Inline(bytes) => bytes.clone(),
+    };
+    let path = if savepoint {
+        layout::savepoint_run(handle.operator, subtask)
+    } else {
+        layout::snapshot(complete.job, complete.id, handle.operator, subtask)
+    };
+    let path = path.map_err(|error| error.to_string())?;
+    places.objects.store.put(&path, bytes).await.map_err(|error| error.to_string())?;
+    Ok((path.to_string(), 0))
 }
 
 /// Deletes a checkpoint: its manifest first, so that nobody can find a manifest without its

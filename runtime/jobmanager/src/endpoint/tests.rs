@@ -63,12 +63,27 @@ async fn start(store: Option<Arc<MemoryStore>>) -> (JobManagerHandle, AcceptorSe
         driver: Box::new(StandaloneDriver),
         election: Box::new(StandaloneElection),
         store,
+        stores: Arc::new(NoStores),
         clock: Arc::new(SystemClock::new()),
         runtime: Handle::current(),
         version: "0.1.0".to_owned(),
         commit: String::new(),
     };
     (JobManager::start(options).await.unwrap(), sender)
+}
+
+/// There are no stores but the one that it is given.
+#[derive(Debug)]
+struct NoStores;
+
+impl StoreOpener for NoStores {
+    fn open(&self, location: &str) -> Result<CheckpointStore, String> {
+        Err(format!("there is no store {location}"))
+    }
+
+    fn open_existing(&self, location: &str) -> Result<CheckpointStore, String> {
+        self.open(location)
+    }
 }
 
 /// Answers everything that it is told, at once: tasks run, take snapshots, and finish after the
@@ -149,8 +164,10 @@ impl Puppet {
                         self.all(ExecutionState::Finished);
                     }
                 }
+                JobManagerMessage::EndInput { .. } => {}
                 JobManagerMessage::CancelTask { .. } => self.all(ExecutionState::Canceled),
-                JobManagerMessage::TriggerCheckpoint { job, checkpoint, .. } => {
+                JobManagerMessage::TriggerCheckpoint { job, barrier, .. } => {
+                    let checkpoint = barrier.checkpoint;
                     for place in 0..self.tasks.len() {
                         let handle = SnapshotHandle {
                             operator: self.operators[place],

@@ -1,5 +1,6 @@
 //! What a JobMaster is told, and what it wants done.
 
+use thalweg_core::element::Barrier;
 use thalweg_core::ids::{AllocationId, CheckpointId, ExecutionAttemptId, JobId, TaskManagerId};
 use thalweg_core::status::JobStatus;
 use thalweg_rpc::message::{
@@ -7,7 +8,7 @@ use thalweg_rpc::message::{
 };
 
 use super::execution_graph::AssignedSlot;
-use crate::checkpoint_coordinator::{CheckpointEvent, CompletedCheckpoint};
+use crate::checkpoint_coordinator::{CheckpointEvent, CheckpointRequest, CompletedCheckpoint};
 use crate::resource_manager::RequestId;
 
 /// What happened to a job.
@@ -67,6 +68,8 @@ pub enum JobEvent {
     CheckpointDeclined(CheckpointDecline),
     /// What became of a manifest.
     Publication(CheckpointEvent),
+    /// Somebody asks for a checkpoint or a savepoint.
+    CheckpointRequested(CheckpointRequest),
     /// The user wants it to end.
     Cancel,
     /// Time has passed.
@@ -107,10 +110,15 @@ pub enum JobAction {
         task_manager: TaskManagerId,
         /// Which.
         attempt: ExecutionAttemptId,
-        /// The checkpoint.
-        checkpoint: CheckpointId,
-        /// When it was decided.
-        triggered_ms: i64,
+        /// What it puts into its stream.
+        barrier: Barrier,
+    },
+    /// Tell a source to end its input.
+    EndInput {
+        /// Where it is.
+        task_manager: TaskManagerId,
+        /// Which.
+        attempt: ExecutionAttemptId,
     },
     /// Tell a TaskManager that a checkpoint is published.
     NotifyCompleted(TaskManagerId, CheckpointId),
@@ -127,6 +135,8 @@ pub enum JobAction {
     },
     /// Delete objects that nothing refers to.
     DeleteObjects(Vec<String>),
+    /// Delete what a savepoint that was given up has left in this directory.
+    DeleteFromSavepoint(String, Vec<String>),
     /// A TaskManager doesn't end a task: take it for lost.
     GiveUpTaskManager {
         /// Which.
@@ -168,6 +178,8 @@ pub enum Observation {
     },
     /// A checkpoint was published.
     CheckpointCompleted(CheckpointId),
+    /// A savepoint is complete.
+    SavepointCompleted(CheckpointId),
     /// A checkpoint failed.
     CheckpointFailed {
         /// Which.

@@ -19,7 +19,7 @@ mod tests;
 use std::sync::Arc;
 
 use thalweg_core::Batch;
-use thalweg_core::element::{Barrier, Control, StreamElement};
+use thalweg_core::element::{Barrier, Control, MAX_WATERMARK, StreamElement};
 use thalweg_core::ids::{CheckpointId, OperatorId};
 
 pub use build::{ChainBuilder, EdgeTarget};
@@ -138,6 +138,13 @@ impl Chain {
         }
         self.carry_away(0, downstream)?;
         Ok(status)
+    }
+
+    /// Ends the source's stream here, as if it had nothing more: event time reaches its end, so all
+    /// that waits for it fires. Nothing may be on its way.
+    pub fn end_source(&mut self) {
+        self.push(0, StreamElement::Control(Control::Watermark(MAX_WATERMARK)));
+        self.push(0, StreamElement::Control(Control::EndOfInput));
     }
 
     /// The checkpoint was published: sinks commit.

@@ -142,7 +142,7 @@ impl Node {
         match work {
             Work::Element(input, StreamElement::Batch(batch)) => self.batch(input, batch, now_ms),
             Work::Element(input, StreamElement::Control(control)) => {
-                let done = self.control(input, control, now_ms)?;
+                let done = self.control(input, control.clone(), now_ms)?;
                 if matches!(done, Done::Partly) {
                     let element = StreamElement::Control(control);
                     self.inbox.push_front(Work::Element(input, element));
@@ -222,7 +222,7 @@ impl Node {
                 self.inputs[input].ended = true;
                 self.inputs[input].watermark = MAX_WATERMARK;
                 let ended = self.inputs.iter().all(|i| i.ended);
-                Ok(if ended { Done::Forward(control) } else { Done::Consumed })
+                Ok(if ended { Done::Forward(Control::EndOfInput) } else { Done::Consumed })
             }
         }
     }

@@ -163,9 +163,10 @@ fn an_exploding_row_stays_bounded_and_nothing_runs_while_downstream_is_full() {
 fn a_snapshot_is_complete_when_the_barrier_has_passed_every_operator() {
     let mut chain = chain(vec![plus_one(), plus_one(), plus_one()], 1);
     let mut wire = Wire::default();
-    let barrier = Barrier { checkpoint: CheckpointId(7), triggered_ms: 0 };
+    let barrier =
+        Barrier { checkpoint: CheckpointId(7), triggered_ms: 0, kind: Default::default() };
     chain.push(0, rows(vec![1]));
-    chain.push_barrier(barrier);
+    chain.push_barrier(barrier.clone());
     let mut complete = None;
     while chain.run(0, &mut wire).unwrap() == ChainStatus::Busy {
         assert!(complete.is_none(), "it was complete before the last operator");
@@ -180,7 +181,7 @@ fn a_snapshot_is_complete_when_the_barrier_has_passed_every_operator() {
 
     // After the end of input a barrier is for the operators alone: nothing follows on the edges.
     chain.push(0, control(Control::EndOfInput));
-    chain.push_barrier(barrier);
+    chain.push_barrier(barrier.clone());
     run(&mut chain, &mut wire);
     assert!(chain.take_snapshot().unwrap().input_ended);
     assert_eq!(wire.take(), ["1: EndOfInput", "0: EndOfInput"]);

@@ -14,7 +14,7 @@ use thalweg_core::ids::{CheckpointId, JobId, OperatorId};
 use thalweg_core::key_group::{KeyGroupRange, MAX_MAX_PARALLELISM};
 use thiserror::Error;
 
-pub use self::store::{load, save};
+pub use self::store::{load, load_from, save, save_to};
 use crate::blob::{BlobError, BlobPath, BlobPathError};
 
 /// The version that is written, and the highest that is read.
@@ -49,6 +49,10 @@ pub struct CheckpointManifest {
     pub completion_time_ms: i64,
     /// The fingerprint of the JobGraph that it was taken of.
     pub graph_fingerprint: u64,
+    /// Set when the job was stopped with a savepoint: the store that holds it, and all objects that
+    /// this manifest names. A restart by the engine commits from it and ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_with: Option<String>,
     /// Data in flight; empty as long as barriers are aligned.
     pub channel_state: Vec<ChannelState>,
     /// The operators, ordered by their ids.
@@ -76,6 +80,9 @@ pub struct OperatorManifest {
     pub max_parallelism: u32,
     /// Whether all its subtasks had finished: then it isn't run again.
     pub finished: bool,
+    /// The subtasks that had finished, ascending, where not all of them had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finished_subtasks: Vec<u32>,
     /// Its subtasks' snapshots, ordered by their indices. Those without state are left out.
     pub subtasks: Vec<SubtaskManifest>,
     /// The state of its coordinator, of a source's enumerator for one.
@@ -216,6 +223,12 @@ fn check_operator(operator: &OperatorManifest) -> Result<(), String> {
     }
     if !operator.subtasks.is_sorted_by(|a, b| a.index < b.index) {
         return wrong("its subtasks aren't ordered by index".to_owned());
+    }
+    let finished = &operator.finished_subtasks;
+    let known = finished.iter().all(|index| *index < parallelism);
+    if !finished.is_sorted_by(|a, b| a < b) || !known || (operator.finished && !finished.is_empty())
+    {
+        return wrong(format!("subtasks {finished:?} can't be those of {parallelism} that ended"));
     }
     let mut next_group = 0;
     for subtask in &operator.subtasks {

@@ -144,15 +144,19 @@ impl TaskExecutor {
         let (stores, inbox) = (Arc::clone(&self.stores), Arc::clone(&self.inbox));
         let clock = Arc::clone(&self.parts.clock);
         self.parts.driver.run_aside(Box::pin(async move {
-            let store = job.checkpoint_directory.as_deref().map(|name| stores.get(name));
-            let stored = match store.transpose() {
+            let barrier = snapshot.chain.barrier.clone();
+            let opened = match barrier.kind.savepoint() {
+                Some(savepoint) => stores.open_once(&savepoint.directory).map(Some),
+                None => job.checkpoint_directory.as_deref().map(|n| stores.get(n)).transpose(),
+            };
+            let stored = match opened {
                 Ok(store) => {
                     let store = store.as_deref();
                     upload::store_snapshot(store, owner, snapshot, clock.as_ref()).await
                 }
                 Err(error) => Err(CheckpointDecline {
                     job: owner.job,
-                    checkpoint: snapshot.chain.barrier.checkpoint,
+                    checkpoint: barrier.checkpoint,
                     attempt,
                     reason: DeclineReason::Failed(error.to_string()),
                 }),

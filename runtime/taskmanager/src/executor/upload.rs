@@ -4,7 +4,8 @@
 //! acknowledgement itself. Not here: who is told.
 
 use thalweg_core::Clock;
-use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId};
+use thalweg_core::element::Barrier;
+use thalweg_core::ids::{ExecutionAttemptId, JobId};
 use thalweg_core::key_group::KeyGroupRange;
 use thalweg_operators::chain::OperatorSnapshot;
 use thalweg_rpc::MESSAGE_BYTES_MAX;
@@ -50,7 +51,8 @@ pub(super) async fn store_snapshot(
     snapshot: TaskSnapshot,
     clock: &dyn Clock,
 ) -> Result<CheckpointAck, CheckpointDecline> {
-    let checkpoint = snapshot.chain.barrier.checkpoint;
+    let barrier = snapshot.chain.barrier;
+    let checkpoint = barrier.checkpoint;
     let input_ended = snapshot.chain.input_ended;
     let mut measures = CheckpointMeasures {
         start_delay_ms: snapshot.start_delay_ms,
@@ -60,7 +62,11 @@ pub(super) async fn store_snapshot(
         ..CheckpointMeasures::default()
     };
     let taken = snapshot.taken;
-    match store_runs(store, owner, checkpoint, snapshot.chain.operators).await {
+    let stored = match object(owner, &barrier) {
+        Ok(path) => store_runs(store, owner, path, snapshot.chain.operators).await,
+        Err(error) => Err(error.into()),
+    };
+    match stored {
         Ok(handles) => {
             let bytes = handles.iter().map(|handle| handle.length).sum();
             measures.asynchronous_ms = ms(clock.elapsed().saturating_sub(taken));
@@ -81,7 +87,7 @@ pub(super) async fn store_snapshot(
 async fn store_runs(
     store: Option<&dyn BlobStore>,
     owner: SnapshotOwner,
-    checkpoint: CheckpointId,
+    path: BlobPath,
     operators: Vec<OperatorSnapshot>,
 ) -> Result<Vec<SnapshotHandle>, UploadError> {
     let mut runs = Vec::with_capacity(operators.len());
@@ -98,7 +104,6 @@ async fn store_runs(
         return Err(UploadError::NoDirectory { bytes });
     }
     let mut handles = Vec::with_capacity(runs.len());
-    let path = object(owner.job, checkpoint, owner.attempt)?;
     let mut object = Vec::with_capacity(if inline { 0 } else { bytes });
     for (operator, Contents { run, key_groups }) in runs {
         let (length, crc32c) = (run.len() as u64, crc32c::crc32c(&run));
@@ -121,12 +126,11 @@ async fn store_runs(
 
 /// The object of one task's snapshot: named by the attempt, so that what a lost attempt still
 /// writes can't take the place of another one's.
-fn object(
-    job: JobId,
-    checkpoint: CheckpointId,
-    attempt: ExecutionAttemptId,
-) -> Result<BlobPath, BlobPathError> {
-    layout::task_snapshot(job, checkpoint, attempt)
+fn object(owner: SnapshotOwner, barrier: &Barrier) -> Result<BlobPath, BlobPathError> {
+    match barrier.kind.savepoint() {
+        Some(_) => layout::savepoint_snapshot(owner.attempt),
+        None => layout::task_snapshot(owner.job, barrier.checkpoint, owner.attempt),
+    }
 }
 
 /// A run worth keeping.

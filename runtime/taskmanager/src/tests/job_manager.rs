@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_core::configuration::Configuration;
+use thalweg_core::element::{Barrier, SnapshotKind};
 use thalweg_core::ids::{CheckpointId, Epoch, ExecutionAttemptId, TaskManagerId};
 use thalweg_core::status::ExecutionState;
 use thalweg_core::{Clock, SystemClock};
@@ -215,8 +216,8 @@ impl JobManager {
     pub(super) fn trigger(&mut self, checkpoint: u64, attempt: ExecutionAttemptId) {
         let checkpoint = CheckpointId(checkpoint);
         let job = super::job::JOB;
-        let triggered_ms = 0;
-        self.send(JobManagerMessage::TriggerCheckpoint { job, checkpoint, attempt, triggered_ms });
+        let barrier = Barrier { checkpoint, triggered_ms: 0, kind: SnapshotKind::Checkpoint };
+        self.send(JobManagerMessage::TriggerCheckpoint { job, attempt, barrier });
     }
 
     pub(super) fn completed(&mut self, checkpoint: u64) {

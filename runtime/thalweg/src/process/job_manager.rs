@@ -19,8 +19,9 @@ use tokio::runtime::Runtime;
 
 use super::build_id::build_id;
 use super::executor::{ClusterExecutor, exit_code, process_seed};
+use super::savepoint_stores::SavepointStores;
 use super::settings::{ProcessError, configuration};
-use super::stores;
+use super::{LAST_QUESTIONS, stores};
 use crate::application::Application;
 use crate::command_line::ClusterOptions;
 use crate::metrics::Reporter;
@@ -64,6 +65,7 @@ pub fn run_job_manager(
     let env = StreamExecutionEnvironment::new(Rc::new(executor));
     let outcome = application(&env, &options.arguments);
     drop(env);
+    runtime.block_on(job_manager.outcomes_read(LAST_QUESTIONS));
     runtime.block_on(job_manager.shutdown("the application has ended"));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     Ok(exit_code(outcome))
@@ -91,6 +93,7 @@ fn start(
         driver: Box::new(StandaloneDriver),
         election: Box::new(StandaloneElection),
         store: stores::checkpoints(configuration)?,
+        stores: Arc::new(SavepointStores),
         clock,
         runtime: runtime.handle().clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -4,19 +4,26 @@
 //! exit code. Not here: how the parts work.
 
 mod build_id;
+mod check;
 mod codes;
 mod executor;
 mod job_manager;
 mod local;
 mod machine;
 mod progress;
+mod savepoint_stores;
 mod settings;
 mod stores;
 mod task_manager;
 
+pub use check::check;
 pub use executor::ClusterExecutor;
 pub use job_manager::run_job_manager;
 pub use local::{LocalCluster, run_local};
 pub(crate) use machine::resident_bytes;
 pub use settings::{ProcessError, configuration};
 pub use task_manager::run_task_manager;
+
+/// How long a process waits at its end for those who asked a job to stop and haven't read yet how
+/// that went.
+const LAST_QUESTIONS: std::time::Duration = std::time::Duration::from_secs(10);

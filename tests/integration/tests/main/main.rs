@@ -18,5 +18,6 @@ mod configuration;
 mod faults;
 mod monitoring;
 mod programs;
+mod savepoints;
 mod sockets;
 mod strangers;

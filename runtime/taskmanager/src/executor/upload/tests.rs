@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use thalweg_core::SystemClock;
-use thalweg_core::element::Barrier;
-use thalweg_core::ids::OperatorId;
+use thalweg_core::element::{Barrier, SavepointTarget, SnapshotKind};
+use thalweg_core::ids::{CheckpointId, OperatorId};
 use thalweg_operators::chain::ChainSnapshot;
 use thalweg_rpc::message::{OperatorRestore, RestorePiece, TaskRestore};
 use thalweg_state::run::{RunOrigin, RunWriter, StateDeclaration};
@@ -31,17 +31,17 @@ fn run(subtask: u32, states: &[(&str, StateKind)]) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
+fn barrier() -> Barrier {
+    Barrier { checkpoint: CheckpointId(4), triggered_ms: 0, kind: SnapshotKind::Checkpoint }
+}
+
 fn snapshot(runs: Vec<Vec<u8>>) -> TaskSnapshot {
     let operators = (1_u128..).zip(runs);
     let operators = operators
         .map(|(id, run)| OperatorSnapshot { operator: OperatorId::new(id), run })
         .collect();
     TaskSnapshot {
-        chain: ChainSnapshot {
-            barrier: Barrier { checkpoint: CheckpointId(4), triggered_ms: 0 },
-            operators,
-            input_ended: true,
-        },
+        chain: ChainSnapshot { barrier: barrier(), operators, input_ended: true },
         start_delay_ms: 3,
         alignment: Duration::from_millis(5),
         alignment_bytes: 6,
@@ -73,7 +73,7 @@ fn restore_of(handles: Vec<SnapshotHandle>) -> TaskRestore {
         pieces: vec![RestorePiece { old_subtask: 0, handle }],
     };
     let operators = handles.into_iter().map(operator).collect();
-    TaskRestore { checkpoint: CheckpointId(4), finished: false, operators }
+    TaskRestore { checkpoint: CheckpointId(4), finished: false, directory: None, operators }
 }
 
 fn subtask(key_groups: KeyGroupRange) -> RestoredSubtask {
@@ -142,9 +142,19 @@ async fn without_a_directory_snapshots_go_inline_as_long_as_they_fit_a_message()
 
 #[test]
 fn a_lost_attempt_writes_to_an_object_of_its_own() {
-    let path =
-        |attempt| object(JobId::new(1), CheckpointId(4), ExecutionAttemptId::new(attempt)).unwrap();
+    let path = |attempt| {
+        object(SnapshotOwner { attempt: ExecutionAttemptId::new(attempt), ..owner() }, &barrier())
+            .unwrap()
+    };
     assert_ne!(path(1), path(2));
     let folder = layout::checkpoint_folder(JobId::new(1), CheckpointId(4)).unwrap();
     assert!(path(1).is_within(&folder));
+}
+
+#[test]
+fn a_savepoints_objects_are_directly_in_its_own_directory() {
+    let target = SavepointTarget { directory: "/savepoints/1".to_owned(), stop: false };
+    let barrier = Barrier { kind: SnapshotKind::Savepoint(target.into()), ..barrier() };
+    let path = object(owner(), &barrier).unwrap();
+    assert_eq!(path.as_str(), owner().attempt.to_string());
 }
