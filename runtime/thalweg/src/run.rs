@@ -9,6 +9,7 @@ use crate::Result;
 use crate::application::Application;
 use crate::command_line::{self, Role};
 use crate::process;
+use crate::state_command;
 
 /// Runs an application in the role that the process's arguments ask for, and gives its exit code:
 /// 0 finished, 1 failed, 2 cancelled (or the arguments are wrong).
@@ -40,6 +41,7 @@ pub fn run(
         Role::Stop(options) => return command_line::stop(&options),
         Role::Checkpoint(options) => return command_line::checkpoint(&options),
         Role::Check(options) => process::check(name, &application, &options),
+        Role::State(options) => return state_command::state(&options),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use thalweg_core::{Batch, Record};
 use thalweg_operators::FunctionResult;
 use thalweg_operators::sink::{
-    Committable, Guarantee, PrepareCommit, Sink, SinkContext, SinkWriter,
+    Committable, DeliveryGuarantee, PrepareCommit, Sink, SinkContext, SinkWriter,
 };
 
 use super::part_name::WriterName;
@@ -74,8 +74,8 @@ impl<T> std::fmt::Debug for FileSink<T> {
 impl<T: Record> Sink for FileSink<T> {
     type Row = T;
 
-    fn guarantee(&self) -> Guarantee {
-        Guarantee::ExactlyOnce
+    fn guarantee(&self) -> DeliveryGuarantee {
+        DeliveryGuarantee::ExactlyOnce
     }
 
     fn writer(&self, context: &SinkContext) -> FunctionResult<Box<dyn SinkWriter<T>>> {

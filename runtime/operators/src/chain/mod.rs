@@ -76,7 +76,7 @@ pub struct Chain {
     nodes: Vec<Node>,
     /// The operator that is being called; for the name in the report of a panic.
     current: usize,
-    snapshot: Option<ChainSnapshot>,
+    snapshot: Option<Box<ChainSnapshot>>,
     /// Operators that the end of input hasn't passed yet.
     open_ends: usize,
     ended: bool,

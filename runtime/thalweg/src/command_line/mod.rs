@@ -15,6 +15,8 @@ use thalweg_core::configuration::options::checkpointing;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::state_command::StateOptions;
+
 /// What the process was started for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
@@ -36,6 +38,8 @@ pub enum Role {
     Checkpoint(CheckpointOptions),
     /// Says whether the application can begin with a savepoint.
     Check(CheckOptions),
+    /// Looks at what a checkpoint store holds.
+    State(StateOptions),
 }
 
 /// How a process of the engine is set up.
@@ -209,10 +213,12 @@ enum RoleWord {
     /// Says whether the application can begin with a savepoint, and starts nothing:
     /// `check --from-savepoint PATH -- ARGUMENTS`
     Check(CheckOptions),
+    /// Looks at checkpoints and savepoints, without a cluster: `state ls DIRECTORY`
+    State(StateOptions),
 }
 
 /// The words that are roles.
-const ROLES: [&str; 9] = [
+const ROLES: [&str; 10] = [
     "local",
     "jobmanager",
     "taskmanager",
@@ -222,6 +228,7 @@ const ROLES: [&str; 9] = [
     "stop",
     "checkpoint",
     "check",
+    "state",
 ];
 
 impl Role {
@@ -248,6 +255,7 @@ impl Role {
             RoleWord::Stop(options) => Self::Stop(options),
             RoleWord::Checkpoint(options) => Self::Checkpoint(options),
             RoleWord::Check(options) => Self::Check(options),
+            RoleWord::State(options) => Self::State(options),
         })
     }
 }

@@ -20,8 +20,9 @@ pub use check::check;
 pub use executor::ClusterExecutor;
 pub use job_manager::run_job_manager;
 pub use local::{LocalCluster, run_local};
-pub(crate) use machine::resident_bytes;
+pub(crate) use machine::process_usage;
 pub use settings::{ProcessError, configuration};
+pub(crate) use stores::open as open_store;
 pub use task_manager::run_task_manager;
 
 /// How long a process waits at its end for those who asked a job to stop and haven't read yet how

@@ -10,7 +10,7 @@ use thalweg_storage::blob::BlobErrorKind;
 use thalweg_storage::{BlobError, BlobStore, DirectoryStore};
 
 /// The store of that name: a directory, as a path or `file://` URI.
-pub(super) fn open(location: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
+pub(crate) fn open(location: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
     let path = match location.split_once("://") {
         None => location,
         Some(("file", path)) => path,
