@@ -78,6 +78,9 @@ pub struct Barrier {
     pub triggered_ms: i64,
     /// What is to be in the snapshots.
     pub kind: SnapshotKind,
+    /// The newest checkpoint that was published before it; 0 for none. What that one holds needn't
+    /// be written again, and what later ones held must.
+    pub published: CheckpointId,
 }
 
 /// A probe of the time that a row needs from its source to here.

@@ -76,7 +76,7 @@ pub enum CheckpointAction {
     Trigger {
         /// The task.
         task: TaskIndex,
-        /// The checkpoint.
+        /// What it puts into its stream.
         barrier: Barrier,
     },
     /// Tell this source to end its input.
@@ -242,10 +242,12 @@ impl CheckpointCoordinator {
         if self.may_begin(graph, now.elapsed) {
             self.begin(graph, now);
         }
+        let published = self.published_id();
         if let Some(pending) = &mut self.pending {
             for task in pending.take_due_triggers(graph, now.elapsed, TRIGGER_INTERVAL) {
                 let (checkpoint, triggered_ms) = (pending.id, pending.triggered.wall_ms);
-                let barrier = Barrier { checkpoint, triggered_ms, kind: pending.kind.clone() };
+                let kind = pending.kind.clone();
+                let barrier = Barrier { checkpoint, triggered_ms, published, kind };
                 actions.push(CheckpointAction::Trigger { task, barrier });
             }
         }
@@ -377,7 +379,10 @@ impl CheckpointCoordinator {
         actions: &mut Vec<CheckpointAction>,
     ) {
         let Some(pending) = self.pending.take() else { return };
-        let objects = pending.objects();
+        // A delta's acknowledgement also names the runs that it goes on from.
+        let kept: BTreeSet<&str> = self.completed.iter().flat_map(|c| c.objects()).collect();
+        let mut objects = pending.objects();
+        objects.retain(|object| !kept.contains(object.as_str()));
         match pending.kind.savepoint() {
             _ if objects.is_empty() => {}
             None => actions.push(CheckpointAction::DeleteObjects(objects)),
@@ -475,6 +480,15 @@ impl CheckpointCoordinator {
     /// Completed checkpoints that are kept, oldest first.
     pub fn retained(&self) -> impl Iterator<Item = &CompletedCheckpoint> {
         self.completed.iter()
+    }
+
+    /// The newest published checkpoint that a later one of this job may refer to; 0 for none. It
+    /// is kept for as long as a later one is under way.
+    fn published_id(&self) -> CheckpointId {
+        let own = |checkpoint: &&CompletedCheckpoint| {
+            checkpoint.job == self.job && checkpoint.directory.is_none()
+        };
+        self.completed.back().filter(own).map_or(CheckpointId(0), |checkpoint| checkpoint.id)
     }
 
     /// The checkpoint under way, being published included.

@@ -237,11 +237,15 @@ pub async fn open_savepoint(
     let open = |cause| SavepointError::Open { path: path.to_owned(), cause };
     let trimmed = path.trim_end_matches('/');
     let (folder, file) = match trimmed.rsplit_once('/') {
-        Some((folder, file)) if file.starts_with("manifest") => (folder, file),
-        _ => (trimmed, "manifest"),
+        Some((folder, file)) if file.ends_with("manifest") => (folder, Some(file)),
+        _ => (trimmed, None),
     };
     let place = stores.open_existing(folder).map_err(open)?;
-    let manifest_path = BlobPath::parse(file).map_err(name)?;
+    let manifest_path = match file {
+        Some(file) => BlobPath::parse(file).map_err(name)?,
+        None => manifest_in(&place).await.map_err(open)?,
+    };
+    let file = manifest_path.as_str();
     let bytes = place.store.get(&manifest_path).await.map_err(|error| match error.kind {
         BlobErrorKind::NotFound => SavepointError::Missing { path: path.to_owned() },
         _ => open(error.to_string()),
@@ -269,6 +273,21 @@ pub async fn open_savepoint(
     let savepoint = Savepoint { manifest, directory, store };
     savepoint.look_at_objects(path).await?;
     Ok(savepoint)
+}
+
+/// The manifest in a folder: `manifest`; where several leaders have written one, the last leader's,
+/// `e<epoch>-manifest`.
+async fn manifest_in(folder: &CheckpointStore) -> Result<BlobPath, String> {
+    let own = layout::savepoint_manifest().map_err(|error| error.to_string())?;
+    let found = folder.store.list(&BlobPath::root()).await.map_err(|error| error.to_string())?;
+    let epoch = |path: &BlobPath| -> Option<u64> {
+        path.as_str().strip_prefix('e')?.strip_suffix("-manifest")?.parse().ok()
+    };
+    if found.contains(&own) {
+        return Ok(own);
+    }
+    let of_leaders = found.into_iter().filter_map(|path| Some((epoch(&path)?, path)));
+    Ok(of_leaders.max_by_key(|(epoch, _)| *epoch).map_or(own, |(_, path)| path))
 }
 
 impl Savepoint {

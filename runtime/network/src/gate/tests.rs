@@ -42,7 +42,8 @@ impl Fed {
 
 fn barrier(checkpoint: u64) -> Control {
     let kind = SnapshotKind::Checkpoint;
-    Control::Barrier(Barrier { checkpoint: CheckpointId(checkpoint), triggered_ms: 0, kind })
+    let (checkpoint, published) = (CheckpointId(checkpoint), CheckpointId(0));
+    Control::Barrier(Barrier { checkpoint, triggered_ms: 0, published, kind })
 }
 
 /// An event without what the tests of control elements don't look at.

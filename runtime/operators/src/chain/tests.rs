@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use thalweg_core::clock::SystemClock;
-use thalweg_core::element::{MAX_WATERMARK, Watermark};
+use thalweg_core::element::{MAX_WATERMARK, SnapshotKind, Watermark};
 use thalweg_core::ids::{CheckpointId, Epoch, JobId, JobVertexId};
 use thalweg_core::job_graph::{ChainedEdge, JobVertex, OperatorNode};
 use thalweg_core::key_group::KeyGroupRange;
@@ -92,7 +92,7 @@ fn chain(operators: Vec<Box<dyn Operator>>, inputs: usize) -> Chain {
         wake: Arc::new(|| ()),
         metrics,
     });
-    opened.map_err(|(_, error)| error).unwrap()
+    opened.map_err(|failed| failed.1).unwrap()
 }
 
 fn rows(values: Vec<u64>) -> StreamElement {
@@ -164,8 +164,12 @@ fn an_exploding_row_stays_bounded_and_nothing_runs_while_downstream_is_full() {
 fn a_snapshot_is_complete_when_the_barrier_has_passed_every_operator() {
     let mut chain = chain(vec![plus_one(), plus_one(), plus_one()], 1);
     let mut wire = Wire::default();
-    let barrier =
-        Barrier { checkpoint: CheckpointId(7), triggered_ms: 0, kind: Default::default() };
+    let barrier = Barrier {
+        checkpoint: CheckpointId(7),
+        triggered_ms: 0,
+        published: CheckpointId(0),
+        kind: SnapshotKind::Checkpoint,
+    };
     chain.push(0, rows(vec![1]));
     chain.push_barrier(barrier.clone());
     let mut complete = None;

@@ -83,13 +83,14 @@ pub struct OperatorManifest {
     /// The subtasks that had finished, ascending, where not all of them had.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub finished_subtasks: Vec<u32>,
-    /// Its subtasks' snapshots, ordered by their indices. Those without state are left out.
+    /// The runs of its subtasks, ordered by the subtasks' indices. Those without state are left
+    /// out; those with a base run and deltas on it have an entry for each, in that order.
     pub subtasks: Vec<SubtaskManifest>,
     /// The state of its coordinator, of a source's enumerator for one.
     pub coordinator_state: Option<CoordinatorState>,
 }
 
-/// Where a subtask's snapshot is.
+/// Where a subtask's snapshot is, or one run of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubtaskManifest {
@@ -221,7 +222,7 @@ fn check_operator(operator: &OperatorManifest) -> Result<(), String> {
     if parallelism == 0 || max_parallelism == 0 || max_parallelism > MAX_MAX_PARALLELISM {
         return wrong(format!("parallelism {parallelism} of at most {max_parallelism}"));
     }
-    if !operator.subtasks.is_sorted_by(|a, b| a.index < b.index) {
+    if !operator.subtasks.is_sorted_by_key(|subtask| subtask.index) {
         return wrong("its subtasks aren't ordered by index".to_owned());
     }
     let finished = &operator.finished_subtasks;
@@ -231,6 +232,8 @@ fn check_operator(operator: &OperatorManifest) -> Result<(), String> {
         return wrong(format!("subtasks {finished:?} can't be those of {parallelism} that ended"));
     }
     let mut next_group = 0;
+    // A base and its deltas have the same key groups.
+    let mut before = None;
     for subtask in &operator.subtasks {
         let index = subtask.index;
         if index >= parallelism {
@@ -245,10 +248,13 @@ fn check_operator(operator: &OperatorManifest) -> Result<(), String> {
             Err(error) => return wrong(format!("subtask {index}: {error}")),
         }
         if let Some(KeyGroups { start, end }) = subtask.key_groups {
-            if start > end || end > max_parallelism || (start < next_group && start < end) {
+            let again = before == Some((index, start, end));
+            let overlaps = !again && start < next_group && start < end;
+            if start > end || end > max_parallelism || overlaps {
                 return wrong(format!("subtask {index} can't own key groups {start} to {end}"));
             }
             next_group = next_group.max(end);
+            before = Some((index, start, end));
         }
     }
     Ok(())

@@ -214,9 +214,10 @@ impl JobManager {
     }
 
     pub(super) fn trigger(&mut self, checkpoint: u64, attempt: ExecutionAttemptId) {
-        let checkpoint = CheckpointId(checkpoint);
+        let (checkpoint, published) = (CheckpointId(checkpoint), CheckpointId(0));
         let job = super::job::JOB;
-        let barrier = Barrier { checkpoint, triggered_ms: 0, kind: SnapshotKind::Checkpoint };
+        let kind = SnapshotKind::Checkpoint;
+        let barrier = Barrier { checkpoint, triggered_ms: 0, published, kind };
         self.send(JobManagerMessage::TriggerCheckpoint { job, attempt, barrier });
     }
 

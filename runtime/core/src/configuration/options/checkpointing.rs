@@ -72,6 +72,15 @@ option_group! {
          doesn't have: that state is dropped. What `--allow-non-restored-state` sets.",
     );
 
+    /// Whether checkpoints go on from earlier ones.
+    INCREMENTAL: bool = ConfigOption::new(
+        "execution.checkpointing.incremental",
+        || true,
+        "Whether a checkpoint holds what has changed since the last one, and refers to earlier \
+         ones' objects for the rest. Without, each holds everything.",
+    )
+    .flink_default("false");
+
     /// The longest a checkpoint may take.
     TIMEOUT: Duration = ConfigOption::new(
         "execution.checkpointing.timeout",
