@@ -202,6 +202,7 @@ async fn run_job_manager(world: Arc<World>) -> turmoil::Result {
         acceptor,
         driver: Box::new(StandaloneDriver),
         election: Box::new(StandaloneElection),
+        records: None,
         store: Some(store.clone()),
         stores: Arc::new(OneStore(store)),
         clock: world.clock(JOB_MANAGER),

@@ -319,6 +319,7 @@ impl CheckpointCoordinator {
     ) {
         let published = self.publishing.take_if(|p| p.complete.id == checkpoint);
         let Some(Publishing { complete, finishing, request }) = published else { return };
+        let path = complete.directory.clone().unwrap_or(path);
         self.last_ended = Some(now.elapsed);
         self.last_failed = false;
         self.history.completed(path.clone(), bytes);

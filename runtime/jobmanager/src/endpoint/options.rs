@@ -9,7 +9,7 @@ use thalweg_rpc::Acceptor;
 use thalweg_storage::BlobStore;
 use tokio::runtime::Handle;
 
-use crate::high_availability::LeaderElection;
+use crate::high_availability::{LeaderElection, Records};
 use crate::resource_manager::ResourceManagerDriver;
 
 /// Where manifests are written.
@@ -64,6 +64,9 @@ pub struct JobManagerOptions {
     pub store: Option<CheckpointStore>,
     /// Opens the places of savepoints.
     pub stores: Arc<dyn StoreOpener>,
+    /// Where jobs are recorded, for whoever leads next; None without high availability. Its
+    /// checkpoints are in `store`.
+    pub records: Option<Records>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// What its tasks run on.

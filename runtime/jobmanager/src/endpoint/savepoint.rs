@@ -12,7 +12,6 @@ use thalweg_storage::blob::BlobErrorKind;
 use thalweg_storage::{
     BlobPath, BlobPathError, CheckpointKind, CheckpointManifest, ManifestError, layout, manifest,
 };
-use tokio::sync::mpsc;
 
 use super::mail::{CheckpointCommand, CommandError, CommandKind, Mail};
 use super::options::{CheckpointStore, StoreOpener};
@@ -87,25 +86,31 @@ impl JobManager {
     }
 
     /// Writes a savepoint's manifest. One that the job stops with is published in the job's own
-    /// store, too: if the JobManager is lost before the job has ended, the next one ends it.
-    pub(super) fn publish_savepoint(
-        &self,
-        graph: Arc<JobGraph>,
-        complete: CompletedCheckpoint,
-        mailbox: mpsc::Sender<Mail>,
-    ) {
+    /// store after that: if the JobManager is lost before the job has ended, the next one ends it.
+    pub(super) fn write_savepoint(&self, complete: CompletedCheckpoint) {
+        let (id, job) = (complete.id, complete.job);
+        let graph = self.dispatcher.job(job).map(|job| Arc::clone(&job.information().graph));
+        let (Some(graph), Some(mailbox)) = (graph, self.weak_mailbox.upgrade()) else { return };
         let (stores, own) = (Arc::clone(&self.stores), self.store.clone());
         let runtime = self.runtime.clone();
         self.runtime.spawn_blocking(move || {
             runtime.block_on(async move {
-                let checkpoint = complete.id;
                 let written = write(stores.as_ref(), own.as_ref(), &graph, &complete).await;
-                let event = match written {
-                    Ok((path, bytes)) => CheckpointEvent::Published { checkpoint, path, bytes },
-                    Err(cause) => CheckpointEvent::PublishFailed { checkpoint, cause },
+                let mail = match written {
+                    Ok((written, _, _)) if written.stopped && own.is_some() => {
+                        Mail::SavepointWritten(Box::new(written))
+                    }
+                    Ok((_, path, bytes)) => {
+                        let event = CheckpointEvent::Published { checkpoint: id, path, bytes };
+                        Mail::Publication(job, event)
+                    }
+                    Err(cause) => {
+                        let event = CheckpointEvent::PublishFailed { checkpoint: id, cause };
+                        Mail::Publication(job, event)
+                    }
                 };
                 // The JobManager may have ended.
-                let _ = mailbox.send(Mail::Publication(complete.job, event)).await;
+                let _ = mailbox.send(mail).await;
             });
         });
     }
@@ -122,26 +127,28 @@ impl JobManager {
     }
 }
 
+/// Writes the manifest. Gives the savepoint with all of it in its directory, the directory, and the
+/// manifest's length.
 async fn write(
     stores: &dyn StoreOpener,
     own: Option<&CheckpointStore>,
     graph: &JobGraph,
     complete: &CompletedCheckpoint,
-) -> Result<(String, u64), String> {
+) -> Result<(CompletedCheckpoint, String, u64), String> {
     let directory = complete.directory.clone().unwrap_or_default();
     let target = stores.open(&directory)?;
     let places = store::Places { objects: &target, own };
-    let mut manifest = store::manifest(places, graph, complete).await?;
+    let mut manifest = store::manifest(places, graph, complete, None).await?;
+    manifest.kind = CheckpointKind::Savepoint;
     let bytes = manifest.to_bytes().map_err(|error| error.to_string())?.len();
     let path = layout::savepoint_manifest().map_err(|error| error.to_string())?;
     let saved = manifest::save_to(target.store.as_ref(), &path, &manifest).await;
     saved.map_err(|error| error.to_string())?;
-    if let Some(own) = own.filter(|_| complete.stopped) {
-        manifest.kind = CheckpointKind::Checkpoint;
-        manifest.stopped_with = Some(directory.clone());
-        store::save(own, &manifest).await?;
-    }
-    Ok((directory, u64::try_from(bytes).unwrap_or(u64::MAX)))
+    let written = CompletedCheckpoint {
+        stopped: complete.stopped,
+        ..CompletedCheckpoint::of_manifest(&manifest, Some(directory.clone()))
+    };
+    Ok((written, directory, u64::try_from(bytes).unwrap_or(u64::MAX)))
 }
 
 /// A savepoint, or a checkpoint that was retained, as it was found.

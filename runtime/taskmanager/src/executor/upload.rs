@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use thalweg_core::Clock;
 use thalweg_core::element::Barrier;
-use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId, OperatorId};
+use thalweg_core::ids::{CheckpointId, Epoch, ExecutionAttemptId, JobId, OperatorId};
 use thalweg_core::key_group::KeyGroupRange;
 use thalweg_operators::chain::{ChainSnapshot, OperatorSnapshot};
 use thalweg_rpc::MESSAGE_BYTES_MAX;
@@ -29,6 +29,8 @@ const INLINE_BYTES_MAX: usize = MESSAGE_BYTES_MAX / 2;
 pub(super) struct SnapshotOwner {
     pub(super) job: JobId,
     pub(super) attempt: ExecutionAttemptId,
+    /// Of the JobManager in the job's log, if the job has one.
+    pub(super) log_epoch: Option<Epoch>,
     pub(super) key_groups: KeyGroupRange,
 }
 
@@ -167,7 +169,10 @@ async fn store_runs(
 fn object(owner: SnapshotOwner, barrier: &Barrier) -> Result<BlobPath, BlobPathError> {
     match barrier.kind.savepoint() {
         Some(_) => layout::savepoint_snapshot(owner.attempt),
-        None => layout::task_snapshot(owner.job, barrier.checkpoint, owner.attempt),
+        None => {
+            let path = layout::task_snapshot(owner.job, barrier.checkpoint, owner.attempt)?;
+            layout::of_epoch(&path, owner.log_epoch)
+        }
     }
 }
 

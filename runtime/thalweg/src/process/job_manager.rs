@@ -8,20 +8,20 @@ use std::sync::Arc;
 
 use thalweg_core::clock::{Clock, SystemClock};
 use thalweg_core::configuration::Configuration;
-use thalweg_core::configuration::options::{high_availability, jobmanager, rest};
+use thalweg_core::configuration::options::{jobmanager, rest};
 use thalweg_datastream::StreamExecutionEnvironment;
-use thalweg_jobmanager::high_availability::StandaloneElection;
 use thalweg_jobmanager::resource_manager::StandaloneDriver;
 use thalweg_jobmanager::rest::{PortRule, RestServer};
 use thalweg_jobmanager::{JobManager, JobManagerHandle, JobManagerOptions};
 use thalweg_rpc::{Identity, TcpTransport, accept_channel, listen};
 use tokio::runtime::Runtime;
 
+use super::LAST_QUESTIONS;
 use super::build_id::build_id;
 use super::executor::{ClusterExecutor, exit_code, process_seed};
+use super::high_availability::{self, JobManagerRecords};
 use super::savepoint_stores::SavepointStores;
 use super::settings::{ProcessError, configuration};
-use super::{LAST_QUESTIONS, stores};
 use crate::application::Application;
 use crate::command_line::ClusterOptions;
 use crate::metrics::Reporter;
@@ -43,15 +43,15 @@ pub fn run_job_manager(
         .build()
         .map_err(ProcessError::Runtime)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let job_manager = start(&configuration, &runtime, clock.clone())?;
+    let job_manager = start(&configuration, name, &runtime, clock.clone())?;
     serve_rest(&configuration, &runtime, &job_manager)?;
     let reporter = Reporter::new(Some(job_manager.clone()), Arc::default(), clock);
     reporter.serve(&configuration, runtime.handle(), false)?;
     end_on_signal(&runtime, job_manager.clone());
+    exit_when_another_leads(&runtime, job_manager.clone());
 
-    let cluster_id = configuration.get(&high_availability::CLUSTER_ID);
     let executor = ClusterExecutor {
-        cluster_id: cluster_id.unwrap_or_else(|| name.to_owned()),
+        cluster_id: high_availability::cluster_id(&configuration, name),
         configuration,
         arguments: options.arguments.clone(),
         job_manager: job_manager.clone(),
@@ -68,11 +68,18 @@ pub fn run_job_manager(
     runtime.block_on(job_manager.outcomes_read(LAST_QUESTIONS));
     runtime.block_on(job_manager.shutdown("the application has ended"));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    Ok(exit_code(outcome))
+    match high_availability::exit_of(job_manager.end_reason()) {
+        Some((message, code)) => {
+            eprintln!("{message}");
+            Ok(ExitCode::from(code))
+        }
+        None => Ok(exit_code(outcome)),
+    }
 }
 
 fn start(
     configuration: &Configuration,
+    name: &str,
     runtime: &Runtime,
     clock: Arc<dyn Clock>,
 ) -> Result<JobManagerHandle, ProcessError> {
@@ -85,15 +92,19 @@ fn start(
         .block_on(listening)
         .map_err(|source| ProcessError::RpcPort { address: address.clone(), source })?;
     tracing::info!("TaskManagers are expected at {bound}");
+    let address = format!("{}:{}", configuration.get(&jobmanager::RPC_ADDRESS), bound.port());
+    let edge = (&clock, runtime);
+    let recorded = JobManagerRecords::open(configuration, name, address, edge)?;
     let options = JobManagerOptions {
         configuration: configuration.clone(),
         build_id: identity.build_id,
         seed: process_seed(clock.as_ref()),
         acceptor,
         driver: Box::new(StandaloneDriver),
-        election: Box::new(StandaloneElection),
-        store: stores::checkpoints(configuration)?,
         stores: Arc::new(SavepointStores),
+        election: recorded.election,
+        store: recorded.checkpoints,
+        records: recorded.records,
         clock,
         runtime: runtime.handle().clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -115,11 +126,31 @@ fn serve_rest(
     Ok(())
 }
 
-/// A signal ends the JobManager, and with it the TaskManagers and the application.
+/// A signal ends the JobManager, and with it the TaskManagers and the application; with high
+/// availability the next JobManager goes on with them.
 fn end_on_signal(runtime: &Runtime, job_manager: JobManagerHandle) {
     runtime.spawn(async move {
         let signal = super::settings::termination().await;
+        if job_manager.records().is_some() {
+            return job_manager.suspend(signal).await;
+        }
         tracing::warn!("{signal}: the JobManager ends, and its job and TaskManagers with it");
         job_manager.shutdown(signal).await;
+    });
+}
+
+/// How long the application has to return after its JobManager has ended.
+const RETURN_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A JobManager that doesn't lead ends its process, whatever the application is doing.
+fn exit_when_another_leads(runtime: &Runtime, job_manager: JobManagerHandle) {
+    runtime.spawn(async move {
+        job_manager.ended().await;
+        if let Some((message, code)) = high_availability::exit_of(job_manager.end_reason()) {
+            tokio::time::sleep(RETURN_TIMEOUT).await;
+            eprintln!("{message}");
+            #[expect(clippy::disallowed_methods, reason = "the application may never return")]
+            std::process::exit(i32::from(code));
+        }
     });
 }

@@ -144,6 +144,7 @@ impl LocalCluster {
             election: Box::new(StandaloneElection),
             store: stores::checkpoints(&configuration)?,
             stores: Arc::new(SavepointStores),
+            records: None,
             clock: clock.clone(),
             runtime: runtime.handle().clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -7,6 +7,7 @@ mod build_id;
 mod check;
 mod codes;
 mod executor;
+mod high_availability;
 mod job_manager;
 mod local;
 mod machine;

@@ -37,6 +37,10 @@ pub(super) fn checkpoints(
     let location = configuration.get(&checkpointing::DIRECTORY);
     let location = location.or_else(|| configuration.get(&high_availability::STORAGE_DIRECTORY));
     let Some(location) = location else { return Ok(None) };
-    let name = location.as_str().to_owned();
-    Ok(Some(CheckpointStore { store: open(&name)?, name, blocking: true }))
+    named(location.as_str()).map(Some)
+}
+
+/// The store of that name, with how to use it.
+pub(super) fn named(location: &str) -> Result<CheckpointStore, BlobError> {
+    Ok(CheckpointStore { store: open(location)?, name: location.to_owned(), blocking: true })
 }

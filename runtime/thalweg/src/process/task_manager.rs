@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use thalweg_core::clock::{Clock, SystemClock};
 use thalweg_core::configuration::Configuration;
-use thalweg_core::configuration::options::{heartbeat, high_availability, jobmanager, taskmanager};
+use thalweg_core::configuration::options::{heartbeat, jobmanager, taskmanager};
 use thalweg_core::ids::TaskManagerId;
 use thalweg_rpc::{Connector, Identity, TcpTransport};
 use thalweg_taskmanager::driver::ThreadDriver;
@@ -19,7 +19,7 @@ use super::build_id::build_id;
 use super::codes::CapturedCodes;
 use super::executor::process_seed;
 use super::settings::{ProcessError, configuration, termination};
-use super::{machine, stores};
+use super::{high_availability, machine, stores};
 use crate::application::Application;
 use crate::command_line::ClusterOptions;
 use crate::metrics::Reporter;
@@ -41,7 +41,8 @@ pub fn run_task_manager(
         .build()
         .map_err(ProcessError::Runtime)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let options = task_manager_options(name, application, &configuration, &clock, runtime.handle());
+    let options =
+        task_manager_options(name, application, &configuration, &clock, runtime.handle())?;
     let mut worker = runtime.block_on(TaskManager::start(options))?;
     tracing::info!("TaskManager {}, data port {}", worker.id(), worker.data_address());
     let registries = Arc::new(Mutex::new(vec![(worker.id().clone(), worker.metrics_registry())]));
@@ -73,11 +74,13 @@ fn task_manager_options(
     configuration: &Configuration,
     clock: &Arc<dyn Clock>,
     runtime: &tokio::runtime::Handle,
-) -> TaskManagerOptions {
+) -> Result<TaskManagerOptions, ProcessError> {
     let host = configuration.get(&jobmanager::RPC_ADDRESS);
     let address = format!("{host}:{}", configuration.get(&jobmanager::RPC_PORT));
     let build_id = build_id();
-    let cluster = configuration.get(&high_availability::CLUSTER_ID);
+    let identity = Identity { build_id };
+    let located = high_availability::connector(configuration, name, identity, runtime)?;
+    let at_address = || Connector::Remote { transport: Arc::new(TcpTransport), address, identity };
     // The host that others reach this process at: what it binds to, unless that is every address.
     let bind_host = configuration.get(&taskmanager::BIND_HOST);
     let host = match bind_host.as_str() {
@@ -85,21 +88,17 @@ fn task_manager_options(
         _ => bind_host,
     };
     let suffix = process_seed(clock.as_ref()) & 0xff_ffff;
-    TaskManagerOptions {
+    Ok(TaskManagerOptions {
         id: TaskManagerId(format!("{host}-{}-{suffix:06x}", std::process::id())),
         configuration: configuration.clone(),
         build_id,
-        connector: Connector::Remote {
-            transport: Arc::new(TcpTransport),
-            address,
-            identity: Identity { build_id },
-        },
+        connector: located.unwrap_or_else(at_address),
         data_plane: DataPlane::Network {
             transport: Arc::new(thalweg_network::remote::TcpTransport {
                 // Two TaskManagers exchange no heartbeats: each has its own with the JobManager.
                 silence_max: Some(configuration.get(&heartbeat::TIMEOUT)),
             }),
-            cluster: cluster.unwrap_or_else(|| name.to_owned()),
+            cluster: high_availability::cluster_id(configuration, name),
             host,
         },
         clock: clock.clone(),
@@ -107,5 +106,5 @@ fn task_manager_options(
         stores: Arc::new(stores::open),
         driver: Arc::new(ThreadDriver::new(clock.clone(), runtime.clone())),
         hardware: machine::hardware(),
-    }
+    })
 }

@@ -55,7 +55,7 @@ const KEY_GROUPS: KeyGroupRange = KeyGroupRange { start: 0, end: 64 };
 
 fn owner() -> SnapshotOwner {
     let attempt = ExecutionAttemptId::new(8);
-    SnapshotOwner { job: JobId::new(1), attempt, key_groups: KEY_GROUPS }
+    SnapshotOwner { job: JobId::new(1), attempt, log_epoch: None, key_groups: KEY_GROUPS }
 }
 
 /// Three operators: keyed state, none at all, and keyed beside operator state.
