@@ -22,6 +22,8 @@ struct Listing {
 #[derive(Serialize, Default)]
 struct JobLine {
     job_id: String,
+    /// It isn't a job's log but a cluster's.
+    is_cluster: bool,
     epoch: Option<u64>,
     last_entry: Option<u64>,
     leader: Option<String>,
@@ -100,7 +102,8 @@ fn read(store: &OpenStore, selection: &Selection) -> Result<Listing, StateComman
 fn job_line(job: &SelectedJob) -> Option<JobLine> {
     if let Some(error) = &job.log_error {
         let (job_id, error) = (job.id.to_string(), Some(error.to_string()));
-        return Some(JobLine { job_id, error, ..JobLine::default() });
+        let is_cluster = job.is_cluster();
+        return Some(JobLine { job_id, is_cluster, error, ..JobLine::default() });
     }
     let tail = &job.log.as_ref()?.tail;
     let leader = match &tail.body {
@@ -113,6 +116,7 @@ fn job_line(job: &SelectedJob) -> Option<JobLine> {
     };
     Some(JobLine {
         job_id: job.id.to_string(),
+        is_cluster: job.is_cluster(),
         epoch: Some(tail.header.epoch.0),
         last_entry: Some(tail.header.position.0),
         leader,
@@ -158,9 +162,10 @@ fn print(listing: &Listing, out: &mut dyn Write) -> Result<(), StateCommandError
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     if !listing.jobs.is_empty() {
         let mut table =
-            output::table(&["JOB ID", "EPOCH", "LAST ENTRY", "LEADER", "LATEST", "ENDED"]);
+            output::table(&["LOG OF", "ID", "EPOCH", "LAST ENTRY", "LEADER", "LATEST", "ENDED"]);
         for job in &listing.jobs {
             table.add_row([
+                if job.is_cluster { "cluster" } else { "job" }.to_owned(),
                 job.job_id.clone(),
                 or_dash(job.epoch.map(|epoch| epoch.to_string())),
                 or_dash(job.last_entry.map(|position| position.to_string())),

@@ -1,9 +1,11 @@
 //! `thalweg state`: looks at what a checkpoint store holds, without a cluster. It only reads, so it
 //! can run beside one.
 //!
-//! [`location`] says what a path means, [`selection`] what is there; [`list`], [`show`], [`rows`]
-//! and [`verify`] are the commands. Formats are read by `thalweg-storage` and `thalweg-state`.
+//! [`location`] says what a path means, [`selection`] what is there; [`list`], [`show`], [`rows`],
+//! [`verify`] and [`collect`] are the commands. Formats are read by `thalweg-storage` and
+//! `thalweg-state`.
 
+mod collect;
 mod error;
 mod list;
 mod location;
@@ -22,7 +24,9 @@ use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-pub use self::options::{Place, ShowOptions, StateAction, StateOptions};
+use thalweg_core::configuration::options::checkpointing;
+
+pub use self::options::{CollectOptions, Place, ShowOptions, StateAction, StateOptions};
 
 use self::error::StateCommandError;
 use self::location::Location;
@@ -55,6 +59,7 @@ fn perform(options: &StateOptions, out: &mut dyn Write) -> Result<bool, StateCom
     let place = match &options.action {
         StateAction::Ls(place) | StateAction::Verify(place) => place,
         StateAction::Show(options) => &options.place,
+        StateAction::Gc(options) => &options.place,
     };
     let location = Location::parse(&place.path);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -68,12 +73,22 @@ fn perform(options: &StateOptions, out: &mut dyn Write) -> Result<bool, StateCom
         Some(directory) => &OpenStore::open(directory, runtime)?,
         None => &store,
     };
-    let selection = Selection::read(&store, logs, location.scope)?;
+    let separate_logs = place.logs.is_some();
+    let selection = Selection::read(&store, separate_logs.then_some(logs), location.scope)?;
     match &options.action {
         StateAction::Ls(place) => list::list(&store, &selection, place.json, out)?,
         StateAction::Verify(place) => {
             let report = verify::verify_all(&store, logs, &selection);
             return verify::print(&report, place.json, out);
+        }
+        StateAction::Gc(options) => {
+            let configured = place.configuration()?.get(&checkpointing::NUM_RETAINED);
+            let retained = options.retained.unwrap_or(configured).max(1);
+            let planned = collect::plan(&store, logs, &selection, retained, separate_logs)?;
+            if planned.is_empty() {
+                return Err(StateCommandError::NoLog { path: place.path.clone() });
+            }
+            collect::print(&planned, place.json, out)?;
         }
         StateAction::Show(options) => {
             let manifest = selection.only(&store, &location)?;

@@ -1,6 +1,12 @@
 //! What `thalweg state` is asked for.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
+use thalweg_core::configuration::Configuration;
+
+use crate::command_line::ClusterOptions;
+use crate::process::{self, ProcessError};
 
 /// Looks at what a checkpoint store holds. Nothing in it is changed
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -19,6 +25,8 @@ pub enum StateAction {
     Show(ShowOptions),
     /// Reads everything that a checkpoint consists of, and says what is damaged or missing
     Verify(Place),
+    /// Says what a garbage collection would delete, and why the rest stays
+    Gc(CollectOptions),
 }
 
 /// Where checkpoints are.
@@ -34,6 +42,24 @@ pub struct Place {
     /// JSON instead of a table
     #[arg(long)]
     pub json: bool,
+    /// The configuration, for how S3 is reached
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Sets one configuration key; stands above the file
+    #[arg(short = 'D', value_name = "KEY=VALUE")]
+    pub definitions: Vec<String>,
+}
+
+impl Place {
+    /// The configuration of the command.
+    ///
+    /// # Errors
+    /// The file can't be read, or a key or value can't be used.
+    pub(super) fn configuration(&self) -> Result<Configuration, Box<ProcessError>> {
+        let (config, definitions) = (self.config.clone(), self.definitions.clone());
+        let options = ClusterOptions { config, definitions, arguments: Vec::new() };
+        process::configuration(&options).map_err(Box::new)
+    }
 }
 
 /// What of a checkpoint to show.
@@ -57,4 +83,19 @@ pub struct ShowOptions {
     /// A row that takes more bytes of JSON is left out, and its size said
     #[arg(long, value_name = "BYTES", requires = "state", default_value_t = 1 << 20)]
     pub row_bytes_max: usize,
+}
+
+/// What to collect.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct CollectOptions {
+    /// The checkpoint directory, or a job in it
+    #[command(flatten)]
+    pub place: Place,
+    /// Has to be given: this command deletes nothing, the leading JobManager does
+    #[arg(long, required = true)]
+    pub dry_run: bool,
+    /// How many published checkpoints of a job stay; else what the configuration says in
+    /// `execution.checkpointing.num-retained`
+    #[arg(long, value_name = "N")]
+    pub retained: Option<u32>,
 }

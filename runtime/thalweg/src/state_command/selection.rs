@@ -29,6 +29,8 @@ pub(super) struct SelectedJob {
     pub(super) log_error: Option<LogError>,
     /// The objects of its log.
     pub(super) log_objects: Vec<BlobPath>,
+    /// What JobManagers have recorded beside the log.
+    pub(super) records: Vec<BlobPath>,
 }
 
 /// Whether a checkpoint counts.
@@ -60,17 +62,26 @@ impl Standing {
 }
 
 impl Selection {
-    /// Lists the place. Logs are read in `logs`.
+    /// Lists the place. The jobs' logs are in `logs`, if that is another store.
     pub(super) fn read(
         store: &OpenStore,
-        logs: &OpenStore,
+        logs: Option<&OpenStore>,
         scope: Scope,
     ) -> Result<Selection, StateCommandError> {
         let folder = match scope {
             Scope::Everything => BlobPath::root(),
             Scope::Job(job) | Scope::Checkpoint(job, _) => layout::job_folder(job)?,
         };
-        let inventory = Inventory::of(store.wait(store.blobs().list(&folder))?);
+        let mut inventory = Inventory::of(store.wait(store.blobs().list(&folder))?);
+        if let Some(logs) = logs {
+            let listed = Inventory::of(logs.wait(logs.blobs().list(&folder))?);
+            for (id, objects) in listed.jobs {
+                let of_job = inventory.jobs.entry(id).or_default();
+                of_job.log = objects.log;
+                of_job.objects.extend(objects.objects.into_iter().filter(layout::is_record));
+            }
+        }
+        let logs = logs.unwrap_or(store);
         let mut jobs = Vec::new();
         for (id, objects) in inventory.jobs {
             let mut manifests = objects.manifests;
@@ -83,7 +94,9 @@ impl Selection {
             };
             if !manifests.is_empty() || log.is_some() || log_error.is_some() {
                 let log_objects = objects.log;
-                jobs.push(SelectedJob { id, manifests, log, log_error, log_objects });
+                let mut records = objects.objects;
+                records.retain(layout::is_record);
+                jobs.push(SelectedJob { id, manifests, log, log_error, log_objects, records });
             }
         }
         Ok(Selection { jobs, savepoint: inventory.savepoint })
@@ -133,6 +146,13 @@ impl Selection {
 }
 
 impl SelectedJob {
+    /// Whether it's no job's log but the one in which JobManagers settle who leads their cluster.
+    pub(super) fn is_cluster(&self) -> bool {
+        [layout::leader(self.id), layout::application(self.id)]
+            .into_iter()
+            .any(|path| path.is_ok_and(|path| self.records.contains(&path)))
+    }
+
     /// Whether the checkpoint with this manifest counts.
     pub(super) fn standing(&self, manifest: &BlobPath) -> Standing {
         let Some(log) = &self.log else {

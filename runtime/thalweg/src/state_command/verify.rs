@@ -7,9 +7,10 @@ use std::io::Write;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use thalweg_state::run::{RunReader, verify};
 use thalweg_storage::log::{Log, names};
-use thalweg_storage::{CheckpointManifest, inventory};
+use thalweg_storage::{CheckpointManifest, inventory, sealed};
 
 use super::error::StateCommandError;
 use super::output;
@@ -25,6 +26,7 @@ const PROBLEMS_MAX: usize = 10_000;
 pub(super) struct Report {
     pub(super) checkpoints: u64,
     pub(super) log_entries: u64,
+    pub(super) records: u64,
     pub(super) runs: u64,
     pub(super) rows: u64,
     pub(super) bytes: u64,
@@ -85,9 +87,10 @@ pub(super) fn print(
     }
     writeln!(
         out,
-        "{} checkpoints, {} log entries, {} runs, {} rows, {}: {}",
+        "{} checkpoints, {} log entries, {} records, {} runs, {} rows, {}: {}",
         report.checkpoints,
         report.log_entries,
+        report.records,
         report.runs,
         report.rows,
         output::bytes(report.bytes),
@@ -154,6 +157,18 @@ impl Verifier<'_> {
             if let Err(error) = logs.wait(log.read(position)) {
                 let (object, problem) = (path.to_string(), error.to_string());
                 self.found(Problem { object, problem, ..Problem::default() });
+            }
+        }
+        for path in &job.records {
+            self.report.records += 1;
+            let read = logs.wait(logs.blobs().get(path)).map_err(|error| error.to_string());
+            // Only that it's whole: which versions can be read is its reader's to say.
+            let whole = read.and_then(|bytes| {
+                let content = sealed::from_bytes::<IgnoredAny>(&bytes, u64::MAX, path.as_str());
+                content.map_err(|error| error.to_string())
+            });
+            if let Err(problem) = whole {
+                self.found(Problem { object: path.to_string(), problem, ..Problem::default() });
             }
         }
         let whole = job.log_error.as_ref().map(ToString::to_string);
