@@ -435,7 +435,7 @@ async fn read_back(scene: &Scene) -> CompletedCheckpoint {
     let (path, _) = written.await.unwrap();
     let manifest =
         thalweg_storage::manifest::load_from(store.as_ref(), &path, job_id(), latest.id).await;
-    CompletedCheckpoint::of_manifest(&manifest.unwrap())
+    CompletedCheckpoint::of_manifest(&manifest.unwrap(), None)
 }
 
 #[tokio::test]
