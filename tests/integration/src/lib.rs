@@ -17,6 +17,8 @@ mod inputs;
 mod ports;
 mod process;
 mod rest;
+mod soak;
+mod store;
 mod waiting;
 
 pub use binaries::{application, other_build};
@@ -25,4 +27,6 @@ pub use inputs::{FraudInput, PersonalisationInput, check_output};
 pub use ports::free_port;
 pub use process::{Ended, Process, strs};
 pub use rest::Rest;
+pub use soak::Soak;
+pub use store::{check_store, read_manifest};
 pub use waiting::{DEADLINE, try_within, wait_until, wait_within};

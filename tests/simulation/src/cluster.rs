@@ -33,6 +33,7 @@ use turmoil::Sim;
 use crate::clock::SimulatedClock;
 use crate::dice::Dice;
 use crate::network::data::DataTransport;
+use crate::network::one_way::OneWay;
 use crate::network::rpc::RpcTransport;
 use crate::plan::Plan;
 use crate::store::FaultyStore;
@@ -60,6 +61,8 @@ pub struct World {
     pub job_manager: Mutex<Option<JobManagerHandle>>,
     /// What became of the job.
     pub result: Mutex<Option<Result<JobResult, String>>>,
+    /// Which links are open in one direction only.
+    pub one_way: OneWay,
     /// TaskManagers' hosts and who waits there for being told to end.
     stops: Vec<Notify>,
     starts: Mutex<BTreeMap<String, u64>>,
@@ -77,6 +80,7 @@ impl World {
             code,
             job_manager: Mutex::default(),
             result: Mutex::default(),
+            one_way: OneWay::default(),
             starts: Mutex::default(),
         })
     }
@@ -105,7 +109,8 @@ impl World {
     fn rpc(&self, host: &str, start: u64) -> RpcTransport {
         let dice = Dice::new(self.plan.seed, &format!("rpc {host} {start}"));
         let Plan { messages, heal_at, .. } = self.plan;
-        RpcTransport::new(host, messages, heal_at, dice, self.trace.clone())
+        let one_way = self.one_way.clone();
+        RpcTransport::new(host, messages, heal_at, one_way, dice, self.trace.clone())
     }
 }
 
@@ -229,7 +234,7 @@ async fn run_task_managers(world: Arc<World>, index: usize) -> turmoil::Result {
         let seed = Dice::new(world.plan.seed, &format!("driver {host} {start}")).throw();
         let driver = CooperativeDriver::paced(clock.clone(), seed, &Handle::current(), pace);
         let dice = Dice::new(world.plan.seed, &format!("data {host} {start}"));
-        let store = world.store.clone();
+        let store = world.store.on(&host);
         let open =
             move |_: &str| -> Result<Arc<dyn BlobStore>, BlobError> { Ok(Arc::new(store.clone())) };
         let options = TaskManagerOptions {
@@ -245,6 +250,7 @@ async fn run_task_managers(world: Arc<World>, index: usize) -> turmoil::Result {
                 transport: Arc::new(DataTransport::new(
                     &host,
                     &world.plan,
+                    world.one_way.clone(),
                     dice,
                     world.trace.clone(),
                 )),
