@@ -15,6 +15,7 @@ mod bad_input;
 mod cancel;
 mod clusters;
 mod configuration;
+mod evolution;
 mod faults;
 mod high_availability;
 mod monitoring;
