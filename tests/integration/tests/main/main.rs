@@ -20,6 +20,7 @@ mod faults;
 mod high_availability;
 mod monitoring;
 mod programs;
+mod rescale;
 mod savepoints;
 mod soak;
 mod soak_damage;
