@@ -167,7 +167,10 @@ fn text(reason: Reason, origin: Option<ObjectOrigin>) -> String {
         Reason::Referenced => "it's referred to".to_owned(),
         Reason::UnknownOrigin => "its name doesn't tell whose it is".to_owned(),
         Reason::LaterEpoch => format!("it's of epoch {epoch}, later than the log's last entry"),
-        Reason::MayBePublished => "what it belongs to may still be published".to_owned(),
+        Reason::MayBePublished if id == u64::MAX => {
+            format!("it's of epoch {epoch}, the log's last")
+        }
+        Reason::MayBePublished => format!("checkpoint {id} may still be published"),
         Reason::Superseded => {
             format!(
                 "it's of checkpoint {id}: a later one is published, and no retained one needs it"
@@ -200,7 +203,7 @@ fn log_entries(
         let deleted = gone.contains(path);
         let why = match deleted {
             true => "the log goes on behind its segment, and its checkpoint isn't retained",
-            false => "entries stay while their segment is the log's last, or they're needed",
+            false => "the log's last segment and what a restart needs stay",
         };
         let decision = Decision { object: path.to_string(), why: why.to_owned() };
         let list = if deleted { &mut collection.delete } else { &mut collection.keep };

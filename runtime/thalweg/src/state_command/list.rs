@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 use thalweg_core::ids::CheckpointId;
+use thalweg_storage::blob::BlobErrorKind;
 use thalweg_storage::log::{EntryBody, EntryKind};
 use thalweg_storage::{BlobPath, CheckpointKind, CheckpointManifest, ManifestError, inventory};
 
@@ -80,6 +81,12 @@ fn read(store: &OpenStore, selection: &Selection) -> Result<Listing, StateComman
     for job in &selection.jobs {
         for found in &job.manifests {
             let manifest = job.manifest(store, found);
+            if let Err(ManifestError::Store(error)) = &manifest
+                && error.kind == BlobErrorKind::NotFound
+            {
+                // It was listed: a newer checkpoint has taken its place meanwhile.
+                continue;
+            }
             checkpoints.push(checkpoint_line(job, found, manifest));
         }
     }

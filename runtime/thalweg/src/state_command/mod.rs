@@ -19,6 +19,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod verify_run;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -78,13 +79,23 @@ fn perform(options: &StateOptions, out: &mut dyn Write) -> Result<bool, StateCom
     match &options.action {
         StateAction::Ls(place) => list::list(&store, &selection, place.json, out)?,
         StateAction::Verify(place) => {
-            let report = verify::verify_all(&store, logs, &selection);
+            let retained = place.configuration()?.get(&checkpointing::NUM_RETAINED);
+            let report = verify::verify_all(&store, logs, &selection, retained);
             return verify::print(&report, place.json, out);
         }
         StateAction::Gc(options) => {
             let configured = place.configuration()?.get(&checkpointing::NUM_RETAINED);
             let retained = options.retained.unwrap_or(configured).max(1);
-            let planned = collect::plan(&store, logs, &selection, retained, separate_logs)?;
+            let decide = |selection: &Selection| {
+                collect::plan(&store, logs, selection, retained, separate_logs)
+            };
+            let mut planned = decide(&selection);
+            if let Err(StateCommandError::PublishedMissing { .. }) = planned {
+                // Another one was published since, and a leader has collected.
+                let logs = separate_logs.then_some(logs);
+                planned = decide(&Selection::read(&store, logs, location.scope)?);
+            }
+            let planned = planned?;
             if planned.is_empty() {
                 return Err(StateCommandError::NoLog { path: place.path.clone() });
             }

@@ -3,12 +3,16 @@
 
 use thalweg_core::ids::{CheckpointId, JobId};
 use thalweg_storage::inventory::{self, Inventory, LogSummary};
-use thalweg_storage::log::{EntryBody, Log, LogError};
+use thalweg_storage::log::{EntryBody, EntryHeader, Log, LogError, Published};
 use thalweg_storage::{BlobPath, CheckpointManifest, ManifestError, layout};
 
 use super::error::StateCommandError;
 use super::location::{Location, Scope};
 use super::store::OpenStore;
+
+/// Looks at a place whose log publishes what wasn't listed: a job that runs may publish between
+/// the listing and the log, but not each time.
+const LOOKS_MAX: u32 = 100;
 
 /// What is at a place.
 pub(super) struct Selection {
@@ -62,8 +66,30 @@ impl Standing {
 }
 
 impl Selection {
-    /// Lists the place. The jobs' logs are in `logs`, if that is another store.
+    /// What is at the place. The jobs' logs are in `logs`, if that is another store.
     pub(super) fn read(
+        store: &OpenStore,
+        logs: Option<&OpenStore>,
+        scope: Scope,
+    ) -> Result<Selection, StateCommandError> {
+        let mut selection = Selection::look(store, logs, scope)?;
+        for _ in 1..LOOKS_MAX {
+            let missing: Vec<_> = selection.missing().collect();
+            if missing.is_empty() {
+                break;
+            }
+            let again = Selection::look(store, logs, scope)?;
+            // One that is still missing is so for good; another one was published meanwhile.
+            let for_good = again.missing().any(|place| missing.contains(&place));
+            selection = again;
+            if for_good {
+                break;
+            }
+        }
+        Ok(selection)
+    }
+
+    fn look(
         store: &OpenStore,
         logs: Option<&OpenStore>,
         scope: Scope,
@@ -100,6 +126,15 @@ impl Selection {
             }
         }
         Ok(Selection { jobs, savepoint: inventory.savepoint })
+    }
+
+    /// The entries that publish what isn't there, by job.
+    fn missing(&self) -> impl Iterator<Item = (JobId, Option<Published>)> {
+        let missing = self.jobs.iter().filter(|job| job.missing().is_some());
+        missing.map(|job| {
+            let tail = job.log.as_ref().map(|log| &log.tail.header);
+            (job.id, tail.and_then(EntryHeader::latest_publish))
+        })
     }
 
     /// The one checkpoint that a command for one is about.

@@ -83,7 +83,7 @@ fn a_dry_run_names_what_a_leader_would_delete_and_why_the_rest_stays() {
         (next.as_str(), "may still be published"),
         (later.as_str(), "epoch 3, later than"),
         (&strange, "doesn't tell whose"),
-        (&format!("{JOB}/log/{:020}", 0), "entries stay"),
+        (&format!("{JOB}/log/{:020}", 0), "last segment"),
     ] {
         assert!(why(path, object).contains(expected), "{object}: {}", why(path, object));
     }
@@ -111,6 +111,30 @@ fn once_a_job_has_ended_what_is_left_of_it_is_its_last_checkpoints() {
     assert_eq!(deleted, garbage(folder.path(), &view, &kept));
     assert!(deleted.len() == 4 && deleted.contains(unpublished.as_str()), "{deleted:?}");
     assert!(why(path, unpublished.as_str()).contains("the job has ended"));
+}
+
+#[test]
+fn what_a_collection_has_deleted_in_part_is_not_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let of = |id| store::checkpoint_of(folder.path(), Epoch(1), id);
+    let mut leader = claim(folder.path());
+    for id in [1, 2] {
+        now(leader.publish(CheckpointId(id), &of(id))).unwrap();
+    }
+    of(3);
+    for id in [1, 3] {
+        std::fs::remove_file(folder.path().join(format!("{JOB}/chk-{id}/e1-count-1"))).unwrap();
+    }
+    let (sound, text) = run(&["verify", path]).unwrap();
+    assert!(sound && text.contains("3 checkpoints"), "{text}");
+    let two = ["-D", "execution.checkpointing.num-retained=2"];
+    let (sound, text) = run(&[&["verify", path][..], &two].concat()).unwrap();
+    assert!(!sound && text.contains("chk-1/e1-count-1: operator \"count\""), "{text}");
+    assert!(text.contains("1 problem\n") && !text.contains("chk-3/e1"), "{text}");
+    std::fs::remove_file(folder.path().join(format!("{JOB}/chk-2/e1-source-0"))).unwrap();
+    let (sound, text) = run(&["verify", path]).unwrap();
+    assert!(!sound && text.contains("chk-2/e1-source-0: operator \"source\""), "{text}");
 }
 
 #[test]
