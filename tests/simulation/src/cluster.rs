@@ -10,7 +10,7 @@ use thalweg_core::Clock;
 use thalweg_core::configuration::Configuration;
 use thalweg_core::ids::{OperatorId, TaskManagerId};
 use thalweg_core::split::SourceSplit;
-use thalweg_jobmanager::endpoint::CheckpointStore;
+use thalweg_jobmanager::endpoint::{CheckpointStore, StoreOpener};
 use thalweg_jobmanager::high_availability::StandaloneElection;
 use thalweg_jobmanager::resource_manager::StandaloneDriver;
 use thalweg_jobmanager::source_coordinator::SplitEnumeration;
@@ -175,12 +175,31 @@ impl CodeProvider for Code {
     }
 }
 
+/// There is one store, whatever it is called.
+#[derive(Debug)]
+struct OneStore(CheckpointStore);
+
+impl StoreOpener for OneStore {
+    fn open(&self, _location: &str) -> Result<CheckpointStore, String> {
+        Ok(self.0.clone())
+    }
+
+    fn open_existing(&self, _location: &str) -> Result<CheckpointStore, String> {
+        Ok(self.0.clone())
+    }
+}
+
 async fn run_job_manager(world: Arc<World>) -> turmoil::Result {
     let (sender, acceptor) = accept_channel();
     let transport = world.rpc(JOB_MANAGER, world.start_number(JOB_MANAGER));
     let address = format!("0.0.0.0:{RPC_PORT}");
     let identity = Identity { build_id: BUILD };
     listen(&transport, &address, identity, sender, &Handle::current()).await?;
+    let store = CheckpointStore {
+        store: Arc::new(world.store.clone()),
+        name: STORE.to_owned(),
+        blocking: false,
+    };
     let options = JobManagerOptions {
         configuration: configuration(&world.plan)?,
         build_id: BUILD,
@@ -189,11 +208,8 @@ async fn run_job_manager(world: Arc<World>) -> turmoil::Result {
         driver: Box::new(StandaloneDriver),
         election: Box::new(StandaloneElection),
         records: None,
-        store: Some(CheckpointStore {
-            store: Arc::new(world.store.clone()),
-            name: STORE.to_owned(),
-            blocking: false,
-        }),
+        store: Some(store.clone()),
+        stores: Arc::new(OneStore(store)),
         clock: world.clock(JOB_MANAGER),
         runtime: Handle::current(),
         version: String::new(),

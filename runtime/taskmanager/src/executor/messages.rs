@@ -62,6 +62,12 @@ impl TaskExecutor {
             JobManagerMessage::TriggerCheckpoint { job, attempt, barrier } => {
                 self.trigger(job, barrier, attempt, now);
             }
+            JobManagerMessage::EndInput { attempt } => {
+                let live = self.live.get(&attempt);
+                if let Some(mailbox) = live.and_then(|live| live.mailbox.as_ref()) {
+                    mailbox.end_input();
+                }
+            }
             JobManagerMessage::CheckpointCompleted { job, checkpoint } => {
                 self.completed(job, checkpoint);
             }
@@ -114,9 +120,11 @@ impl TaskExecutor {
         self.forget_metrics();
         for progress in &heartbeat.jobs {
             self.completed(progress.job, progress.completed);
-            if let Some(pending) = progress.pending {
-                self.aborted(progress.job, CheckpointId(pending.0.saturating_sub(1)));
-            }
+            let aborted = match progress.pending {
+                Some(pending) => CheckpointId(pending.0.saturating_sub(1)),
+                None => progress.begun,
+            };
+            self.aborted(progress.job, aborted);
         }
     }
 

@@ -89,12 +89,12 @@ pub(super) async fn prepare(
         }
     };
     let Some(restore) = &task.restore else { return Ok(Prepared { code, restore: None }) };
-    let store = match &job.checkpoint_directory {
-        Some(directory) => {
-            Some(stores.get(directory).map_err(|error| environment(error.to_string()))?)
-        }
-        None => None,
+    let opened = match (&restore.directory, &job.checkpoint_directory) {
+        (Some(directory), _) => stores.open_once(directory).map(Some),
+        (None, Some(directory)) => stores.get(directory).map(Some),
+        (None, None) => Ok(None),
     };
+    let store = opened.map_err(|error| environment(error.to_string()))?;
     let restored_subtask = RestoredSubtask {
         index: subtask.index,
         parallelism: subtask.parallelism,

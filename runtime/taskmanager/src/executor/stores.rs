@@ -35,6 +35,12 @@ impl Stores {
         Self { opener, open: Mutex::default() }
     }
 
+    /// The store of that name, for one use: a savepoint's directory isn't needed a second time.
+    /// Blocks.
+    pub(super) fn open_once(&self, location: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
+        self.opener.open(location)
+    }
+
     /// The store of that name. Blocks.
     pub(super) fn get(&self, location: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
         let mut open = self.open.lock();

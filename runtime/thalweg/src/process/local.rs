@@ -24,6 +24,7 @@ use tokio::runtime::Runtime;
 
 use super::codes::LocalCodes;
 use super::executor::ClusterExecutor;
+use super::savepoint_stores::SavepointStores;
 use super::{ProcessError, machine, progress, stores};
 use crate::application::Application;
 use crate::command_line::ClusterOptions;
@@ -142,6 +143,7 @@ impl LocalCluster {
             driver: Box::new(driver),
             election: Box::new(StandaloneElection),
             store: stores::checkpoints(&configuration)?,
+            stores: Arc::new(SavepointStores),
             records: None,
             clock: clock.clone(),
             runtime: runtime.handle().clone(),
@@ -192,6 +194,7 @@ impl LocalCluster {
 
     /// Ends everything.
     pub fn shut_down(self) {
+        self.runtime.block_on(self.job_manager.outcomes_read(super::LAST_QUESTIONS));
         self.runtime.block_on(self.job_manager.shutdown("the program has ended"));
         self.runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     }

@@ -19,6 +19,7 @@ mod faults;
 mod high_availability;
 mod monitoring;
 mod programs;
+mod savepoints;
 mod soak;
 mod soak_damage;
 mod soak_disk;

@@ -44,6 +44,34 @@ option_group! {
          `execution.checkpointing.interval` is set.",
     );
 
+    /// Where savepoints are kept.
+    SAVEPOINT_DIRECTORY: Option<Location> = ConfigOption::new(
+        "execution.checkpointing.savepoint-dir",
+        || None,
+        "Below which directory savepoints are written, when whoever asks for one names none. Each \
+         has a directory of its own, which can be moved; the engine never deletes one.",
+    )
+    .must_be("an absolute path or a URI", |directory| {
+        let local = directory.as_ref().and_then(|directory| directory.local_path());
+        local.is_none_or(|path| path.is_absolute())
+    });
+
+    /// What the job begins with.
+    RECOVERY_PATH: Option<Location> = ConfigOption::new(
+        "execution.state-recovery.path",
+        || None,
+        "The savepoint, or retained checkpoint, that the program's first job begins with; what \
+         `--from-savepoint` sets. It is only read.",
+    );
+
+    /// State without an operator is dropped.
+    IGNORE_UNCLAIMED_STATE: bool = ConfigOption::new(
+        "execution.state-recovery.ignore-unclaimed-state",
+        || false,
+        "Whether a job may begin with a savepoint that has state of operators which the job \
+         doesn't have: that state is dropped. What `--allow-non-restored-state` sets.",
+    );
+
     /// Whether checkpoints go on from earlier ones.
     INCREMENTAL: bool = ConfigOption::new(
         "execution.checkpointing.incremental",
