@@ -307,7 +307,8 @@ fn snapshot(
 ) -> OperatorSnapshot {
     let (checkpoint, published) = (CheckpointId(checkpoint), CheckpointId(published));
     chain.push(0, rows(values));
-    chain.push_barrier(Barrier { checkpoint, triggered_ms: 0, published });
+    let kind = SnapshotKind::Checkpoint;
+    chain.push_barrier(Barrier { checkpoint, triggered_ms: 0, published, kind });
     run(chain, wire);
     wire.take();
     chain.take_snapshot().unwrap().operators.remove(0)

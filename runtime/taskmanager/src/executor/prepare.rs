@@ -25,9 +25,6 @@ use crate::task::{
     Mailbox, SpecRestore, Task, TaskMetrics, TaskObserver, TaskPorts, TaskSpec, panic_message,
 };
 
-/// The option by which state may be dropped that no operator asks for.
-const ALLOW_UNCLAIMED: &str = "execution.state-recovery.ignore-unclaimed-state";
-
 /// A deployment on its way to become a task.
 #[derive(Debug, Clone)]
 pub(super) struct Deployment {
@@ -161,7 +158,7 @@ pub(super) fn make(
         restore: prepared.restore,
         checkpointing: job.checkpointing,
         incremental: is_incremental(&configuration, job),
-        allow_unclaimed: job.configuration.get(ALLOW_UNCLAIMED).is_some_and(|v| v == "true"),
+        allow_unclaimed: configuration.get(&checkpointing::IGNORE_UNCLAIMED_STATE),
         state_budget: around.state_budget,
         latency_interval: configuration.get(&metrics::LATENCY_INTERVAL),
     };

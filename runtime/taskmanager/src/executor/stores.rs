@@ -6,6 +6,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use thalweg_storage::{BlobError, BlobStore};
 
+use super::local_copies::{CopiedStore, LocalCopies};
+
 /// Opens stores by the name that stands in `execution.checkpointing.dir`.
 pub trait BlobStoreOpener: Send + Sync {
     /// The store of that name. May block.
@@ -28,11 +30,18 @@ where
 pub(super) struct Stores {
     opener: Arc<dyn BlobStoreOpener>,
     open: Mutex<BTreeMap<String, Arc<dyn BlobStore>>>,
+    copies: Option<Arc<LocalCopies>>,
 }
 
 impl Stores {
-    pub(super) fn new(opener: Arc<dyn BlobStoreOpener>) -> Self {
-        Self { opener, open: Mutex::default() }
+    /// `copies`: where copies of what is written here are kept.
+    pub(super) fn new(opener: Arc<dyn BlobStoreOpener>, copies: Option<LocalCopies>) -> Self {
+        Self { opener, open: Mutex::default(), copies: copies.map(Arc::new) }
+    }
+
+    /// The copies of what was written here.
+    pub(super) fn copies(&self) -> Option<&LocalCopies> {
+        self.copies.as_deref()
     }
 
     /// The store of that name, for one use: a savepoint's directory isn't needed a second time.
@@ -48,6 +57,10 @@ impl Stores {
             return Ok(Arc::clone(store));
         }
         let store = self.opener.open(location)?;
+        let store = match &self.copies {
+            Some(copies) => Arc::new(CopiedStore { store, copies: Arc::clone(copies) }),
+            None => store,
+        };
         open.insert(location.to_owned(), Arc::clone(&store));
         Ok(store)
     }

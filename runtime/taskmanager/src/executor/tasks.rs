@@ -61,6 +61,12 @@ impl TaskExecutor {
         if self.table.state(attempt) == Some(ExecutionState::Canceling) {
             return self.end(attempt, TaskOutcome::Canceled, now);
         }
+        if prepared.is_err()
+            && let Some(job) = self.live.get(&attempt).map(|live| live.deployment.job.job_id)
+        {
+            // Whatever it was: the next attempt reads the store itself.
+            self.forget_copies(job);
+        }
         let launched = prepared.and_then(|prepared| self.launch(attempt, prepared));
         if let Err(failure) = launched {
             self.end(attempt, TaskOutcome::Failed(failure), now);

@@ -81,6 +81,19 @@ option_group! {
     )
     .flink_default("false");
 
+    /// Where copies of snapshots are kept.
+    LOCAL_BACKUP_DIRECTORY: Option<Location> = ConfigOption::new(
+        "execution.checkpointing.local-backup.dirs",
+        || None,
+        "A local directory in which a TaskManager keeps copies of what its tasks have written for \
+         the last checkpoint, so that tasks which restart there don't read the store. Unset: no \
+         copies. Worth it where the store is remote.",
+    )
+    .must_be("an absolute path", |directory| {
+        let local = |directory: &Location| directory.local_path().is_some_and(|p| p.is_absolute());
+        directory.as_ref().is_none_or(local)
+    });
+
     /// The longest a checkpoint may take.
     TIMEOUT: Duration = ConfigOption::new(
         "execution.checkpointing.timeout",
