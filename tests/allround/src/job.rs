@@ -21,7 +21,7 @@ pub const SESSION_GAP_MS: i64 = 4_000;
 /// The application's options.
 struct Options {
     input: Input,
-    /// Rows per second and subtask of the source.
+    /// Rows per second.
     rate: Option<f64>,
     /// Of the job; 1 unless set.
     parallelism: Option<u32>,
@@ -113,10 +113,7 @@ fn rows(env: &StreamExecutionEnvironment, options: &Options) -> DataStream<Row> 
 fn rules(env: &StreamExecutionEnvironment, options: &Options) -> DataStream<u64> {
     let rules = DataGenerator::new(|number| number + 1).with_count(options.input.rules());
     let share = options.input.rules() as f64 / options.input.rows.max(1) as f64;
-    let rate = options.rate.map(|rate| {
-        let total = rate * f64::from(options.parallelism.unwrap_or(1));
-        (2.0 * share * total).max(0.1)
-    });
+    let rate = options.rate.map(|rate| (2.0 * share * rate).max(0.1));
     let options = SourceOptions::new(no_watermarks()).with_rate(rate);
     env.from_source(rules, options, "rules").uid("rules").set_parallelism(1)
 }

@@ -77,7 +77,7 @@ pub fn check_store(root: &Path) {
     let missing: Vec<&String> = referenced.difference(&files).collect();
     let surplus: Vec<&String> = files.difference(&referenced).collect();
     assert!(missing.is_empty(), "objects that a manifest names are missing: {missing:#?}");
-    // Those of checkpoints that failed, until the collector of `thalweg_storage::log` runs.
+    // Those of checkpoints that failed: only with high availability does a collector run.
     eprintln!("{} objects are left that no manifest names", surplus.len());
     assert!(empty.is_empty(), "folders are left with nothing in them: {empty:?}");
 }

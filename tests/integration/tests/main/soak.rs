@@ -18,8 +18,8 @@ use crate::high_availability;
 
 /// How many faults there are unless it's said otherwise.
 const FAULTS: u64 = 3;
-/// Rows per second and subtask of a source.
-const RATE: u64 = 400;
+/// Rows per second of a source.
+const RATE: u64 = 1_200;
 /// What all jobs run with.
 const PARALLELISM: u64 = 3;
 /// A fault comes so long after a checkpoint, at most, and ...
@@ -38,7 +38,7 @@ fn faults() -> u64 {
 
 /// Rows for so many faults, and some before and after them.
 fn rows() -> u64 {
-    (faults() * SECONDS_PER_FAULT + 5) * RATE * PARALLELISM
+    (faults() * SECONDS_PER_FAULT + 5) * RATE
 }
 
 /// A job in a cluster, to which things are done.
@@ -256,8 +256,8 @@ fn fraud_detection_killed_at_random_moments_outputs_what_it_does_undisturbed() {
 
 #[test]
 fn personalisation_killed_at_random_moments_outputs_what_it_does_undisturbed() {
-    // Its rows are those of two sources.
-    let input = PersonalisationInput::new(2 * rows(), 32);
+    // Seven of eight of its rows are those of one source.
+    let input = PersonalisationInput::new(rows() * 8 / 7, 32);
     let more = rate(&[]);
     let more: Vec<&str> = more.iter().map(String::as_str).collect();
     let checkpoints = input.path("checkpoints");

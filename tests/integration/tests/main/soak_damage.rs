@@ -57,7 +57,7 @@ fn latest_pieces(checkpoints: &Path) -> Vec<Piece> {
 fn never_loaded_after(damage: impl Fn(&Path, &Piece)) {
     let soak = Soak::new(30_000);
     let (output, checkpoints) = (soak.path("output"), soak.path("checkpoints"));
-    let arguments = soak.arguments(&output, &["--parallelism", "3", "--rate", "400"]);
+    let arguments = soak.arguments(&output, &["--parallelism", "3", "--rate", "1200"]);
     let few = [("restart-strategy.fixed-delay.attempts", "2")];
     let place = checkpoints.to_str().unwrap();
     let mut run = Run::start(&application("allround"), place, 2, &arguments, &few);

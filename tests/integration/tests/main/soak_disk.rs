@@ -88,7 +88,7 @@ fn a_full_disk_fails_checkpoints_or_the_job_and_no_row_once_there_is_room_again(
         return;
     };
     let (output, checkpoints) = (soak.path("output"), soak.path("checkpoints"));
-    let more = ["--parallelism", "3", "--rate", "400", "--payload", "200"];
+    let more = ["--parallelism", "3", "--rate", "1200", "--payload", "200"];
     let arguments = soak.arguments(&output, &more);
     let binary = disks.wrap(&application("allround"));
     let place = checkpoints.to_str().unwrap();

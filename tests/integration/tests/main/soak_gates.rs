@@ -16,7 +16,7 @@ fn places(soak: &Soak) -> (PathBuf, PathBuf) {
 /// `allround` with so many TaskManagers, RUNNING.
 fn start(soak: &Soak, task_managers: usize) -> Run {
     let (output, checkpoints) = places(soak);
-    let more = ["--parallelism", "3", "--rate", "400", "--payload", "200"];
+    let more = ["--parallelism", "3", "--rate", "1200", "--payload", "200"];
     let arguments = soak.arguments(&output, &more);
     let place = checkpoints.to_str().unwrap();
     Run::start(&application("allround"), place, task_managers, &arguments, &[])
