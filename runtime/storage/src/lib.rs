@@ -12,8 +12,8 @@ pub mod log;
 pub mod manifest;
 
 pub use self::blob::{
-    BlobError, BlobFuture, BlobPath, BlobPathError, BlobStore, DirectoryStore, MemoryStore,
-    PutOutcome,
+    BlobError, BlobFuture, BlobPath, BlobPathError, BlobStore, BlobStoreOpener, DirectoryStore,
+    LocalStores, MemoryStore, PutOutcome,
 };
 pub use self::manifest::{
     CheckpointKind, CheckpointManifest, CoordinatorState, KeyGroups, ManifestError,

@@ -87,6 +87,7 @@ fn chain(operators: Vec<Box<dyn Operator>>, inputs: usize) -> Chain {
         splits: Vec::new(),
         checkpointing: true,
         state_budget: MemoryBudget::unlimited(),
+        stores: Arc::new(thalweg_storage::LocalStores),
         clock: Arc::new(SystemClock::new()),
         wake: Arc::new(|| ()),
         metrics,

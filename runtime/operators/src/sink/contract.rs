@@ -5,6 +5,7 @@ use std::sync::Arc;
 use thalweg_core::clock::Clock;
 use thalweg_core::ids::{CheckpointId, OperatorId};
 use thalweg_core::{Batch, Record};
+use thalweg_storage::BlobStoreOpener;
 
 use crate::contract::{FunctionResult, JobInfo, OperatorMetrics, SubtaskInfo, WakeHandle};
 
@@ -55,6 +56,8 @@ pub struct SinkContext {
     pub checkpointing: bool,
     /// The checkpoint that the job starts from.
     pub restored_from: Option<CheckpointId>,
+    /// Opens stores that output goes to.
+    pub stores: Arc<dyn BlobStoreOpener>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Wakes the task.

@@ -20,7 +20,7 @@ use tokio::runtime::Runtime;
 use super::build_id::build_id;
 use super::executor::{ClusterExecutor, exit_code, process_seed};
 use super::settings::{ProcessError, configuration};
-use super::stores;
+use super::stores::Stores;
 use crate::application::Application;
 use crate::command_line::ClusterOptions;
 use crate::metrics::Reporter;
@@ -42,9 +42,10 @@ pub fn run_job_manager(
         .build()
         .map_err(ProcessError::Runtime)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let job_manager = start(&configuration, &runtime, clock.clone())?;
+    let stores = Stores::new(&configuration, process_seed(clock.as_ref()));
+    let job_manager = start(&configuration, &runtime, clock.clone(), &stores)?;
     serve_rest(&configuration, &runtime, &job_manager)?;
-    let reporter = Reporter::new(Some(job_manager.clone()), Arc::default(), clock);
+    let reporter = Reporter::new(Some(job_manager.clone()), Arc::default(), stores, clock);
     reporter.serve(&configuration, runtime.handle(), false)?;
     end_on_signal(&runtime, job_manager.clone());
 
@@ -73,6 +74,7 @@ fn start(
     configuration: &Configuration,
     runtime: &Runtime,
     clock: Arc<dyn Clock>,
+    stores: &Stores,
 ) -> Result<JobManagerHandle, ProcessError> {
     let (sender, acceptor) = accept_channel();
     let host = configuration.get(&jobmanager::BIND_HOST);
@@ -90,7 +92,7 @@ fn start(
         acceptor,
         driver: Box::new(StandaloneDriver),
         election: Box::new(StandaloneElection),
-        store: stores::checkpoints(configuration)?,
+        store: stores.checkpoints(configuration)?,
         clock,
         runtime: runtime.handle().clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -24,7 +24,8 @@ use tokio::runtime::Runtime;
 
 use super::codes::LocalCodes;
 use super::executor::ClusterExecutor;
-use super::{ProcessError, machine, progress, stores};
+use super::stores::Stores;
+use super::{ProcessError, machine, progress};
 use crate::application::Application;
 use crate::command_line::ClusterOptions;
 use crate::metrics::{Reporter, TaskManagers};
@@ -74,6 +75,7 @@ struct Workers {
     codes: Arc<LocalCodes>,
     runtime: tokio::runtime::Handle,
     registries: TaskManagers,
+    stores: Stores,
 }
 
 impl Workers {
@@ -87,7 +89,7 @@ impl Workers {
             data_plane: DataPlane::InProcess(self.environment.clone()),
             clock: self.clock.clone(),
             codes: self.codes.clone(),
-            stores: Arc::new(stores::open),
+            stores: Arc::new(self.stores.clone()),
             driver: Arc::new(ThreadDriver::new(self.clock.clone(), self.runtime.clone())),
             hardware: machine::hardware(),
         };
@@ -123,6 +125,7 @@ impl LocalCluster {
         let (sender, acceptor) = accept_channel();
         let registry = PartitionRegistry::new(RegistryOptions::default());
         let registries = Arc::new(Mutex::new(Vec::new()));
+        let stores = Stores::new(&configuration, super::executor::process_seed(clock.as_ref()));
         let workers = Workers {
             configuration: configuration.clone(),
             acceptor: sender,
@@ -131,6 +134,7 @@ impl LocalCluster {
             codes: codes.clone(),
             runtime: runtime.handle().clone(),
             registries: registries.clone(),
+            stores: stores.clone(),
         };
         let slots = configuration.get(&taskmanager::NUMBER_OF_TASK_SLOTS);
         let driver = LocalDriver::new(slots, move |number| workers.start(number));
@@ -141,14 +145,14 @@ impl LocalCluster {
             acceptor,
             driver: Box::new(driver),
             election: Box::new(StandaloneElection),
-            store: stores::checkpoints(&configuration)?,
+            store: stores.checkpoints(&configuration)?,
             clock: clock.clone(),
             runtime: runtime.handle().clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             commit: String::new(),
         };
         let job_manager = runtime.block_on(JobManager::start(options))?;
-        let reporter = Reporter::new(Some(job_manager.clone()), registries, clock);
+        let reporter = Reporter::new(Some(job_manager.clone()), registries, stores, clock);
         Ok(Self { runtime, job_manager, codes, configuration, reporter })
     }
 

@@ -10,6 +10,8 @@ mod job_manager;
 mod local;
 mod machine;
 mod progress;
+#[cfg(feature = "s3")]
+mod s3;
 mod settings;
 mod stores;
 mod task_manager;
@@ -19,4 +21,5 @@ pub use job_manager::run_job_manager;
 pub use local::{LocalCluster, run_local};
 pub(crate) use machine::resident_bytes;
 pub use settings::{ProcessError, configuration};
+pub(crate) use stores::Stores;
 pub use task_manager::run_task_manager;

@@ -1,42 +1,71 @@
-//! Opens the place of checkpoints by the name in `execution.checkpointing.dir`.
+//! The stores of a process: opens them by their names, with how S3 is reached taken from the
+//! configuration. A client of S3 is made when the first store needs it, and shared by all.
 
-use std::io;
+use std::fmt;
 use std::sync::Arc;
 
 use thalweg_core::configuration::Configuration;
 use thalweg_core::configuration::options::{checkpointing, high_availability};
 use thalweg_jobmanager::endpoint::CheckpointStore;
-use thalweg_storage::blob::BlobErrorKind;
-use thalweg_storage::{BlobError, BlobStore, DirectoryStore};
+use thalweg_storage::blob::RequestMetrics;
+use thalweg_storage::{BlobError, BlobStore, BlobStoreOpener, LocalStores};
 
-/// The store of that name: a directory, as a path or `file://` URI.
-pub(super) fn open(location: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
-    let path = match location.split_once("://") {
-        None => location,
-        Some(("file", path)) => path,
-        Some((scheme, _)) => {
-            let reason = format!(
-                "this build has no store for {scheme}://; set execution.checkpointing.dir to a \
-                 path or a file:// URI that all processes see"
-            );
-            return Err(BlobError {
-                action: "open",
-                place: location.to_owned(),
-                kind: BlobErrorKind::Other,
-                source: io::Error::new(io::ErrorKind::Unsupported, reason),
-            });
-        }
-    };
-    Ok(Arc::new(DirectoryStore::open(path)?))
+/// Opens stores. Clones share their clients.
+#[derive(Clone)]
+pub(crate) struct Stores {
+    #[cfg(feature = "s3")]
+    s3: Arc<super::s3::S3>,
 }
 
-/// Where the JobManager keeps checkpoints, when that is configured.
-pub(super) fn checkpoints(
-    configuration: &Configuration,
-) -> Result<Option<CheckpointStore>, BlobError> {
-    let location = configuration.get(&checkpointing::DIRECTORY);
-    let location = location.or_else(|| configuration.get(&high_availability::STORAGE_DIRECTORY));
-    let Some(location) = location else { return Ok(None) };
-    let name = location.as_str().to_owned();
-    Ok(Some(CheckpointStore { store: open(&name)?, name, blocking: true }))
+impl fmt::Debug for Stores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stores")
+    }
+}
+
+impl Stores {
+    /// The stores of a process that is configured so. `seed` is that of no other process.
+    #[cfg(feature = "s3")]
+    pub(crate) fn new(configuration: &Configuration, seed: u64) -> Self {
+        Self { s3: Arc::new(super::s3::S3::new(configuration, seed)) }
+    }
+
+    /// The stores of a process.
+    #[cfg(not(feature = "s3"))]
+    pub(crate) fn new(_configuration: &Configuration, _seed: u64) -> Self {
+        Self {}
+    }
+
+    /// The counters of requests to S3, when there were any.
+    pub(crate) fn requests(&self) -> Option<Arc<RequestMetrics>> {
+        #[cfg(feature = "s3")]
+        return self.s3.requests();
+        #[cfg(not(feature = "s3"))]
+        None
+    }
+
+    /// Where the JobManager keeps checkpoints, when that is configured.
+    pub(crate) fn checkpoints(
+        &self,
+        configuration: &Configuration,
+    ) -> Result<Option<CheckpointStore>, BlobError> {
+        let location = configuration.get(&checkpointing::DIRECTORY);
+        let location =
+            location.or_else(|| configuration.get(&high_availability::STORAGE_DIRECTORY));
+        let Some(location) = location else { return Ok(None) };
+        let name = location.as_str().to_owned();
+        // S3's store waits without a thread.
+        let blocking = location.scheme() != Some("s3");
+        Ok(Some(CheckpointStore { store: self.open(&name)?, name, blocking }))
+    }
+}
+
+impl BlobStoreOpener for Stores {
+    fn open(&self, location: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
+        #[cfg(feature = "s3")]
+        if location.starts_with("s3://") {
+            return self.s3.open(location);
+        }
+        LocalStores.open(location)
+    }
 }

@@ -18,8 +18,9 @@ use thalweg_taskmanager::{
 use super::build_id::build_id;
 use super::codes::CapturedCodes;
 use super::executor::process_seed;
+use super::machine;
 use super::settings::{ProcessError, configuration, termination};
-use super::{machine, stores};
+use super::stores::Stores;
 use crate::application::Application;
 use crate::command_line::ClusterOptions;
 use crate::metrics::Reporter;
@@ -41,11 +42,17 @@ pub fn run_task_manager(
         .build()
         .map_err(ProcessError::Runtime)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let options = task_manager_options(name, application, &configuration, &clock, runtime.handle());
+    let stores = Stores::new(&configuration, process_seed(clock.as_ref()));
+    let around = Surroundings { clock: &clock, stores: &stores, runtime: runtime.handle() };
+    let options = task_manager_options(name, application, &configuration, &around);
     let mut worker = runtime.block_on(TaskManager::start(options))?;
     tracing::info!("TaskManager {}, data port {}", worker.id(), worker.data_address());
     let registries = Arc::new(Mutex::new(vec![(worker.id().clone(), worker.metrics_registry())]));
-    Reporter::new(None, registries, clock).serve(&configuration, runtime.handle(), false)?;
+    Reporter::new(None, registries, stores, clock).serve(
+        &configuration,
+        runtime.handle(),
+        false,
+    )?;
     let exit = runtime.block_on(until_ended(&mut worker));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match exit {
@@ -67,13 +74,20 @@ async fn until_ended(worker: &mut TaskManagerHandle) -> ExitReason {
     worker.ended().await
 }
 
+/// What the process has for its TaskManager.
+struct Surroundings<'a> {
+    clock: &'a Arc<dyn Clock>,
+    stores: &'a Stores,
+    runtime: &'a tokio::runtime::Handle,
+}
+
 fn task_manager_options(
     name: &str,
     application: &Application,
     configuration: &Configuration,
-    clock: &Arc<dyn Clock>,
-    runtime: &tokio::runtime::Handle,
+    around: &Surroundings<'_>,
 ) -> TaskManagerOptions {
+    let Surroundings { clock, stores, runtime } = *around;
     let host = configuration.get(&jobmanager::RPC_ADDRESS);
     let address = format!("{host}:{}", configuration.get(&jobmanager::RPC_PORT));
     let build_id = build_id();
@@ -101,7 +115,7 @@ fn task_manager_options(
         },
         clock: clock.clone(),
         codes: Arc::new(CapturedCodes(application.clone())),
-        stores: Arc::new(stores::open),
+        stores: Arc::new(stores.clone()),
         driver: Arc::new(ThreadDriver::new(clock.clone(), runtime.clone())),
         hardware: machine::hardware(),
     }
