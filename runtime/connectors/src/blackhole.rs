@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use thalweg_core::{Batch, Record};
 use thalweg_operators::FunctionResult;
-use thalweg_operators::sink::{Guarantee, Sink, SinkContext, SinkWriter};
+use thalweg_operators::sink::{DeliveryGuarantee, Sink, SinkContext, SinkWriter};
 
 /// Drops its rows.
 ///
@@ -41,8 +41,8 @@ impl<T> Clone for BlackholeSink<T> {
 impl<T: Record> Sink for BlackholeSink<T> {
     type Row = T;
 
-    fn guarantee(&self) -> Guarantee {
-        Guarantee::ExactlyOnce
+    fn guarantee(&self) -> DeliveryGuarantee {
+        DeliveryGuarantee::ExactlyOnce
     }
 
     fn writer(&self, _context: &SinkContext) -> FunctionResult<Box<dyn SinkWriter<T>>> {

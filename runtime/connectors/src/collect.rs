@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use thalweg_core::{Batch, Record};
 use thalweg_operators::FunctionResult;
 use thalweg_operators::sink::{
-    Committable, Guarantee, PrepareCommit, Sink, SinkContext, SinkWriter,
+    Committable, DeliveryGuarantee, PrepareCommit, Sink, SinkContext, SinkWriter,
 };
 
 use crate::position::{decode_numbers, encode_numbers};
@@ -90,8 +90,8 @@ impl<T> std::fmt::Debug for Collected<T> {
 impl<T: Record> Sink for CollectSink<T> {
     type Row = T;
 
-    fn guarantee(&self) -> Guarantee {
-        Guarantee::ExactlyOnce
+    fn guarantee(&self) -> DeliveryGuarantee {
+        DeliveryGuarantee::ExactlyOnce
     }
 
     fn writer(&self, _context: &SinkContext) -> FunctionResult<Box<dyn SinkWriter<T>>> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use thalweg_core::{Batch, Record};
 use thalweg_operators::FunctionResult;
-use thalweg_operators::sink::{Guarantee, Sink, SinkContext, SinkWriter};
+use thalweg_operators::sink::{DeliveryGuarantee, Sink, SinkContext, SinkWriter};
 
 use crate::format::RowFormat;
 
@@ -106,8 +106,8 @@ struct PrintError {
 impl<T: Record> Sink for PrintSink<T> {
     type Row = T;
 
-    fn guarantee(&self) -> Guarantee {
-        Guarantee::AtLeastOnce
+    fn guarantee(&self) -> DeliveryGuarantee {
+        DeliveryGuarantee::AtLeastOnce
     }
 
     fn writer(&self, context: &SinkContext) -> FunctionResult<Box<dyn SinkWriter<T>>> {

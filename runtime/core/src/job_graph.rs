@@ -63,6 +63,30 @@ impl ShipStrategy {
     }
 }
 
+/// What a connector promises when the job restarts from a checkpoint. The weakest comes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DeliveryGuarantee {
+    /// Rows may be lost or repeated.
+    None,
+    /// Rows may be repeated.
+    AtLeastOnce,
+    /// A source reads every row again that isn't in the checkpoint, and no other; every output of
+    /// a sink is visible exactly once.
+    ExactlyOnce,
+}
+
+impl DeliveryGuarantee {
+    /// Its name in plans and job info.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::AtLeastOnce => "AT_LEAST_ONCE",
+            Self::ExactlyOnce => "EXACTLY_ONCE",
+        }
+    }
+}
+
 /// Where an operator's output goes within its chain or out of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ChainedEdge {
@@ -83,6 +107,8 @@ pub struct OperatorNode {
     pub name: String,
     /// Whether it keeps state between records.
     pub stateful: bool,
+    /// What it promises, when it is a source or a sink.
+    pub guarantee: Option<DeliveryGuarantee>,
     /// Operators of the same vertex that its outputs go to.
     pub chained: Vec<ChainedEdge>,
 }
@@ -142,6 +168,12 @@ impl JobGraph {
     /// The vertex with this id.
     pub fn vertex(&self, id: JobVertexId) -> Option<&JobVertex> {
         self.vertices.iter().find(|v| v.id == id)
+    }
+
+    /// What the job as a whole promises: the weakest guarantee of its sources and sinks.
+    pub fn guarantee(&self) -> Option<DeliveryGuarantee> {
+        let operators = self.vertices.iter().flat_map(|vertex| &vertex.operators);
+        operators.filter_map(|operator| operator.guarantee).min()
     }
 
     /// Edges into the vertex, with their indexes.

@@ -105,12 +105,14 @@ impl StreamExecutionEnvironment {
             self.refuse(GraphError::Rate { operator, rate: rate.to_string() });
         }
         let bounded = source.boundedness() == Boundedness::Bounded;
+        let guarantee = source.guarantee();
         let enumerate = Arc::new(EnumerateOf(source.clone()));
         let factory = Arc::new(move || {
             OperatorInstance::Source(Box::new(SourceDriver::new(source.clone(), options.clone())))
         });
         let mut node = StreamNode::new(&format!("Source: {name}"), true, factory);
         node.source = Some(SourceNode { enumerate, bounded });
+        node.guarantee = Some(guarantee);
         let node = self.graph.borrow_mut().add(node, &[]);
         DataStream::from_node(self.clone(), node)
     }

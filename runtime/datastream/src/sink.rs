@@ -30,7 +30,7 @@ impl<T: Record> DataStream<T> {
     /// ```
     pub fn sink_to<S: Sink<Row = T>>(&self, sink: S) -> DataStreamSink {
         let sink = Arc::new(sink);
-        let guarantee = sink.guarantee().name();
+        let guarantee = sink.guarantee();
         let factory =
             Arc::new(move || OperatorInstance::Operator(Box::new(SinkDriver::new(sink.clone()))));
         let mut node = StreamNode::new("Sink", true, factory);

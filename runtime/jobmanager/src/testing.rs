@@ -37,6 +37,7 @@ pub(crate) fn vertex(name: &str, parallelism: u32, is_source: bool) -> JobVertex
             uid: None,
             name: name.to_owned(),
             stateful: true,
+            guarantee: None,
             chained: Vec::new(),
         }],
         source_bounded: is_source.then_some(true),

@@ -128,8 +128,9 @@ fn tcp(consumers: u32) -> Result<(), Box<dyn Error>> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let identity = ProcessIdentity { build: 1, cluster: "throughput".to_owned() };
     let registry = PartitionRegistry::new(RegistryOptions::default());
+    let transport = TcpTransport::default();
     let start = DataServer::start(
-        &TcpTransport,
+        &transport,
         "127.0.0.1:0",
         Arc::clone(&registry),
         identity.clone(),
@@ -138,7 +139,7 @@ fn tcp(consumers: u32) -> Result<(), Box<dyn Error>> {
     let server = runtime.block_on(start)?;
     let address = format!("127.0.0.1:{}", server.port());
     let receiver = NetworkEnvironment::new(address.clone(), registry, None);
-    let transport = Arc::new(TcpTransport);
+    let transport = Arc::new(transport);
     let handle = runtime.handle().clone();
     let client = DataClient::new(transport, handle, identity, ClientOptions::default());
     let registry = PartitionRegistry::new(RegistryOptions::default());

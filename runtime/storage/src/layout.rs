@@ -62,6 +62,14 @@ pub fn task_snapshot(
     checkpoint_folder(job, checkpoint)?.join(&attempt.to_string())
 }
 
+/// A savepoint's manifest, in the savepoint's own directory.
+///
+/// # Errors
+/// As [`job_folder`].
+pub fn savepoint_manifest() -> Result<BlobPath, BlobPathError> {
+    BlobPath::parse(MANIFEST)
+}
+
 /// The checkpoint that a path is the manifest of, if it is one's.
 pub fn checkpoint_of_manifest(path: &BlobPath) -> Option<(JobId, CheckpointId)> {
     let mut parts = path.as_str().split('/');

@@ -7,6 +7,7 @@
 //! Not here: what the objects hold, which is `thalweg-state`'s, and when checkpoints are taken.
 
 pub mod blob;
+pub mod inventory;
 pub mod layout;
 pub mod log;
 pub mod manifest;

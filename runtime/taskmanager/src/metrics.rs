@@ -1,7 +1,7 @@
 //! The figures of a TaskManager under Flink's names: for heartbeats, and for the Prometheus
 //! endpoint. Counters are the tasks' own; rates are taken over the last seconds here.
 //!
-//! Not here: figures of the process that the system knows (processor time, resident memory).
+//! Not here: figures of the process that the system knows (the facade reads them).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -25,7 +25,7 @@
 //! Started without a role it runs in one process; as `word-count jobmanager --config FILE` and
 //! `word-count taskmanager --config FILE` the same binary is a cluster. Parts: [`application`]
 //! (running the closure, finding its code), [`process`] (the roles), [`metrics`] (Prometheus),
-//! [`command_line`], [`parameter_tool`].
+//! [`command_line`], [`state_command`] (looking at checkpoints), [`parameter_tool`].
 
 pub mod application;
 pub mod command_line;
@@ -36,6 +36,7 @@ pub mod parameter_tool;
 pub mod prelude;
 pub mod process;
 mod run;
+pub mod state_command;
 
 pub use local_environment::local_environment;
 pub use parameter_tool::ParameterTool;

@@ -23,7 +23,7 @@ use thalweg_storage::blob::{RequestKind, RequestMetrics};
 use thalweg_taskmanager::metrics::{MetricsRegistry, TaskIdentity};
 use tokio::runtime::Handle;
 
-use crate::process::{ProcessError, Stores, resident_bytes};
+use crate::process::{ProcessError, Stores, process_usage};
 
 /// Name and value of a label.
 type Labels = Vec<(&'static str, String)>;
@@ -229,10 +229,18 @@ fn numbers(metrics: &Metrics) -> Vec<(String, f64)> {
     metrics.iter().filter_map(|(name, value)| Some((name.clone(), number(value)?))).collect()
 }
 
-/// What the system says of this process.
+/// What the system says of this process. Flink's names, so that its dashboards show them, though
+/// there is no JVM here.
 fn process_values() -> Vec<(String, f64)> {
-    let resident = resident_bytes().map(|bytes| bytes as f64);
-    resident.map(|bytes| ("process.resident.memory.bytes".to_owned(), bytes)).into_iter().collect()
+    let Some(usage) = process_usage() else { return Vec::new() };
+    [
+        ("Status.JVM.CPU.Time", usage.cpu_ns),
+        ("Status.JVM.Threads.Count", usage.threads),
+        ("process.resident.memory.bytes", usage.resident_bytes),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value as f64))
+    .collect()
 }
 
 fn host() -> String {

@@ -14,7 +14,7 @@ pub use thalweg_operators::functions::{
     KeyedCoProcessFunction, KeyedContext, KeyedOpen, KeyedProcessFunction, ProcessContext,
     ProcessFunction, ProcessOpen, TimeDomain,
 };
-pub use thalweg_operators::sink::{Guarantee, Sink};
+pub use thalweg_operators::sink::{DeliveryGuarantee, Sink};
 pub use thalweg_operators::source::{BadRecord, BadRecords, Boundedness, Source, SourceOptions};
 pub use thalweg_operators::time::WatermarkStrategy;
 pub use thalweg_operators::windows::*;

@@ -9,6 +9,7 @@ use crate::Result;
 use crate::application::Application;
 use crate::command_line::{self, Role};
 use crate::process;
+use crate::state_command;
 
 /// Runs an application in the role that the process's arguments ask for, and gives its exit code:
 /// 0 finished, 1 failed, 2 cancelled (or the arguments are wrong).
@@ -36,6 +37,7 @@ pub fn run(
         Role::TaskManager(options) => process::run_task_manager(name, &application, &options),
         Role::List(target) => return command_line::list(&target),
         Role::Cancel(options) => return command_line::cancel(&options),
+        Role::State(options) => return state_command::state(&options),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");

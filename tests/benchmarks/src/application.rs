@@ -62,8 +62,8 @@ struct SlowSink;
 impl Sink for SlowSink {
     type Row = keyed_count::Record16;
 
-    fn guarantee(&self) -> Guarantee {
-        Guarantee::ExactlyOnce
+    fn guarantee(&self) -> DeliveryGuarantee {
+        DeliveryGuarantee::ExactlyOnce
     }
 
     fn writer(&self, _: &SinkContext) -> FunctionResult<Box<dyn SinkWriter<Self::Row>>> {

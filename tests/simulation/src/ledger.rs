@@ -9,7 +9,7 @@ use thalweg_core::Batch;
 use thalweg_core::ids::CheckpointId;
 use thalweg_operators::FunctionResult;
 use thalweg_operators::sink::{
-    Committable, Guarantee, PrepareCommit, Sink, SinkContext, SinkWriter,
+    Committable, DeliveryGuarantee, PrepareCommit, Sink, SinkContext, SinkWriter,
 };
 
 use crate::dice::Dice;
@@ -89,8 +89,8 @@ pub struct LedgerSink(pub Ledger);
 impl Sink for LedgerSink {
     type Row = String;
 
-    fn guarantee(&self) -> Guarantee {
-        Guarantee::ExactlyOnce
+    fn guarantee(&self) -> DeliveryGuarantee {
+        DeliveryGuarantee::ExactlyOnce
     }
 
     fn writer(&self, context: &SinkContext) -> FunctionResult<Box<dyn SinkWriter<String>>> {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use thalweg_core::{Batch, Record};
 use thalweg_operators::FunctionResult;
 use thalweg_operators::sink::{
-    Committable, Guarantee, PrepareCommit, Sink, SinkContext, SinkWriter,
+    Committable, DeliveryGuarantee, PrepareCommit, Sink, SinkContext, SinkWriter,
 };
 
 use super::object_writer::ObjectWriter;
@@ -78,8 +78,8 @@ impl<T> std::fmt::Debug for FileSink<T> {
 impl<T: Record> Sink for FileSink<T> {
     type Row = T;
 
-    fn guarantee(&self) -> Guarantee {
-        Guarantee::ExactlyOnce
+    fn guarantee(&self) -> DeliveryGuarantee {
+        DeliveryGuarantee::ExactlyOnce
     }
 
     fn writer(&self, context: &SinkContext) -> FunctionResult<Box<dyn SinkWriter<T>>> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use thalweg_core::{Batch, Record};
 use thalweg_operators::FunctionResult;
-use thalweg_operators::sink::{Guarantee, Sink, SinkContext, SinkWriter};
+use thalweg_operators::sink::{DeliveryGuarantee, Sink, SinkContext, SinkWriter};
 
 use super::connection::connect;
 use crate::format::RowFormat;
@@ -71,8 +71,8 @@ enum WriteError {
 impl<T: Record> Sink for SocketSink<T> {
     type Row = T;
 
-    fn guarantee(&self) -> Guarantee {
-        Guarantee::None
+    fn guarantee(&self) -> DeliveryGuarantee {
+        DeliveryGuarantee::None
     }
 
     fn writer(&self, _context: &SinkContext) -> FunctionResult<Box<dyn SinkWriter<T>>> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use thalweg_core::Record;
+use thalweg_core::job_graph::DeliveryGuarantee;
 use thalweg_operators::FunctionResult;
 use thalweg_operators::source::{
     Boundedness, ReadBuffer, ReadStatus, ReaderContext, Source, SourceSplit, SplitReader,
@@ -86,6 +87,10 @@ impl<T: Record> Source for SocketSource<T> {
 
     fn boundedness(&self) -> Boundedness {
         Boundedness::Unbounded
+    }
+
+    fn guarantee(&self) -> DeliveryGuarantee {
+        DeliveryGuarantee::None
     }
 
     fn enumerate(&self, _parallelism: u32) -> FunctionResult<Vec<SourceSplit>> {

@@ -99,6 +99,11 @@ pub trait Key: Record + Eq + std::hash::Hash {
     }
 }
 
+/// The hash of a key whose canonical encoding this is: as [`Key::key_hash`].
+pub fn encoded_key_hash(encoded: &[u8]) -> u64 {
+    xxh3_64(encoded)
+}
+
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }

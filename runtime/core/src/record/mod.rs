@@ -32,6 +32,7 @@
 //! `rename_from`, `opaque`.
 
 mod collections;
+mod described;
 mod error;
 mod float_key;
 mod key;
@@ -58,9 +59,10 @@ mod varint;
 
 pub use thalweg_record_derive::{Key, Record};
 
+pub use self::described::{StoredKey, StoredValue};
 pub use self::error::{DecodeError, EvolutionError, EvolutionRefusal};
 pub use self::float_key::FloatKey;
-pub use self::key::Key;
+pub use self::key::{Key, encoded_key_hash};
 pub use self::plan::DecodePlan;
 pub use self::schema::{FieldSchema, Schema, VariantSchema};
 use self::varint::{first_capacity, pad, skip_padding};

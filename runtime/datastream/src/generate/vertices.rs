@@ -65,6 +65,7 @@ fn operator(
         uid: graph.nodes[node].uid.clone(),
         name: graph.nodes[node].name.clone(),
         stateful: graph.nodes[node].stateful,
+        guarantee: graph.nodes[node].guarantee,
         chained: chained
             .map(|e| ChainedEdge { tag: e.tag.as_deref().map(str::to_string), to: place(e.to) })
             .collect(),

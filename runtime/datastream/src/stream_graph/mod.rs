@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use thalweg_core::RowType;
-use thalweg_core::job_graph::ShipStrategy;
+use thalweg_core::job_graph::{DeliveryGuarantee, ShipStrategy};
 use thalweg_operators::OperatorFactory;
 use thalweg_operators::code::{CustomPartition, Enumerate};
 use thalweg_operators::functions::KeyHashes;
@@ -78,8 +78,8 @@ pub struct StreamNode {
     pub chaining: ChainingStrategy,
     /// Whether it keeps state between records.
     pub stateful: bool,
-    /// What it promises, when it is a sink: Flink's name of the guarantee.
-    pub guarantee: Option<&'static str>,
+    /// What it promises, when it is a source or a sink.
+    pub guarantee: Option<DeliveryGuarantee>,
     /// Set for sources.
     pub source: Option<SourceNode>,
 }

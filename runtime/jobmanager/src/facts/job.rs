@@ -83,6 +83,7 @@ fn operators(vertex: &JobVertex) -> Vec<OperatorFacts> {
             id: operator.id.to_string(),
             name: operator.name.clone(),
             description: String::new(),
+            guarantee: operator.guarantee,
             chained_to: feeding(place),
         };
     vertex.operators.iter().enumerate().map(facts).collect()

@@ -3,12 +3,14 @@
 //! 1. The watermark is the lowest of the channels that are neither idle nor ended, and never
 //!    falls: a channel that becomes active again with a lower one doesn't count until it has
 //!    caught up with what was handed out, but holds back what comes next.
-//! 2. The input is idle when all channels that haven't ended are, and at least one hasn't.
-//! 3. It ends when all its channels have.
+//! 2. Event time ends when all channels have said so, idle ones included: a channel that is only
+//!    idle will say more, and that mustn't be late. Ending without it doesn't bring it about.
+//! 3. The input is idle when all channels that haven't ended are, and at least one hasn't.
+//! 4. It ends when all its channels have.
 
 use std::collections::VecDeque;
 
-use thalweg_core::element::{MIN_WATERMARK, Watermark};
+use thalweg_core::element::{MAX_WATERMARK, MIN_WATERMARK, Watermark};
 
 use super::GateEvent;
 
@@ -35,6 +37,8 @@ pub(super) struct InputProgress {
     /// is left are all of them looked at.
     lowest: Watermark,
     at_lowest: usize,
+    /// Channels on which event time has ended.
+    at_end: usize,
     emitted: Watermark,
     idle_emitted: bool,
     end_emitted: bool,
@@ -49,6 +53,7 @@ impl InputProgress {
             unfinished: channels,
             lowest: MIN_WATERMARK,
             at_lowest: channels,
+            at_end: 0,
             emitted: MIN_WATERMARK,
             idle_emitted: false,
             end_emitted: false,
@@ -66,6 +71,7 @@ impl InputProgress {
         }
         let was_lowest = channel.state == State::Active && channel.watermark == self.lowest;
         channel.watermark = watermark;
+        self.at_end += usize::from(watermark == MAX_WATERMARK);
         if was_lowest {
             self.leave_lowest();
         }
@@ -96,14 +102,21 @@ impl InputProgress {
 
     /// Appends what has changed since the last call.
     pub(super) fn events(&mut self, input: u8, events: &mut VecDeque<GateEvent>) {
-        let idle = self.active == 0 && self.unfinished > 0;
-        if self.idle_emitted && self.active > 0 {
+        let time_ends = self.at_end == self.channels.len();
+        let idle = self.active == 0 && self.unfinished > 0 && !time_ends;
+        let reached = match (time_ends, self.active) {
+            (true, _) => MAX_WATERMARK,
+            (false, 0) => self.emitted,
+            (false, _) if self.lowest == MAX_WATERMARK => self.emitted,
+            (false, _) => self.lowest,
+        };
+        if self.idle_emitted && (self.active > 0 || reached > self.emitted) {
             self.idle_emitted = false;
             events.push_back(GateEvent::Active { input });
         }
-        if self.active > 0 && self.lowest > self.emitted {
-            self.emitted = self.lowest;
-            events.push_back(GateEvent::Watermark { input, watermark: self.lowest });
+        if reached > self.emitted {
+            self.emitted = reached;
+            events.push_back(GateEvent::Watermark { input, watermark: reached });
         }
         if idle && !self.idle_emitted {
             self.idle_emitted = true;

@@ -1,7 +1,7 @@
 //! The gate against what any interleaving of its channels must give.
 
 use proptest::prelude::*;
-use thalweg_core::element::{Control, LatencyMarker};
+use thalweg_core::element::{Control, LatencyMarker, MAX_WATERMARK};
 
 use super::*;
 use crate::channel::{CONTROL_BYTES, InputQueue};
@@ -93,6 +93,47 @@ fn watermarks_are_the_minimum_over_active_channels_of_the_input_and_never_fall()
             (1, Idle, &["idle0"]),
             (2, EndOfInput, &["end1"]),
             (1, EndOfInput, &["end0", "finished"]),
+        ],
+    );
+}
+
+#[test]
+fn event_time_ends_when_every_channel_has_said_so_idle_ones_included() {
+    use Control::{Active, EndOfInput, Idle, Watermark as W};
+    let end = "wm0:9223372036854775807";
+    play(
+        &[0, 0],
+        &[
+            (0, Idle, &[]),
+            (1, Idle, &["idle0"]),
+            (0, W(MAX_WATERMARK), &[]),
+            (1, W(MAX_WATERMARK), &["active0", end]),
+            (0, EndOfInput, &[]),
+            (1, EndOfInput, &["end0", "finished"]),
+        ],
+    );
+    // A channel that is only idle will say more: what it says mustn't be late.
+    play(
+        &[0, 0],
+        &[
+            (0, W(5), &[]),
+            (1, Idle, &["wm0:5"]),
+            (0, W(MAX_WATERMARK), &[]),
+            (0, EndOfInput, &["idle0"]),
+            (1, Active, &["active0"]),
+            (1, W(7), &["wm0:7"]),
+            (1, W(MAX_WATERMARK), &[end]),
+            (1, EndOfInput, &["end0", "finished"]),
+        ],
+    );
+    // Input that ends without the end of time, as when a job is stopped, doesn't bring it about.
+    play(
+        &[0, 0],
+        &[
+            (0, W(MAX_WATERMARK), &[]),
+            (1, W(5), &["wm0:5"]),
+            (1, EndOfInput, &[]),
+            (0, EndOfInput, &["end0", "finished"]),
         ],
     );
 }

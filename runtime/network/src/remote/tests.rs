@@ -32,8 +32,9 @@ struct Process {
 
 fn process(runtime: &Runtime, channel_bytes: usize, options: ServerOptions) -> Process {
     let registry = registry(channel_bytes);
+    let transport = TcpTransport::default();
     let start =
-        DataServer::start(&TcpTransport, "127.0.0.1:0", Arc::clone(&registry), identity(), options);
+        DataServer::start(&transport, "127.0.0.1:0", Arc::clone(&registry), identity(), options);
     let server = runtime.block_on(start).unwrap();
     let address = format!("127.0.0.1:{}", server.port());
     let client = client(runtime, identity(), ClientOptions::default());
@@ -41,7 +42,7 @@ fn process(runtime: &Runtime, channel_bytes: usize, options: ServerOptions) -> P
 }
 
 fn client(runtime: &Runtime, identity: ProcessIdentity, options: ClientOptions) -> DataClient {
-    DataClient::new(Arc::new(TcpTransport), runtime.handle().clone(), identity, options)
+    DataClient::new(Arc::new(TcpTransport::default()), runtime.handle().clone(), identity, options)
 }
 
 /// A process that only sends.

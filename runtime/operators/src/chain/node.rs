@@ -188,12 +188,16 @@ impl Node {
                 let state = &mut self.inputs[input];
                 state.watermark = state.watermark.max(watermark);
                 state.idle = false;
+                if std::mem::take(&mut self.idle) {
+                    let again = Work::Element(input, StreamElement::Control(control));
+                    self.inbox.push_front(again);
+                    return Ok(Done::Forward(Control::Active));
+                }
                 self.advance(now_ms)
             }
             Control::Idle => {
                 self.inputs[input].idle = true;
-                if self.inputs.iter().all(|i| i.idle || i.ended) {
-                    self.idle = true;
+                if self.becomes_idle() {
                     return Ok(Done::Forward(Control::Idle));
                 }
                 self.advance(now_ms)
@@ -220,17 +224,36 @@ impl Node {
                     }
                 }
                 self.inputs[input].ended = true;
-                self.inputs[input].watermark = MAX_WATERMARK;
-                let ended = self.inputs.iter().all(|i| i.ended);
-                Ok(if ended { Done::Forward(control) } else { Done::Consumed })
+                Ok(if self.inputs.iter().all(|i| i.ended) {
+                    Done::Forward(control)
+                } else if self.becomes_idle() {
+                    Done::Forward(Control::Idle)
+                } else {
+                    Done::Consumed
+                })
             }
         }
     }
 
+    /// Whether all inputs that haven't ended are idle now, and it wasn't known.
+    fn becomes_idle(&mut self) -> bool {
+        let idle = self.inputs.iter().all(|i| i.idle || i.ended);
+        idle && !std::mem::replace(&mut self.idle, true)
+    }
+
+    /// The watermark of all inputs together: the lowest of those that are neither idle nor ended.
+    /// Event time ends when all inputs have said so: one that is only idle will say more.
+    fn lowest_watermark(&self) -> Option<Watermark> {
+        if self.inputs.iter().all(|i| i.watermark == MAX_WATERMARK) {
+            return Some(MAX_WATERMARK);
+        }
+        let counting = self.inputs.iter().filter(|i| !i.idle && !i.ended);
+        counting.map(|i| i.watermark).min().filter(|lowest| *lowest != MAX_WATERMARK)
+    }
+
     /// Fires up to the lowest watermark of its inputs, when that has risen.
     fn advance(&mut self, now_ms: i64) -> Result<Done, ChainError> {
-        let counting = self.inputs.iter().filter(|i| !i.idle);
-        let Some(lowest) = counting.map(|i| i.watermark).min() else { return Ok(Done::Consumed) };
+        let Some(lowest) = self.lowest_watermark() else { return Ok(Done::Consumed) };
         if lowest <= self.watermark {
             return Ok(Done::Consumed);
         }

@@ -54,6 +54,7 @@ fn chain(operators: Vec<Box<dyn Operator>>, inputs: usize) -> Chain {
         uid: None,
         name: format!("operator {at}"),
         stateful: false,
+        guarantee: None,
         chained: (1..=last).filter(|_| at == 0).map(|to| ChainedEdge { tag: None, to }).collect(),
     });
     let vertex = JobVertex {
@@ -238,4 +239,39 @@ fn the_lowest_watermark_of_both_inputs_fires_completely_before_it_goes_on() {
     chain.push(0, control(Control::EndOfInput));
     run(&mut chain, &mut wire);
     assert_eq!(wire.take(), ["0: EndOfInput"]);
+}
+
+#[test]
+fn event_time_ends_when_all_inputs_have_said_so_idle_ones_included() {
+    let mut chain = chain(vec![Box::new(Fires(false))], 2);
+    let mut wire = Wire::default();
+    let end = Control::Watermark(MAX_WATERMARK);
+    chain.push(1, control(Control::Watermark(3)));
+    chain.push(1, control(Control::Idle));
+    chain.push(0, control(Control::Watermark(9)));
+    chain.push(0, control(end));
+    chain.push(0, control(Control::EndOfInput));
+    run(&mut chain, &mut wire);
+    // The idle input will say more, and that mustn't be late.
+    assert_eq!(wire.take(), ["0: 9", "0: 9", "0: Watermark(9)", "0: Idle"]);
+    chain.push(1, control(Control::Active));
+    chain.push(1, control(Control::Watermark(12)));
+    run(&mut chain, &mut wire);
+    assert_eq!(wire.take(), ["0: Active", "0: 12", "0: 12", "0: Watermark(12)"]);
+    chain.push(1, control(end));
+    chain.push(1, control(Control::EndOfInput));
+    run(&mut chain, &mut wire);
+    let max = MAX_WATERMARK;
+    let last = format!("0: Watermark({max})");
+    assert_eq!(wire.take(), [&format!("0: {max}"), &format!("0: {max}"), &last, "0: EndOfInput"]);
+}
+
+#[test]
+fn an_idle_input_whose_time_ends_is_active_before_it_fires() {
+    let mut chain = chain(vec![Box::new(Fires(false))], 1);
+    let mut wire = Wire::default();
+    chain.push(0, control(Control::Idle));
+    chain.push(0, control(Control::Watermark(4)));
+    run(&mut chain, &mut wire);
+    assert_eq!(wire.take(), ["0: Idle", "0: Active", "0: 4", "0: 4", "0: Watermark(4)"]);
 }

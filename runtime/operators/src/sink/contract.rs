@@ -4,32 +4,11 @@ use std::sync::Arc;
 
 use thalweg_core::clock::Clock;
 use thalweg_core::ids::{CheckpointId, OperatorId};
+use thalweg_core::job_graph::DeliveryGuarantee;
 use thalweg_core::{Batch, Record};
 use thalweg_storage::BlobStoreOpener;
 
 use crate::contract::{FunctionResult, JobInfo, OperatorMetrics, SubtaskInfo, WakeHandle};
-
-/// What a sink promises when the job restarts from a checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Guarantee {
-    /// Output may be lost or repeated.
-    None,
-    /// Output may be repeated.
-    AtLeastOnce,
-    /// Every output is visible exactly once.
-    ExactlyOnce,
-}
-
-impl Guarantee {
-    /// Its name in plans and job info.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "NONE",
-            Self::AtLeastOnce => "AT_LEAST_ONCE",
-            Self::ExactlyOnce => "EXACTLY_ONCE",
-        }
-    }
-}
 
 /// Where rows go.
 pub trait Sink: Send + Sync + 'static {
@@ -37,7 +16,7 @@ pub trait Sink: Send + Sync + 'static {
     type Row: Record;
 
     /// What it promises.
-    fn guarantee(&self) -> Guarantee;
+    fn guarantee(&self) -> DeliveryGuarantee;
 
     /// A writer for one subtask. Called on the task's thread.
     fn writer(&self, context: &SinkContext) -> FunctionResult<Box<dyn SinkWriter<Self::Row>>>;

@@ -11,5 +11,7 @@ mod pending;
 #[cfg(test)]
 mod tests;
 
-pub use contract::{Committable, Guarantee, PrepareCommit, Sink, SinkContext, SinkWriter};
+pub use thalweg_core::job_graph::DeliveryGuarantee;
+
+pub use contract::{Committable, PrepareCommit, Sink, SinkContext, SinkWriter};
 pub use operator::SinkDriver;

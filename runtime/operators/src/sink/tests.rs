@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use thalweg_core::Batch;
 use thalweg_core::ids::CheckpointId;
 
-use super::{Committable, Guarantee, PrepareCommit, Sink, SinkContext, SinkDriver, SinkWriter};
+use super::{
+    Committable, DeliveryGuarantee, PrepareCommit, Sink, SinkContext, SinkDriver, SinkWriter,
+};
 use crate::contract::{FunctionResult, Operator};
 use crate::source::rig::Rig;
 
@@ -43,8 +45,8 @@ impl LogSink {
 impl Sink for LogSink {
     type Row = u8;
 
-    fn guarantee(&self) -> Guarantee {
-        Guarantee::ExactlyOnce
+    fn guarantee(&self) -> DeliveryGuarantee {
+        DeliveryGuarantee::ExactlyOnce
     }
 
     fn writer(&self, context: &SinkContext) -> FunctionResult<Box<dyn SinkWriter<u8>>> {

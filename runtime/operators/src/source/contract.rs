@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use thalweg_core::Record;
 use thalweg_core::clock::Clock;
+use thalweg_core::job_graph::DeliveryGuarantee;
 use thalweg_core::split::SourceSplit;
 
 use super::BadRecord;
@@ -25,6 +26,11 @@ pub trait Source: Send + Sync + 'static {
 
     /// Whether it ends.
     fn boundedness(&self) -> Boundedness;
+
+    /// What it promises. `ExactlyOnce`, unless rows can't be read again from a position.
+    fn guarantee(&self) -> DeliveryGuarantee {
+        DeliveryGuarantee::ExactlyOnce
+    }
 
     /// Finds the splits. Called on the JobManager before the job first starts, never on tasks;
     /// may do I/O. The order given is the order of assignment.

@@ -56,6 +56,23 @@ pub enum StateKind {
     Broadcast,
 }
 
+impl StateKind {
+    /// Whether its rows belong to keys; operator state doesn't.
+    pub fn is_keyed(self) -> bool {
+        match self {
+            StateKind::Value
+            | StateKind::List
+            | StateKind::Map
+            | StateKind::Reducing
+            | StateKind::Aggregating
+            | StateKind::Slice
+            | StateKind::EventTimeTimers
+            | StateKind::ProcessingTimeTimers => true,
+            StateKind::OperatorList | StateKind::OperatorUnionList | StateKind::Broadcast => false,
+        }
+    }
+}
+
 impl fmt::Display for StateKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -15,14 +15,18 @@ mod index;
 mod read_at;
 mod reader;
 mod row;
+mod shown;
 #[cfg(test)]
 pub(crate) mod tests;
 mod varint;
+mod verify;
 mod writer;
 
 pub use self::description::{RunDescription, RunOrigin, StateDeclaration, StateKind};
 pub use self::error::{Place, RunError};
 pub use self::read_at::ReadAt;
-pub use self::reader::{RowCursor, RunReader};
+pub use self::reader::{BlockInfo, RowCursor, RunReader};
 pub use self::row::{Row, RowKey};
+pub use self::shown::ShownRow;
+pub use self::verify::verify;
 pub use self::writer::RunWriter;

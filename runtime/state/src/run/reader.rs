@@ -2,10 +2,13 @@
 //! when it's read. Nothing that a damaged or hostile run claims is believed: reading it ends in
 //! an error, not in a panic, and allocates no more than some multiple of the run's own size.
 
+mod blocks;
+
 use std::sync::Arc;
 
 use thalweg_core::key_group::{KeyGroupRange, MAX_MAX_PARALLELISM};
 
+pub use self::blocks::BlockInfo;
 use super::block;
 use super::description::{RunDescription, StateDeclaration, StateKind};
 use super::error::{Place, RunError};

@@ -8,6 +8,7 @@ mod keyed_model;
 mod operator_state;
 mod slices_model;
 mod timers_model;
+mod tools;
 
 use std::sync::Arc;
 

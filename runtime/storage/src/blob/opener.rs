@@ -1,5 +1,6 @@
 //! From the name of a place to its store. Not here: how S3 is configured, which the process knows.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -12,6 +13,12 @@ pub trait BlobStoreOpener: Send + Sync {
     /// # Errors
     /// It can't be reached, or isn't of a kind that this build knows.
     fn open(&self, location: &str) -> Result<Arc<dyn BlobStore>, BlobError>;
+}
+
+impl fmt::Debug for dyn BlobStoreOpener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BlobStoreOpener")
+    }
 }
 
 impl<F> BlobStoreOpener for F

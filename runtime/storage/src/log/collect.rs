@@ -59,6 +59,12 @@ impl CollectorView {
         tail.is_terminal().then_some(view)
     }
 
+    /// What the leader whose log ends so would collect if no checkpoint were being taken and no
+    /// entry were in doubt. To look at only: who deletes has to lead.
+    pub fn as_seen(tail: &EntryHeader) -> CollectorView {
+        CollectorView { last: *tail, may_collect: true, oldest_pending: None }
+    }
+
     /// The last entry that the collector knows.
     pub fn last(&self) -> &EntryHeader {
         &self.last
@@ -86,25 +92,63 @@ pub enum ObjectClass {
     Unknown,
 }
 
+/// Why an object is what it is to a collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// A root refers to it: rule 2.
+    Referenced,
+    /// Its name doesn't tell its epoch and checkpoint: rule 3.
+    UnknownOrigin,
+    /// It's of a later epoch: rule 3.
+    LaterEpoch,
+    /// It's of this epoch, and its checkpoint may still be published: rule 4.
+    MayBePublished,
+    /// It's of this epoch, and a later checkpoint than its own was published: rule 4.
+    Superseded,
+    /// It's of an older epoch, whose leader is fenced: rule 5.
+    OlderEpoch,
+    /// The job has ended: rule 6.
+    JobEnded,
+}
+
+impl Reason {
+    /// What follows from it.
+    pub fn class(self) -> ObjectClass {
+        match self {
+            Reason::Referenced => ObjectClass::Referenced,
+            Reason::UnknownOrigin | Reason::LaterEpoch | Reason::MayBePublished => {
+                ObjectClass::Unknown
+            }
+            Reason::Superseded | Reason::OlderEpoch | Reason::JobEnded => ObjectClass::Garbage,
+        }
+    }
+}
+
 /// Rules 2 to 6.
 pub fn classify_object(
     view: &CollectorView,
     origin: Option<ObjectOrigin>,
     referenced: bool,
 ) -> ObjectClass {
+    reason(view, origin, referenced).class()
+}
+
+/// Rules 2 to 6, with the one that decides.
+pub fn reason(view: &CollectorView, origin: Option<ObjectOrigin>, referenced: bool) -> Reason {
     if referenced {
-        return ObjectClass::Referenced;
+        return Reason::Referenced;
     }
-    let Some(origin) = origin else { return ObjectClass::Unknown };
+    let Some(origin) = origin else { return Reason::UnknownOrigin };
     let id = origin.checkpoint_id;
     let superseded = view.last.latest_publish().is_some_and(|latest| id < latest.checkpoint_id)
         && view.oldest_pending.is_none_or(|pending| id < pending);
-    let garbage = match origin.epoch.cmp(&view.last.epoch) {
-        std::cmp::Ordering::Less => true,
-        std::cmp::Ordering::Equal => superseded || view.last.is_terminal(),
-        std::cmp::Ordering::Greater => false,
-    };
-    if garbage { ObjectClass::Garbage } else { ObjectClass::Unknown }
+    match origin.epoch.cmp(&view.last.epoch) {
+        std::cmp::Ordering::Less => Reason::OlderEpoch,
+        std::cmp::Ordering::Equal if superseded => Reason::Superseded,
+        std::cmp::Ordering::Equal if view.last.is_terminal() => Reason::JobEnded,
+        std::cmp::Ordering::Equal => Reason::MayBePublished,
+        std::cmp::Ordering::Greater => Reason::LaterEpoch,
+    }
 }
 
 /// What becomes of all objects.

@@ -226,7 +226,7 @@ async fn without_a_job_manager_a_task_manager_gives_up_in_time() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_task_managers_exchange_rows_over_the_network() {
     let network = || DataPlane::Network {
-        transport: Arc::new(TcpTransport),
+        transport: Arc::new(TcpTransport::default()),
         cluster: "test".to_owned(),
         host: "127.0.0.1".to_owned(),
     };

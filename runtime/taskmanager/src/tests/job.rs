@@ -161,6 +161,7 @@ fn graph(parallelism: u32) -> JobGraph {
         uid: None,
         name: name.to_owned(),
         stateful: true,
+        guarantee: None,
         chained,
     };
     let vertex = |id, name: &str, parallelism, operators| JobVertex {

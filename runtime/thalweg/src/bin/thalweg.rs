@@ -1,12 +1,12 @@
-//! The stock binary: talks to running clusters. It has no application of its own; that is a binary
-//! that links the library.
+//! The stock binary: talks to running clusters, and looks at checkpoints. It has no application of
+//! its own; that is a binary that links the library.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     thalweg::run("thalweg", |_env, _args| {
-        Err("this binary has no application: use `thalweg list` or `thalweg cancel JOB_ID`, or \
-             start the binary of an application"
+        Err("this binary has no application: use `thalweg list`, `thalweg cancel JOB_ID` or \
+             `thalweg state ls DIRECTORY`, or start the binary of an application"
             .into())
     })
 }

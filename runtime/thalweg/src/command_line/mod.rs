@@ -11,6 +11,8 @@ pub use commands::{cancel, list};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::state_command::StateOptions;
+
 /// What the process was started for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
@@ -24,6 +26,8 @@ pub enum Role {
     List(Target),
     /// Cancels a job of a cluster.
     Cancel(CancelOptions),
+    /// Looks at what a checkpoint store holds.
+    State(StateOptions),
 }
 
 /// How a process of the engine is set up.
@@ -86,10 +90,12 @@ enum RoleWord {
     List(Target),
     /// Cancels a job of a running cluster
     Cancel(CancelOptions),
+    /// Looks at checkpoints and savepoints, without a cluster: `state ls DIRECTORY`
+    State(StateOptions),
 }
 
 /// The words that are roles.
-const ROLES: [&str; 5] = ["local", "jobmanager", "taskmanager", "list", "cancel"];
+const ROLES: [&str; 6] = ["local", "jobmanager", "taskmanager", "list", "cancel", "state"];
 
 impl Role {
     /// The role that `arguments` (the program's name first) ask for.
@@ -111,6 +117,7 @@ impl Role {
             RoleWord::TaskManager(options) => Self::TaskManager(options),
             RoleWord::List(options) => Self::List(options),
             RoleWord::Cancel(options) => Self::Cancel(options),
+            RoleWord::State(options) => Self::State(options),
         })
     }
 }

@@ -19,7 +19,7 @@ mod task_manager;
 pub use executor::ClusterExecutor;
 pub use job_manager::run_job_manager;
 pub use local::{LocalCluster, run_local};
-pub(crate) use machine::resident_bytes;
+pub(crate) use machine::process_usage;
 pub use settings::{ProcessError, configuration};
 pub(crate) use stores::Stores;
 pub use task_manager::run_task_manager;

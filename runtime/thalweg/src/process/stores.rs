@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use thalweg_core::clock::SystemClock;
 use thalweg_core::configuration::Configuration;
 use thalweg_core::configuration::options::{checkpointing, high_availability};
 use thalweg_jobmanager::endpoint::CheckpointStore;
@@ -34,6 +35,11 @@ impl Stores {
     #[cfg(not(feature = "s3"))]
     pub(crate) fn new(_configuration: &Configuration, _seed: u64) -> Self {
         Self {}
+    }
+
+    /// The stores of a command, which runs for a short time.
+    pub(crate) fn of_command(configuration: &Configuration) -> Self {
+        Self::new(configuration, super::executor::process_seed(&SystemClock::new()))
     }
 
     /// The counters of requests to S3, when there were any.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use thalweg_core::clock::{Clock, SystemClock};
 use thalweg_core::configuration::Configuration;
-use thalweg_core::configuration::options::{high_availability, jobmanager, taskmanager};
+use thalweg_core::configuration::options::{heartbeat, high_availability, jobmanager, taskmanager};
 use thalweg_core::ids::TaskManagerId;
 use thalweg_rpc::{Connector, Identity, TcpTransport};
 use thalweg_taskmanager::driver::ThreadDriver;
@@ -109,7 +109,10 @@ fn task_manager_options(
             identity: Identity { build_id },
         },
         data_plane: DataPlane::Network {
-            transport: Arc::new(thalweg_network::remote::TcpTransport),
+            transport: Arc::new(thalweg_network::remote::TcpTransport {
+                // Two TaskManagers exchange no heartbeats: each has its own with the JobManager.
+                silence_max: Some(configuration.get(&heartbeat::TIMEOUT)),
+            }),
             cluster: cluster.unwrap_or_else(|| name.to_owned()),
             host,
         },

@@ -60,8 +60,8 @@ struct Ages {
 impl Sink for Ages {
     type Row = Stamped;
 
-    fn guarantee(&self) -> Guarantee {
-        Guarantee::ExactlyOnce
+    fn guarantee(&self) -> DeliveryGuarantee {
+        DeliveryGuarantee::ExactlyOnce
     }
 
     fn writer(&self, _: &SinkContext) -> FunctionResult<Box<dyn SinkWriter<Stamped>>> {

@@ -69,6 +69,7 @@ fn every_rest_path_answers_while_a_job_runs() {
     let (mut cluster, job) = running(&input);
     let rest = cluster.rest.clone();
     let details = rest.json(&format!("/jobs/{job}")).unwrap();
+    assert_eq!(details["delivery-guarantee"], "EXACTLY_ONCE", "{}", details["guarantees"]);
     let vertices = details["vertices"].as_array().unwrap();
     let vertex = text(&vertices[0]["id"]);
     let task_manager = text(&rest.task_managers()[0]["id"]);
@@ -198,6 +199,7 @@ fn metrics_have_the_names_that_public_dashboards_read() {
         "flink_jobmanager_numRunningJobs",
         "flink_jobmanager_taskSlotsAvailable",
         "flink_jobmanager_taskSlotsTotal",
+        "flink_jobmanager_Status_JVM_CPU_Time",
         "flink_jobmanager_job_uptime",
         "flink_jobmanager_job_numRestarts",
         "flink_jobmanager_job_runningTime",
@@ -226,6 +228,8 @@ fn metrics_have_the_names_that_public_dashboards_read() {
         "flink_taskmanager_job_task_operator_numRecordsOut",
         "flink_taskmanager_job_task_operator_currentInputWatermark",
         "flink_taskmanager_job_task_operator_currentOutputWatermark",
+        "flink_taskmanager_Status_JVM_CPU_Time",
+        "flink_taskmanager_Status_JVM_Threads_Count",
         "flink_taskmanager_Status_Shuffle_Netty_UsedMemory",
         "flink_taskmanager_Status_Flink_Memory_Managed_Used",
     ];

@@ -52,6 +52,7 @@ option_group! {
         || None,
         "The S3 server, for one that isn't Amazon's. Unset: Amazon's of the region.",
     )
+    .for_example("https://minio.example.com:9000")
     .must_be("http:// or https:// with a host and perhaps a port", |endpoint| {
         endpoint.as_deref().is_none_or(is_endpoint)
     });
@@ -63,6 +64,7 @@ option_group! {
         "The bucket's region. Unset: `AWS_REGION`, else the profile's; else, with `s3.endpoint`, \
          `us-east-1`, and without it what the machine's metadata service says.",
     )
+    .for_example("eu-central-1")
     .ours();
 
     /// How buckets are addressed.
@@ -79,8 +81,8 @@ option_group! {
         "s3.credentials.source",
         || S3CredentialsSource::Auto,
         "Where the keys come from. `KEYS`: `s3.access-key` and `s3.secret-key`. `ENVIRONMENT`: \
-         `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`. `PROFILE`: `s3.profile` \
-         of AWS's configuration files. `WEB_IDENTITY`: the token in \
+         `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`. `PROFILE`: \
+         `s3.profile` of AWS's configuration files. `WEB_IDENTITY`: the token in \
          `AWS_WEB_IDENTITY_TOKEN_FILE` for the role `AWS_ROLE_ARN`, as service accounts of \
          Kubernetes have them on Amazon. `AUTO`: the keys if they are set, else the first that \
          is there of environment, profile, web identity, and the container's or machine's role.",
@@ -107,6 +109,7 @@ option_group! {
         || None,
         "The profile of AWS's configuration files. Unset: `AWS_PROFILE`, else `default`.",
     )
+    .for_example("production")
     .ours();
 
     /// Time to connect.

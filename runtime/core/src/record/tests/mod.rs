@@ -1,5 +1,6 @@
 //! Tests of the type contract: round trips, hostile bytes; evolution and keys in their files.
 
+mod described;
 mod evolution;
 mod hostile;
 mod key;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use thalweg_core::job_graph::DeliveryGuarantee;
 use thalweg_core::status::{ExecutionState, JobStatus};
 
 use super::io_metrics::{IoMetrics, io_metrics};
@@ -112,6 +113,18 @@ pub(crate) struct JobDetails<'a> {
     status_counts: Entries<'static, usize>,
     plan: Plan<'a>,
     pending_operators: usize,
+    /// The weakest of `guarantees`. Flink says neither.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery_guarantee: Option<DeliveryGuarantee>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    guarantees: Vec<ConnectorGuarantee<'a>>,
+}
+
+/// What a source or sink promises when the job restarts from a checkpoint.
+#[derive(Debug, Serialize)]
+struct ConnectorGuarantee<'a> {
+    operator: &'a str,
+    guarantee: DeliveryGuarantee,
 }
 
 #[derive(Debug, Serialize)]
@@ -135,6 +148,12 @@ struct JobVertex<'a> {
 /// `/jobs/:jobid`.
 pub(crate) fn details(job: &JobFacts, now_ms: i64) -> JobDetails<'_> {
     let vertices = || job.vertices.iter();
+    let operators = vertices().flat_map(|vertex| &vertex.operators);
+    let guarantees = operators.filter_map(|operator| {
+        let guarantee = operator.guarantee?;
+        Some(ConnectorGuarantee { operator: &operator.name, guarantee })
+    });
+    let guarantees: Vec<_> = guarantees.collect();
     JobDetails {
         jid: &job.id,
         name: &job.name,
@@ -153,6 +172,8 @@ pub(crate) fn details(job: &JobFacts, now_ms: i64) -> JobDetails<'_> {
         ),
         plan: plan(job),
         pending_operators: 0,
+        delivery_guarantee: guarantees.iter().map(|connector| connector.guarantee).min(),
+        guarantees,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use thalweg_core::job_graph::DeliveryGuarantee;
 use thalweg_core::status::ExecutionState;
 
 use super::{AccumulatorFacts, Metrics};
@@ -51,6 +52,8 @@ pub struct OperatorFacts {
     pub name: String,
     /// What it does, for people; empty means its name.
     pub description: String,
+    /// What it promises, when it is a source or a sink.
+    pub guarantee: Option<DeliveryGuarantee>,
     /// The place in the chain of the operator that feeds it; none for the chain's head.
     pub chained_to: Option<usize>,
 }

@@ -12,7 +12,7 @@ use crate::rest::handlers::backpressure::{Level, back_pressure};
 use crate::rest::handlers::metrics::{aggregate, aggregations, subtask_filter};
 use crate::rest::handlers::states;
 use crate::rest::handlers::{
-    checkpoint_tasks, checkpoints, exceptions, job_manager, plan, task_managers, vertices,
+    checkpoint_tasks, checkpoints, exceptions, job_manager, jobs, plan, task_managers, vertices,
 };
 use crate::rest::model::*;
 
@@ -44,6 +44,20 @@ fn the_state_of_a_vertex_is_that_of_its_worst_subtask() {
     for (subtasks, expected) in table {
         assert_eq!(states::aggregate(&in_states(subtasks)), expected, "{subtasks:?}");
     }
+}
+
+#[test]
+fn a_job_promises_what_its_weakest_connector_does() {
+    use thalweg_core::job_graph::DeliveryGuarantee::{AtLeastOnce, ExactlyOnce};
+    let mut job = job();
+    let said = |job: &JobFacts| written(jobs::details(job, DAY));
+    assert_eq!(said(&job).get("delivery-guarantee"), None);
+    job.vertices[0].operators[0].guarantee = Some(ExactlyOnce);
+    let sink = OperatorFacts { guarantee: Some(AtLeastOnce), ..operator("Sink: out", Some(0)) };
+    job.vertices[1].operators.push(sink);
+    assert_eq!(said(&job)["delivery-guarantee"], "AT_LEAST_ONCE");
+    let sink = json!({"operator": "Sink: out", "guarantee": "AT_LEAST_ONCE"});
+    assert_eq!(said(&job)["guarantees"][1], sink);
 }
 
 #[test]

@@ -362,6 +362,7 @@ fn spec(setting: &Setting, diary: &Diary) -> TaskSpec {
         uid: None,
         name: name.to_owned(),
         stateful: false,
+        guarantee: None,
         chained,
     };
     let vertex = JobVertex {

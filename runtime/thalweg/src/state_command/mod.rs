@@ -1,0 +1,92 @@
+//! `thalweg state`: looks at what a checkpoint store holds, without a cluster. It only reads, so it
+//! can run beside one.
+//!
+//! [`location`] says what a path means, [`selection`] what is there; [`list`], [`show`], [`rows`]
+//! and [`verify`] are the commands. Formats are read by `thalweg-storage` and `thalweg-state`.
+
+mod error;
+mod list;
+mod location;
+mod options;
+mod output;
+mod rows;
+mod runs;
+mod selection;
+mod show;
+mod store;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+pub use self::options::{Place, ShowOptions, StateAction, StateOptions};
+
+use self::error::StateCommandError;
+use self::location::Location;
+use self::selection::Selection;
+use self::store::OpenStore;
+use crate::process::Stores;
+
+/// Carries out a command: 0 if all went well, 1 if it couldn't be done or a verification found
+/// something.
+pub fn state(options: &StateOptions) -> ExitCode {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let outcome = perform(options, &mut out).and_then(|sound| {
+        out.flush()?;
+        Ok(sound)
+    });
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) if error.is_closed_output() => ExitCode::SUCCESS,
+        Err(error) => {
+            // What was printed before it comes first; that can fail for the same reason only.
+            let _ = out.flush();
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all is sound, as far as that was asked.
+fn perform(options: &StateOptions, out: &mut dyn Write) -> Result<bool, StateCommandError> {
+    let place = match &options.action {
+        StateAction::Ls(place) | StateAction::Verify(place) => place,
+        StateAction::Show(options) => &options.place,
+    };
+    let location = Location::parse(&place.path);
+    let stores = Stores::of_command(&place.configuration()?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(StateCommandError::Runtime)?;
+    let runtime = Arc::new(runtime);
+    let store = OpenStore::open(&stores, &location.directory, Arc::clone(&runtime))?;
+    let logs = match &place.logs {
+        Some(directory) => &OpenStore::open(&stores, directory, runtime)?,
+        None => &store,
+    };
+    let selection = Selection::read(&store, logs, location.scope)?;
+    match &options.action {
+        StateAction::Ls(place) => list::list(&store, &selection, place.json, out)?,
+        StateAction::Verify(place) => {
+            let report = verify::verify_all(&store, logs, &selection);
+            return verify::print(&report, place.json, out);
+        }
+        StateAction::Show(options) => {
+            let manifest = selection.only(&store, &location)?;
+            match &options.state {
+                Some(state) => rows::rows(&store, &manifest, options, state, out)?,
+                None => {
+                    let operator = options.operator.as_deref();
+                    show::show(&store, &manifest, operator, options.place.json, out)?;
+                }
+            }
+        }
+    }
+    Ok(true)
+}

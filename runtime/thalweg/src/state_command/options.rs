@@ -1,0 +1,83 @@
+//! What `thalweg state` is asked for.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use thalweg_core::configuration::Configuration;
+
+use crate::command_line::ClusterOptions;
+use crate::process::{self, ProcessError};
+
+/// Looks at what a checkpoint store holds. Nothing in it is changed
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct StateOptions {
+    /// What to do
+    #[command(subcommand)]
+    pub action: StateAction,
+}
+
+/// The actions of `thalweg state`.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum StateAction {
+    /// Lists the jobs, checkpoints and savepoints at a place
+    Ls(Place),
+    /// Shows a checkpoint's operators and their states, or the rows of a state
+    Show(ShowOptions),
+    /// Reads everything that a checkpoint consists of, and says what is damaged or missing
+    Verify(Place),
+}
+
+/// Where checkpoints are.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct Place {
+    /// A checkpoint directory (as in `execution.checkpointing.dir`), a job in it (`DIR/JOB_ID`), a
+    /// checkpoint (`DIR/JOB_ID/chk-N`), or a savepoint
+    #[arg(value_name = "PATH")]
+    pub path: String,
+    /// `high-availability.storageDir`, if the jobs' logs are elsewhere than their checkpoints
+    #[arg(long, value_name = "DIR")]
+    pub logs: Option<String>,
+    /// JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// The configuration, for how S3 is reached
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Sets one configuration key; stands above the file
+    #[arg(short = 'D', value_name = "KEY=VALUE")]
+    pub definitions: Vec<String>,
+}
+
+impl Place {
+    /// The configuration of the command.
+    ///
+    /// # Errors
+    /// The file can't be read, or a key or value can't be used.
+    pub(super) fn configuration(&self) -> Result<Configuration, ProcessError> {
+        let (config, definitions) = (self.config.clone(), self.definitions.clone());
+        process::configuration(&ClusterOptions { config, definitions, arguments: Vec::new() })
+    }
+}
+
+/// What of a checkpoint to show.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ShowOptions {
+    /// Where the checkpoint is; of several, the last one of the only job
+    #[command(flatten)]
+    pub place: Place,
+    /// Only operators with this uid, name or id
+    #[arg(long, value_name = "OPERATOR")]
+    pub operator: Option<String>,
+    /// Prints the rows of the states of this name, each as a line of JSON
+    #[arg(long, value_name = "NAME")]
+    pub state: Option<String>,
+    /// Only rows of this key group
+    #[arg(long, value_name = "N", requires = "state")]
+    pub key_group: Option<u32>,
+    /// At most this many rows
+    #[arg(long, value_name = "N", requires = "state")]
+    pub limit: Option<u64>,
+    /// A row that takes more bytes of JSON is left out, and its size said
+    #[arg(long, value_name = "BYTES", requires = "state", default_value_t = 1 << 20)]
+    pub row_bytes_max: usize,
+}

@@ -1,0 +1,234 @@
+//! `thalweg state show`: a checkpoint's operators, and the states in their runs. Not here: rows,
+//! which are beside it.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use serde::Serialize;
+use thalweg_state::StateKind;
+use thalweg_state::run::StateDeclaration;
+use thalweg_storage::{CheckpointKind, CheckpointManifest, OperatorManifest};
+
+use super::error::StateCommandError;
+use super::store::OpenStore;
+use super::{list, output, runs};
+
+#[derive(Serialize)]
+struct Shown<'m> {
+    job_id: String,
+    checkpoint_id: u64,
+    kind: CheckpointKind,
+    trigger_time_ms: i64,
+    completion_time_ms: i64,
+    graph_fingerprint: u64,
+    operators: Vec<ShownOperator<'m>>,
+}
+
+#[derive(Serialize)]
+struct ShownOperator<'m> {
+    operator_id: String,
+    uid: Option<&'m str>,
+    name: &'m str,
+    parallelism: u32,
+    max_parallelism: u32,
+    finished: bool,
+    coordinator_bytes: usize,
+    states: Vec<ShownState>,
+}
+
+/// A state in all runs of its operator. Runs of different versions of a program may declare it
+/// differently: then there's one of each.
+#[derive(Serialize)]
+struct ShownState {
+    #[serde(flatten)]
+    declaration: StateDeclaration,
+    rows: u64,
+    bytes: u64,
+    subtasks: Vec<StatePart>,
+}
+
+/// A state in one run.
+#[derive(Serialize)]
+struct StatePart {
+    subtask: u32,
+    key_groups: Option<[u32; 2]>,
+    object: String,
+    rows: u64,
+    /// As stored: compressed.
+    bytes: u64,
+}
+
+/// The operators that the user wants.
+pub(super) fn operators<'m>(
+    manifest: &'m CheckpointManifest,
+    wanted: Option<&str>,
+) -> Result<Vec<&'m OperatorManifest>, StateCommandError> {
+    let Some(wanted) = wanted else { return Ok(manifest.operators.iter().collect()) };
+    let is_called = |operator: &&OperatorManifest| {
+        operator.uid.as_deref() == Some(wanted)
+            || operator.name == wanted
+            || operator.operator_id.to_string() == wanted
+    };
+    let found: Vec<_> = manifest.operators.iter().filter(is_called).collect();
+    if found.is_empty() {
+        let names = manifest.operators.iter();
+        let names = names.map(|known| format!("{:?}", known.uid.as_ref().unwrap_or(&known.name)));
+        return Err(StateCommandError::NoOperator {
+            checkpoint: manifest.checkpoint_id,
+            operator: wanted.to_owned(),
+            known: names.collect::<Vec<_>>().join(", "),
+        });
+    }
+    Ok(found)
+}
+
+/// Prints operators and states.
+pub(super) fn show(
+    store: &OpenStore,
+    manifest: &CheckpointManifest,
+    operator: Option<&str>,
+    as_json: bool,
+    out: &mut dyn Write,
+) -> Result<(), StateCommandError> {
+    let operators = operators(manifest, operator)?;
+    let operators: Result<_, _> =
+        operators.into_iter().map(|operator| read_operator(store, operator)).collect();
+    let shown = Shown {
+        job_id: manifest.job_id.to_string(),
+        checkpoint_id: manifest.checkpoint_id.0,
+        kind: manifest.kind,
+        trigger_time_ms: manifest.trigger_time_ms,
+        completion_time_ms: manifest.completion_time_ms,
+        graph_fingerprint: manifest.graph_fingerprint,
+        operators: operators?,
+    };
+    match as_json {
+        true => output::json(out, &shown),
+        false => print(&shown, out),
+    }
+}
+
+fn read_operator<'m>(
+    store: &OpenStore,
+    operator: &'m OperatorManifest,
+) -> Result<ShownOperator<'m>, StateCommandError> {
+    let mut states: BTreeMap<(String, StateKind), Vec<ShownState>> = BTreeMap::new();
+    for place in runs::of_operator(operator) {
+        let run = place.open(store)?;
+        let declared = &run.description().states;
+        let mut parts: Vec<(u64, u64)> = vec![(0, 0); declared.len()];
+        for block in run.blocks() {
+            if let Some((rows, bytes)) = parts.get_mut(block.state) {
+                *rows += block.rows;
+                *bytes += u64::from(block.length);
+            }
+        }
+        for (declaration, (rows, bytes)) in declared.iter().zip(parts) {
+            let same_name = states.entry((declaration.name.clone(), declaration.kind)).or_default();
+            let known = same_name.iter().position(|state| state.declaration == *declaration);
+            let position = known.unwrap_or(same_name.len());
+            if known.is_none() {
+                let declaration = declaration.clone();
+                same_name.push(ShownState { declaration, rows: 0, bytes: 0, subtasks: vec![] });
+            }
+            let Some(state) = same_name.get_mut(position) else { continue };
+            state.rows += rows;
+            state.bytes += bytes;
+            state.subtasks.push(StatePart {
+                subtask: place.subtask,
+                key_groups: place.key_groups.map(|groups| [groups.start, groups.end]),
+                object: place.object.to_owned(),
+                rows,
+                bytes,
+            });
+        }
+    }
+    let coordinator = operator.coordinator_state.as_ref();
+    Ok(ShownOperator {
+        operator_id: operator.operator_id.to_string(),
+        uid: operator.uid.as_deref(),
+        name: &operator.name,
+        parallelism: operator.parallelism,
+        max_parallelism: operator.max_parallelism,
+        finished: operator.finished,
+        coordinator_bytes: coordinator.map_or(0, |state| state.0.len()),
+        states: states.into_values().flatten().collect(),
+    })
+}
+
+fn print(shown: &Shown<'_>, out: &mut dyn Write) -> Result<(), StateCommandError> {
+    writeln!(
+        out,
+        "{} {} of job {}, completed {}\n",
+        list::kind_text(shown.kind),
+        shown.checkpoint_id,
+        shown.job_id,
+        output::time(shown.completion_time_ms)
+    )?;
+    let mut table =
+        output::table(&["OPERATOR", "UID", "ID", "PARALLELISM", "MAX", "FINISHED", "STATE"]);
+    for operator in &shown.operators {
+        let bytes: u64 = operator.states.iter().map(|state| state.bytes).sum();
+        table.add_row([
+            operator.name.to_owned(),
+            operator.uid.unwrap_or("-").to_owned(),
+            operator.operator_id.clone(),
+            operator.parallelism.to_string(),
+            operator.max_parallelism.to_string(),
+            if operator.finished { "yes" } else { "no" }.to_owned(),
+            output::bytes(bytes + operator.coordinator_bytes as u64),
+        ]);
+    }
+    writeln!(out, "{table}\n")?;
+    let mut table = output::table(&[
+        "OPERATOR",
+        "STATE",
+        "KIND",
+        "TYPE",
+        "SUBTASKS",
+        "KEY GROUPS",
+        "ROWS",
+        "BYTES",
+    ]);
+    for operator in &shown.operators {
+        for state in &operator.states {
+            table.add_row([
+                operator.name.to_owned(),
+                state.declaration.name.clone(),
+                state.declaration.kind.to_string(),
+                type_of(&state.declaration),
+                state.subtasks.len().to_string(),
+                key_groups(&state.subtasks),
+                state.rows.to_string(),
+                output::bytes(state.bytes),
+            ]);
+        }
+    }
+    writeln!(out, "{table}")?;
+    Ok(())
+}
+
+/// `key, namespace, map key -> value`, with the parts that there are.
+fn type_of(state: &StateDeclaration) -> String {
+    let keys: Vec<_> = [&state.key, &state.namespace, &state.map_key]
+        .into_iter()
+        .flatten()
+        .map(ToString::to_string)
+        .collect();
+    match (keys.join(", "), &state.value) {
+        (keys, Some(value)) if keys.is_empty() => value.to_string(),
+        (keys, Some(value)) => format!("{keys} -> {value}"),
+        (keys, None) => keys,
+    }
+}
+
+/// The key groups that the subtasks owned; a dash for operator state.
+fn key_groups(parts: &[StatePart]) -> String {
+    let groups = || parts.iter().filter_map(|part| part.key_groups);
+    let first = groups().map(|[start, _]| start).min();
+    let end = groups().map(|[_, end]| end).max();
+    match (first, end) {
+        (Some(first), Some(end)) if first < end => format!("{first} to {}", end - 1),
+        _ => "-".to_owned(),
+    }
+}

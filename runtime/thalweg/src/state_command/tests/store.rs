@@ -1,0 +1,133 @@
+//! A checkpoint store in a folder, made with the engine's own writers: an operator `count` of two
+//! subtasks with a value and a map state, and one of one subtask with a list, in one object a
+//! subtask.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::Path;
+
+use thalweg_core::ids::{CheckpointId, JobId, OperatorId};
+use thalweg_core::key_group::{KeyGroupRange, key_group, key_group_range};
+use thalweg_core::record::Key;
+use thalweg_state::{KeyedState, OperatorState, RunOrigin, RunWriter};
+use thalweg_storage::manifest::{self, FORMAT_VERSION};
+use thalweg_storage::{
+    BlobPath, BlobStore, CheckpointKind, CheckpointManifest, DirectoryStore, OperatorManifest,
+    SubtaskManifest, layout,
+};
+
+pub(super) const JOB: JobId = JobId::new(10);
+pub(super) const MAX_PARALLELISM: u32 = 8;
+pub(super) const KEYS: u32 = 5_000;
+
+/// Waits for a future of a store in a folder, which never has to.
+pub(super) fn now<T>(work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match work.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => panic!("a folder doesn't wait"),
+    }
+}
+
+/// What the value state holds at a checkpoint, by key group and key.
+pub(super) fn counts(checkpoint: u64) -> BTreeMap<(u32, u32), u64> {
+    let group = |key: u32| key_group(key.key_hash(), MAX_PARALLELISM);
+    (0..KEYS).map(|key| ((group(key), key), u64::from(key) * checkpoint)).collect()
+}
+
+fn writer(operator: &str, subtask: u32, parallelism: u32) -> RunWriter {
+    RunWriter::new(RunOrigin {
+        operator: operator.to_owned(),
+        subtask,
+        parallelism,
+        max_parallelism: MAX_PARALLELISM,
+    })
+}
+
+fn count_run(checkpoint: u64, subtask: u32, groups: KeyGroupRange) -> Vec<u8> {
+    let mut state = KeyedState::<u32>::new(groups, MAX_PARALLELISM, None).unwrap();
+    let count = state.value_state::<u64>("count").unwrap();
+    let names = state.map_state::<String, bool>("names").unwrap();
+    for ((group, key), value) in counts(checkpoint) {
+        if groups.contains(group) {
+            state.set_current_key(key, key.key_hash());
+            count.set(&mut state, value).unwrap();
+            names.put(&mut state, format!("name {key}"), key % 2 == 0).unwrap();
+        }
+    }
+    let mut writer = writer("count", subtask, 2);
+    state.snapshot(&mut writer).unwrap();
+    writer.finish().unwrap()
+}
+
+fn position_run() -> Vec<u8> {
+    let mut state = OperatorState::new(None);
+    let positions = state.list_state::<String>("positions").unwrap();
+    positions.add(&mut state, "file 1, line 7".to_owned()).unwrap();
+    let mut writer = writer("source", 0, 1);
+    state.snapshot(&mut writer).unwrap();
+    writer.finish().unwrap()
+}
+
+/// Writes a checkpoint's objects below `folder` and gives its manifest.
+fn write_runs(store: &DirectoryStore, checkpoint: u64, folder: &BlobPath) -> CheckpointManifest {
+    let place = |name: &str, subtask: u32, groups: Option<KeyGroupRange>, run: Vec<u8>| {
+        let object = folder.join(name).unwrap();
+        // Something before and behind it: a run is a part of an object.
+        let bytes = [b"before".as_slice(), &run, b"behind"].concat();
+        now(store.put(&object, bytes)).unwrap();
+        SubtaskManifest {
+            index: subtask,
+            key_groups: groups.map(Into::into),
+            object: object.to_string(),
+            offset: 6,
+            length: run.len() as u64,
+            crc32c: crc32c::crc32c(&run),
+        }
+    };
+    let operator = |number: u128, name: &str, subtasks: Vec<SubtaskManifest>| OperatorManifest {
+        operator_id: OperatorId::new(number),
+        uid: Some(format!("{name}-uid")),
+        name: name.to_owned(),
+        parallelism: subtasks.len() as u32,
+        max_parallelism: MAX_PARALLELISM,
+        finished: false,
+        subtasks,
+        coordinator_state: None,
+    };
+    let groups = |subtask| key_group_range(MAX_PARALLELISM, 2, subtask);
+    let counts = (0..2u32).map(|subtask| {
+        let run = count_run(checkpoint, subtask, groups(subtask));
+        place(&format!("count-{subtask}"), subtask, Some(groups(subtask)), run)
+    });
+    let counts = counts.collect();
+    let positions = vec![place("source-0", 0, None, position_run())];
+    CheckpointManifest {
+        format_version: FORMAT_VERSION,
+        job_id: JOB,
+        checkpoint_id: CheckpointId(checkpoint),
+        kind: CheckpointKind::Checkpoint,
+        trigger_time_ms: 1_763_827_199_000,
+        completion_time_ms: 1_763_827_200_000,
+        graph_fingerprint: 7,
+        channel_state: Vec::new(),
+        operators: vec![operator(1, "source", positions), operator(2, "count", counts)],
+    }
+}
+
+/// Writes a checkpoint; gives its manifest's name.
+pub(super) fn checkpoint(folder: &Path, checkpoint: u64) -> BlobPath {
+    let store = DirectoryStore::open(folder).unwrap();
+    let place = layout::checkpoint_folder(JOB, CheckpointId(checkpoint)).unwrap();
+    now(manifest::save(&store, &write_runs(&store, checkpoint, &place))).unwrap()
+}
+
+/// Writes a savepoint into a folder of its own.
+pub(super) fn savepoint(folder: &Path) {
+    let store = DirectoryStore::open(folder).unwrap();
+    let mut manifest = write_runs(&store, 3, &BlobPath::root());
+    manifest.kind = CheckpointKind::Savepoint;
+    let bytes = manifest.to_bytes().unwrap();
+    now(store.put(&layout::savepoint_manifest().unwrap(), bytes)).unwrap();
+}
