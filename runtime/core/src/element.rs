@@ -32,6 +32,9 @@ pub struct Barrier {
     pub checkpoint: CheckpointId,
     /// When the coordinator triggered it: milliseconds since 1970, for start delays.
     pub triggered_ms: i64,
+    /// The newest checkpoint that was published before it; 0 for none. What that one holds needn't
+    /// be written again, and what later ones held must.
+    pub published: CheckpointId,
 }
 
 /// A probe of the time that a row needs from its source to here.

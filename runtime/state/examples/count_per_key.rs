@@ -1,5 +1,6 @@
 //! Speed of keyed state: counts per key over a million uniform keys, in value state and in
-//! slices, then the snapshot and the restore of these counts. Prints a table.
+//! slices, the snapshot and the restore of these counts, and the same while changes are noted for
+//! incremental snapshots. Prints a table.
 //!
 //! `cargo run --release -p thalweg-state --example count_per_key`
 
@@ -11,8 +12,8 @@ use std::time::Instant;
 use thalweg_core::key_group::{KeyGroupRange, key_group};
 use thalweg_core::record::Key;
 use thalweg_state::{
-    KeyedState, RestoredOperator, RunOrigin, RunReader, RunWriter, SliceCursor, SliceState,
-    TimerService,
+    KeyedState, LastSnapshot, RestoredOperator, RunKind, RunOrigin, RunReader, RunWriter,
+    SliceCursor, SliceState, TimerService, ValueState,
 };
 
 const KEYS: u64 = 1_000_000;
@@ -61,8 +62,50 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(())
     })?;
 
+    incremental(&mut state, count, &rows)?;
     slices(&rows)?;
     timers(&rows)
+}
+
+/// The same while changes are noted, then what has to be written when 1% of the keys changed.
+fn incremental(
+    state: &mut KeyedState<u64>,
+    count: ValueState<u64>,
+    rows: &[(u64, u64)],
+) -> Result<(), Box<dyn Error>> {
+    let keys = KEYS as usize / 2;
+    let take = |name: &str, rows: usize, kind, state: &mut KeyedState<u64>| {
+        let mut bytes = 0;
+        measure(name, rows, || {
+            let origin = RunOrigin {
+                operator: "count".into(),
+                subtask: 0,
+                parallelism: 2,
+                max_parallelism: MAX_PARALLELISM,
+            };
+            let mut writer = RunWriter::incremental(origin, kind, LastSnapshot::Published);
+            state.snapshot(&mut writer)?;
+            bytes = writer.finish()?.len();
+            Ok(())
+        })?;
+        println!("{:44} {:>12.1} KB", "size of the run", bytes as f64 / 1e3);
+        Ok::<(), Box<dyn Error>>(())
+    };
+    take("base run", keys, RunKind::Base, state)?;
+    measure("count in value state, changes noted", rows.len(), || {
+        for &(key, hash) in rows {
+            state.set_current_key(key, hash);
+            *count.get_or_insert_with(state, || 0)? += 1;
+        }
+        Ok(())
+    })?;
+    take("delta run, all rows changed", keys, RunKind::Delta, state)?;
+    for &(key, hash) in &rows[..keys / 100] {
+        state.set_current_key(key, hash);
+        *count.get_or_insert_with(state, || 0)? += 1;
+    }
+    println!("{:44} {:>12.1} MB", "bytes accounted, changes noted", state.bytes() as f64 / 1e6);
+    take("delta run, 1% of the rows changed", keys / 100, RunKind::Delta, state)
 }
 
 /// Ten thousand keys in slices of 100,000 records, each walked over and dropped.

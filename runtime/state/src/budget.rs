@@ -70,6 +70,11 @@ impl MemoryAccount {
         MemoryAccount { used: 0, drawn: 0, budget }
     }
 
+    /// An account of which nobody asks.
+    pub(crate) fn uncharged() -> MemoryAccount {
+        MemoryAccount::new(MemoryBudget::unlimited())
+    }
+
     /// Uses another budget from now on.
     pub(crate) fn move_to(&mut self, budget: MemoryBudget) -> Result<(), Overdrawn> {
         self.budget.give_back(std::mem::take(&mut self.drawn));

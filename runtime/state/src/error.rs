@@ -156,6 +156,20 @@ pub enum StateError {
         /// What is wrong.
         reason: String,
     },
+    /// A run can't be read.
+    #[error(
+        "the snapshot of operator {operator:?}, subtask {subtask}{place}, can't be read: {source}"
+    )]
+    Read {
+        /// The operator.
+        operator: String,
+        /// The subtask that wrote it.
+        subtask: u32,
+        /// ` in ` and the object; empty where that has no name.
+        place: String,
+        /// What is wrong, and with which key groups.
+        source: Box<RunError>,
+    },
     /// The run can't be written or read.
     #[error(transparent)]
     Run(#[from] RunError),

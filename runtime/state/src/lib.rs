@@ -12,6 +12,7 @@
 
 pub mod aggregate;
 mod budget;
+mod changes;
 mod error;
 mod handle;
 pub mod keyed;
@@ -35,7 +36,7 @@ pub use self::keyed::{
 };
 pub use self::operator_state::{BroadcastState, OperatorListState, OperatorState};
 pub use self::restore::{RestoredOperator, UnclaimedState};
-pub use self::run::{RunError, RunOrigin, RunReader, RunWriter, StateKind};
+pub use self::run::{LastSnapshot, RunError, RunKind, RunOrigin, RunReader, RunWriter, StateKind};
 pub use self::snapshot::OperatorSnapshot;
 pub use self::timers::{Timer, TimerService};
 pub use self::value_mut::ValueMut;

@@ -9,14 +9,15 @@ use thalweg_core::key_group::KeyGroupRange;
 use thalweg_core::record::{DecodeError, DecodePlan, Key, Record, Schema};
 
 use crate::error::StateError;
-use crate::run::{Row, RunReader, StateDeclaration, StateKind};
+use crate::run::{MergedRows, Row, RunKind, RunOrigin, RunReader, StateDeclaration, StateKind};
 
 /// The runs of all old subtasks of an operator, seen by one new subtask.
 pub struct RestoredOperator {
-    /// Ordered by the subtask that wrote them.
+    /// Ordered by the subtask that wrote them; a subtask's base comes before its deltas.
     runs: Vec<RunReader>,
     subtask: u32,
     parallelism: u32,
+    continued: bool,
     claimed: Mutex<BTreeSet<(String, StateKind)>>,
 }
 
@@ -30,37 +31,84 @@ pub struct UnclaimedState {
 }
 
 impl RestoredOperator {
-    /// What subtask `subtask` of `parallelism` gets from `runs`, one of each old subtask. A keyed
-    /// operator without operator state only needs those that share key groups with it.
+    /// What subtask `subtask` of `parallelism` gets from `runs`: of each old subtask a base run and
+    /// the deltas after it, in their order. A keyed operator without operator state only needs
+    /// those of old subtasks that share key groups with it.
     ///
     /// # Errors
-    /// Runs of different parallelisms or max parallelisms, or two of the same subtask.
+    /// Runs of different parallelisms or max parallelisms, or such that don't begin with a base or
+    /// go on with one.
     pub fn new(
         mut runs: Vec<RunReader>,
         subtask: u32,
         parallelism: u32,
     ) -> Result<RestoredOperator, StateError> {
         runs.sort_by_key(|run| run.description().origin.subtask);
-        for pair in runs.windows(2) {
-            let (a, b) = (&pair[0].description().origin, &pair[1].description().origin);
-            let reason = if a.subtask == b.subtask {
-                format!("two are of subtask {}", a.subtask)
-            } else if (a.parallelism, a.max_parallelism) != (b.parallelism, b.max_parallelism) {
-                format!(
+        let mixed = |origin: &RunOrigin, reason| {
+            Err(StateError::Mixed { operator: origin.operator.clone(), reason })
+        };
+        let mut before: Option<&RunOrigin> = None;
+        for run in &runs {
+            let origin = &run.description().origin;
+            let first = before.is_none_or(|before| before.subtask != origin.subtask);
+            let subtask = origin.subtask;
+            match (first, run.kind()) {
+                (true, RunKind::Delta) => {
+                    let reason = format!("the base run of subtask {subtask} is missing");
+                    return mixed(origin, reason);
+                }
+                (false, RunKind::Base) => {
+                    return mixed(origin, format!("two are of subtask {subtask}"));
+                }
+                (true, RunKind::Base) | (false, RunKind::Delta) => {}
+            }
+            if let Some(a) = before
+                && (a.parallelism, a.max_parallelism)
+                    != (origin.parallelism, origin.max_parallelism)
+            {
+                let reason = format!(
                     "subtask {} had parallelism {} of at most {}, subtask {} {} of at most {}",
                     a.subtask,
                     a.parallelism,
                     a.max_parallelism,
-                    b.subtask,
-                    b.parallelism,
-                    b.max_parallelism
-                )
-            } else {
-                continue;
-            };
-            return Err(StateError::Mixed { operator: a.operator.clone(), reason });
+                    subtask,
+                    origin.parallelism,
+                    origin.max_parallelism
+                );
+                return mixed(origin, reason);
+            }
+            before = Some(origin);
         }
-        Ok(RestoredOperator { runs, subtask, parallelism, claimed: Mutex::default() })
+        let claimed = Mutex::default();
+        Ok(RestoredOperator { runs, subtask, parallelism, continued: false, claimed })
+    }
+
+    /// The subtask's next snapshots go on from its own runs here: what is restored counts as
+    /// published, and states note what changes. Only where the runs of the subtask of this index
+    /// are all that it gets of keyed state: at an unchanged parallelism.
+    #[must_use]
+    pub fn continued(mut self) -> RestoredOperator {
+        self.continued = true;
+        self
+    }
+
+    /// Whether the subtask's next snapshots go on from these runs.
+    pub fn is_continued(&self) -> bool {
+        self.continued
+    }
+
+    /// The lengths of the runs that the subtask's next snapshots go on from, the base's first;
+    /// none if they don't.
+    pub fn continued_lengths(&self) -> Vec<u64> {
+        let own = |run: &&RunReader| run.description().origin.subtask == self.subtask;
+        let own = self.runs.iter().filter(|_| self.continued).filter(own);
+        own.map(RunReader::length).collect()
+    }
+
+    /// The runs of each old subtask.
+    fn by_subtask(&self) -> impl Iterator<Item = &[RunReader]> {
+        let subtask = |run: &RunReader| run.description().origin.subtask;
+        self.runs.chunk_by(move |a, b| subtask(a) == subtask(b))
     }
 
     /// The subtask that is restored.
@@ -81,7 +129,9 @@ impl RestoredOperator {
     /// The states of the snapshot that nobody has registered yet, in order, each once.
     pub fn unclaimed(&self) -> Vec<UnclaimedState> {
         let claimed = self.claimed();
-        let states = self.runs.iter().flat_map(|run| &run.description().states);
+        // The last run lists all states that the subtask had then.
+        let last = self.by_subtask().filter_map(|runs| runs.last());
+        let states = last.flat_map(|run| &run.description().states);
         let unclaimed: BTreeSet<_> = states
             .map(|state| (state.name.clone(), state.kind))
             .filter(|state| !claimed.contains(state))
@@ -107,26 +157,78 @@ impl RestoredOperator {
         }
     }
 
-    /// The runs that hold this state, and how to read it as it's declared now.
+    /// What each old subtask had of this state, and how to read it as it's declared now.
     pub(crate) fn claim(
         &self,
         declaration: &StateDeclaration,
     ) -> Result<Vec<ClaimedState<'_>>, StateError> {
         let mut found = Vec::new();
-        for run in &self.runs {
-            if let Some(number) = run.find_state(&declaration.name, declaration.kind) {
-                found.push(ClaimedState::new(run, number, declaration)?);
-            } else if let Some(other) = namesake(run, declaration) {
-                return Err(StateError::Kind {
-                    operator: run.description().origin.operator.clone(),
-                    state: declaration.name.clone(),
-                    stored: other,
-                    requested: declaration.kind,
-                });
+        for runs in self.by_subtask() {
+            let mut layers = Vec::new();
+            for run in runs {
+                if let Some(number) = run.find_state(&declaration.name, declaration.kind) {
+                    layers.push(StateInRun::new(run, number, declaration)?);
+                } else if let Some(other) = namesake(run, declaration) {
+                    return Err(StateError::Kind {
+                        operator: run.description().origin.operator.clone(),
+                        state: declaration.name.clone(),
+                        stored: other,
+                        requested: declaration.kind,
+                    });
+                }
+            }
+            if !layers.is_empty() {
+                found.push(ClaimedState { layers });
             }
         }
         self.claimed().insert((declaration.name.clone(), declaration.kind));
         Ok(found)
+    }
+}
+
+/// What one old subtask had of a state: in a base run, and in the deltas after it.
+pub(crate) struct ClaimedState<'r> {
+    layers: Vec<StateInRun<'r>>,
+}
+
+impl ClaimedState<'_> {
+    /// The subtask that wrote it.
+    pub(crate) fn subtask(&self) -> u32 {
+        let run = self.layers.first().map(|layer| layer.run);
+        run.map_or(0, |run| run.description().origin.subtask)
+    }
+
+    /// Calls `each` for the rows of the key groups, in order, with the run that each is in.
+    pub(crate) fn for_each_row(
+        &self,
+        key_groups: KeyGroupRange,
+        mut each: impl FnMut(&StateInRun<'_>, &Row<'_>) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        let runs = self.layers.iter().map(|layer| (layer.run, layer.number));
+        let mut rows = MergedRows::new(runs, key_groups);
+        loop {
+            match rows.next_row() {
+                Ok(None) => return Ok(()),
+                Ok(Some((layer, row))) => each(&self.layers[layer], &row)?,
+                Err((layer, source)) => {
+                    let run = self.layers[layer].run;
+                    return Err(StateError::Read {
+                        operator: run.description().origin.operator.clone(),
+                        subtask: run.description().origin.subtask,
+                        place: place(run),
+                        source: Box::new(source),
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Names the object that a run is in, for messages.
+fn place(run: &RunReader) -> String {
+    match run.name() {
+        "" => String::new(),
+        name => format!(" in {name}"),
     }
 }
 
@@ -149,18 +251,18 @@ fn namesake(run: &RunReader, declaration: &StateDeclaration) -> Option<StateKind
 }
 
 /// A state within one run, and the plan for its values.
-pub(crate) struct ClaimedState<'r> {
+pub(crate) struct StateInRun<'r> {
     run: &'r RunReader,
     number: usize,
     plan: DecodePlan,
 }
 
-impl<'r> ClaimedState<'r> {
+impl<'r> StateInRun<'r> {
     fn new(
         run: &'r RunReader,
         number: usize,
         declaration: &StateDeclaration,
-    ) -> Result<ClaimedState<'r>, StateError> {
+    ) -> Result<StateInRun<'r>, StateError> {
         let operator = &run.description().origin.operator;
         let stored = &run.description().states[number];
         let keys = [
@@ -171,6 +273,8 @@ impl<'r> ClaimedState<'r> {
         for (part, stored, requested) in keys {
             let same = match (stored, requested) {
                 (Some(stored), Some(requested)) => same_key_type(stored, requested),
+                // Slices had their ends as namespaces once; their reader knows both ways.
+                (Some(_), None) if part == "namespace" => declaration.kind == StateKind::Slice,
                 (stored, requested) => stored == requested,
             };
             if !same {
@@ -194,29 +298,11 @@ impl<'r> ClaimedState<'r> {
             part: "value",
             source: Box::new(source),
         })?;
-        Ok(ClaimedState { run, number, plan })
-    }
-
-    /// The subtask that wrote the run.
-    pub(crate) fn subtask(&self) -> u32 {
-        self.run.description().origin.subtask
+        Ok(StateInRun { run, number, plan })
     }
 
     fn name(&self) -> &str {
         &self.run.description().states[self.number].name
-    }
-
-    /// Calls `each` for the rows of the key groups, in order.
-    pub(crate) fn for_each_row(
-        &self,
-        key_groups: KeyGroupRange,
-        mut each: impl FnMut(&Row<'_>) -> Result<(), StateError>,
-    ) -> Result<(), StateError> {
-        let mut rows = self.run.rows(self.number, key_groups);
-        while let Some(row) = rows.next_row()? {
-            each(&row)?;
-        }
-        Ok(())
     }
 
     /// The value of a row.

@@ -2,17 +2,22 @@
 //! hash that travels with the row. Not here: which group a key belongs to.
 //!
 //! Every change of a value goes through [`Table::entry`], [`Table::find_mut`] or
-//! [`Table::remove`]: the places where a row's dirtiness will be tracked.
+//! [`Table::remove`]: there a row's place is marked as changed, once the table is tracked.
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 use thalweg_core::record::Key;
 
 use crate::budget::MemoryAccount;
+use crate::changes::Changes;
+use crate::run::{LastSnapshot, RunError, RunKind};
+use crate::sorted::Sorted;
 
-/// Keys and values of one key group.
+/// Keys and values of one key group, or the map of one key.
 pub(crate) struct Table<K, V> {
     entries: HashTable<Entry<K, V>>,
+    /// None: untracked.
+    changes: Option<Box<Changes>>,
 }
 
 /// A key and its value. The hash isn't kept: with it, counting a million keys is no faster, also
@@ -41,14 +46,19 @@ fn prefetch<T>(target: &T) {
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Table { entries: HashTable::new() }
+        Table { entries: HashTable::new(), changes: None }
     }
 }
 
 impl<K: Key, V> Table<K, V> {
     /// Bytes of the table itself, without what keys and values own.
-    fn allocation(&self) -> usize {
-        self.entries.allocation_size()
+    pub(crate) fn allocation(&self) -> usize {
+        self.entries.allocation_size() + self.changes.as_ref().map_or(0, |changes| changes.bytes())
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     #[inline]
@@ -67,13 +77,20 @@ impl<K: Key, V> Table<K, V> {
         });
     }
 
+    /// The key's value, to be changed, and whether it's the first change since the last published
+    /// checkpoint.
     #[inline]
-    pub(crate) fn find_mut(&mut self, hash: u64, key: &K) -> Option<&mut V> {
-        self.entries.find_mut(hash, |entry| entry.key == *key).map(|entry| &mut entry.value)
+    pub(crate) fn find_mut(&mut self, hash: u64, key: &K) -> Option<(&mut V, bool)> {
+        let entry = self.entries.find_entry(hash, |entry| entry.key == *key).ok()?;
+        let unchanged = match &mut self.changes {
+            Some(changes) => changes.touch(entry.bucket_index()),
+            None => false,
+        };
+        Some((&mut entry.into_mut().value, unchanged))
     }
 
-    /// The key's value, made if there is none, and whether it was made. What the table and the
-    /// key take is charged to the account; what the value owns isn't.
+    /// The key's value, made if there is none, and how it was found. What the table and the key
+    /// take is charged to the account; what the value owns isn't.
     #[inline]
     pub(crate) fn entry(
         &mut self,
@@ -81,38 +98,86 @@ impl<K: Key, V> Table<K, V> {
         key: &K,
         account: &mut MemoryAccount,
         make: impl FnOnce() -> V,
-    ) -> (&mut V, bool) {
-        let full = self.entries.len() == self.entries.capacity();
-        let before = if full { self.allocation() } else { 0 };
+    ) -> (&mut V, Found) {
         // Growth is rare, so it's charged apart from the probe: `entry` would borrow the table.
-        if full {
-            self.entries.reserve(1, |entry| entry.key.key_hash());
-            account.change(before, self.allocation());
+        if self.entries.len() == self.entries.capacity() {
+            self.grow(account);
         }
         match self.entries.entry(hash, |entry| entry.key == *key, |entry| entry.key.key_hash()) {
-            Slot::Occupied(entry) => (&mut entry.into_mut().value, false),
+            Slot::Occupied(entry) => {
+                let unchanged = match &mut self.changes {
+                    Some(changes) => changes.touch(entry.bucket_index()),
+                    None => false,
+                };
+                let found = if unchanged { Found::Unchanged } else { Found::Changed };
+                (&mut entry.into_mut().value, found)
+            }
             Slot::Vacant(entry) => {
                 if K::OWNS_HEAP {
                     account.change(0, key.heap_size());
                 }
                 let entry = entry.insert(Entry { key: key.clone(), value: make() });
-                (&mut entry.into_mut().value, true)
+                if let Some(changes) = &mut self.changes {
+                    changes.insert(entry.bucket_index());
+                }
+                (&mut entry.into_mut().value, Found::Made)
             }
         }
     }
 
+    /// Makes room for one more.
+    #[cold]
+    fn grow(&mut self, account: &mut MemoryAccount) {
+        let before = self.allocation();
+        // As `reserve` would: many removed entries leave room once the table is put in order.
+        let (needed, room) = (self.entries.len() + 1, self.entries.num_buckets() / 8 * 7);
+        if self.changes.is_none() {
+            self.entries.reserve(1, |entry| entry.key.key_hash());
+        } else {
+            self.relocate(if needed <= room / 2 { room } else { needed.max(room + 1) });
+        }
+        account.change(before, self.allocation());
+    }
+
+    /// Moves all entries to a table for so many, and what is known of their places with them.
+    fn relocate(&mut self, capacity: usize) {
+        let Some(changes) = &mut self.changes else { return };
+        let mut entries = HashTable::with_capacity(capacity.max(self.entries.len()));
+        let mut moved = changes.resized(entries.num_buckets());
+        for place in 0..self.entries.num_buckets() {
+            if let Ok(entry) = self.entries.get_bucket_entry(place) {
+                let (entry, _) = entry.remove();
+                let hash = entry.key.key_hash();
+                let to = entries.insert_unique(hash, entry, |entry| entry.key.key_hash());
+                moved.put(to.bucket_index(), changes.take(place));
+            }
+        }
+        self.entries = entries;
+        **changes = moved;
+    }
+
     /// Takes the key's value out. What the value owned isn't credited to the account.
     pub(crate) fn remove(&mut self, hash: u64, key: &K, account: &mut MemoryAccount) -> Option<V> {
-        let (entry, _) = self.entries.find_entry(hash, |entry| entry.key == *key).ok()?.remove();
+        let before = self.allocation();
+        let entry = self.entries.find_entry(hash, |entry| entry.key == *key).ok()?;
+        let place = entry.bucket_index();
+        let (entry, _) = entry.remove();
+        if let Some(changes) = &mut self.changes
+            && !changes.remove(place, self.entries.len(), |out| entry.key.encode_key(out))
+        {
+            self.changes = None;
+        }
         if K::OWNS_HEAP {
             account.change(entry.key.heap_size(), 0);
         }
         let (capacity, length) = (self.entries.capacity(), self.entries.len());
         if capacity > 64 && length < capacity / 8 {
-            let before = self.allocation();
-            self.entries.shrink_to(length * 2, |entry| entry.key.key_hash());
-            account.change(before, self.allocation());
+            match self.changes {
+                Some(_) => self.relocate(length * 2),
+                None => self.entries.shrink_to(length * 2, |entry| entry.key.key_hash()),
+            }
         }
+        account.change(before, self.allocation());
         Some(entry.value)
     }
 
@@ -140,4 +205,104 @@ impl<K: Key, V> Table<K, V> {
     pub(crate) fn bucket(&self, bucket: usize) -> Option<&Entry<K, V>> {
         self.entries.get_bucket(bucket)
     }
+
+    /// The entry in a place; that it's changed isn't noted.
+    pub(crate) fn bucket_mut(&mut self, bucket: usize) -> Option<&mut Entry<K, V>> {
+        self.entries.get_bucket_mut(bucket)
+    }
+
+    /// What is known about changes; None if all counts as changed.
+    pub(crate) fn changes(&self) -> Option<&Changes> {
+        self.changes.as_deref()
+    }
+
+    /// What a run of this kind has to hold: these changes; None for everything.
+    pub(crate) fn changes_for(&self, kind: RunKind) -> Option<&Changes> {
+        let changes = self.changes.as_deref().filter(|changes| !changes.is_whole());
+        changes.filter(|_| kind == RunKind::Delta)
+    }
+
+    /// Whether the entry in this place has changed since the last published checkpoint, or nobody
+    /// knows.
+    pub(crate) fn has_changed(&self, place: usize) -> bool {
+        self.changes.as_ref().is_none_or(|changes| changes.has_changed(place))
+    }
+
+    /// Calls `each` in the order of the encoded keys: for all entries, or for those of `changes`
+    /// and, without an entry, for keys that are gone.
+    pub(crate) fn in_order(
+        &self,
+        changes: Option<&Changes>,
+        mut each: impl FnMut(&[u8], Option<(usize, &Entry<K, V>)>) -> Result<(), RunError>,
+    ) -> Result<(), RunError> {
+        let with_entry = |place| Some((place, self.entries.get_bucket(place)?));
+        let encode = |(_, entry): &(usize, &Entry<K, V>), out: &mut Vec<u8>| {
+            entry.key.encode_key(out);
+        };
+        let Some(changes) = changes else {
+            let all = Sorted::new((0..self.buckets()).filter_map(with_entry), encode);
+            return all.iter().try_for_each(|(key, entry)| each(key, Some(*entry)));
+        };
+        let changed = Sorted::new(changes.changed().filter_map(with_entry), encode);
+        let mut removed = changes.removed().peekable();
+        for (key, entry) in changed.iter() {
+            while let Some(gone) = removed.next_if(|gone| *gone < key) {
+                each(gone, None)?;
+            }
+            // One that is there again.
+            removed.next_if(|gone| *gone == key);
+            each(key, Some(*entry))?;
+        }
+        removed.try_for_each(|gone| each(gone, None))
+    }
+
+    /// The fate of the last snapshot is known.
+    pub(crate) fn settle(&mut self, last: LastSnapshot, account: &mut MemoryAccount) {
+        self.change_tracking(account, |changes, _| {
+            if let Some(changes) = changes {
+                changes.settle(last);
+            }
+        });
+    }
+
+    /// A snapshot was taken that holds all entries, or what has changed of them.
+    pub(crate) fn taken(&mut self, account: &mut MemoryAccount) {
+        self.change_tracking(account, |changes, places| match changes {
+            Some(changes) => changes.taken(),
+            None => *changes = Some(Box::new(Changes::whole(places))),
+        });
+    }
+
+    /// All that's there is in published runs: from now on changes are noted.
+    pub(crate) fn track(&mut self, account: &mut MemoryAccount) {
+        self.change_tracking(account, |changes, places| {
+            *changes = Some(Box::new(Changes::none(places)));
+        });
+    }
+
+    /// From now on all counts as changed.
+    pub(crate) fn stop_tracking(&mut self, account: &mut MemoryAccount) {
+        self.change_tracking(account, |changes, _| *changes = None);
+    }
+
+    fn change_tracking(
+        &mut self,
+        account: &mut MemoryAccount,
+        change: impl FnOnce(&mut Option<Box<Changes>>, usize),
+    ) {
+        let before = self.changes.as_ref().map_or(0, |changes| changes.bytes());
+        change(&mut self.changes, self.entries.num_buckets());
+        account.change(before, self.changes.as_ref().map_or(0, |changes| changes.bytes()));
+    }
+}
+
+/// How an entry was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// It wasn't there.
+    Made,
+    /// It's as it was in the last published checkpoint.
+    Unchanged,
+    /// It has changed since, or nobody knows.
+    Changed,
 }

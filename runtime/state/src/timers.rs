@@ -5,6 +5,8 @@
 //! A timer is identified by time, key and namespace: registering it again changes nothing and
 //! takes no memory, and a deleted one leaves nothing behind.
 
+mod changes;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -13,11 +15,14 @@ use smallvec::{SmallVec, smallvec};
 use thalweg_core::key_group::{KeyGroupRange, key_group};
 use thalweg_core::record::Key;
 
+use self::changes::{Born, TimerChanges};
 use crate::budget::{MemoryAccount, MemoryBudget};
 use crate::error::StateError;
 use crate::keyed::over_budget;
-use crate::restore::{ClaimedState, RestoredOperator};
-use crate::run::{Row, RowKey, RunError, RunWriter, StateDeclaration, StateKind};
+use crate::restore::{RestoredOperator, StateInRun};
+use crate::run::{
+    Row, RowKey, RowOperation, RunError, RunKind, RunWriter, StateDeclaration, StateKind,
+};
 use crate::sorted::Sorted;
 
 /// A timer that fires.
@@ -151,11 +156,11 @@ impl<K: Key, N: Key> TimerService<K, N> {
         })
     }
 
-    /// Writes all timers.
+    /// Writes all timers, or what the writer's run needs.
     ///
     /// # Errors
     /// As [`RunWriter::put`].
-    pub fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError> {
+    pub fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), RunError> {
         self.event_time.snapshot(writer)?;
         self.processing_time.snapshot(writer)
     }
@@ -163,7 +168,7 @@ impl<K: Key, N: Key> TimerService<K, N> {
 
 /// Timers of the same time and key hash: nearly always one. More are in the order of their
 /// encoding.
-type Simultaneous<K, N> = SmallVec<[(K, N); 1]>;
+type Simultaneous<K, N> = SmallVec<[(K, N, Born); 1]>;
 
 /// Timers of one kind of time.
 struct TimerQueue<K, N> {
@@ -172,6 +177,7 @@ struct TimerQueue<K, N> {
     max_parallelism: u32,
     timers: BTreeMap<(i64, u64), Simultaneous<K, N>>,
     length: usize,
+    changes: TimerChanges,
     account: MemoryAccount,
 }
 
@@ -191,8 +197,15 @@ impl<K: Key, N: Key> TimerQueue<K, N> {
             value: None,
         };
         let account = MemoryAccount::new(MemoryBudget::unlimited());
-        let timers = BTreeMap::new();
-        TimerQueue { declaration, key_groups, max_parallelism, timers, length: 0, account }
+        TimerQueue {
+            declaration,
+            key_groups,
+            max_parallelism,
+            timers: BTreeMap::new(),
+            length: 0,
+            changes: TimerChanges::default(),
+            account,
+        }
     }
 
     fn register(
@@ -202,22 +215,26 @@ impl<K: Key, N: Key> TimerQueue<K, N> {
         hash: u64,
         namespace: &N,
     ) -> Result<bool, StateError> {
+        let born = self.changes.now();
         match self.timers.entry((time, hash)) {
             Entry::Vacant(entry) => {
-                entry.insert(smallvec![(key.clone(), namespace.clone())]);
+                entry.insert(smallvec![(key.clone(), namespace.clone(), born)]);
             }
             Entry::Occupied(entry) => {
                 let timers = entry.into_mut();
-                if timers.iter().any(|(k, n)| k == key && n == namespace) {
+                if timers.iter().any(|(k, n, _)| k == key && n == namespace) {
                     return Ok(false);
                 }
                 let encoded = encode(key, namespace);
-                let place = timers.partition_point(|(k, n)| encode(k, n) < encoded);
-                timers.insert(place, (key.clone(), namespace.clone()));
+                let place = timers.partition_point(|(k, n, _)| encode(k, n) < encoded);
+                timers.insert(place, (key.clone(), namespace.clone(), born));
             }
         }
         self.length += 1;
         self.account.change(0, size(key, namespace));
+        let timers = &self.timers;
+        let there = |place: &(i64, u64)| timers.contains_key(place);
+        self.changes.registered((time, hash), self.length, there, &mut self.account);
         let checked = self.account.check();
         checked.map_err(|overdrawn| over_budget(&self.declaration.name, &overdrawn))?;
         Ok(true)
@@ -228,14 +245,14 @@ impl<K: Key, N: Key> TimerQueue<K, N> {
             return false;
         };
         let timers = entry.get_mut();
-        let Some(place) = timers.iter().position(|(k, n)| k == key && n == namespace) else {
+        let Some(place) = timers.iter().position(|(k, n, _)| k == key && n == namespace) else {
             return false;
         };
-        timers.remove(place);
+        let (_, _, born) = timers.remove(place);
         if timers.is_empty() {
             entry.remove();
         }
-        self.forget(key, namespace);
+        self.forget(time, key, hash, namespace, born);
         true
     }
 
@@ -249,34 +266,58 @@ impl<K: Key, N: Key> TimerQueue<K, N> {
         if time > up_to || entry.get().is_empty() {
             return None;
         }
-        let (key, namespace) = entry.get_mut().remove(0);
+        let (key, namespace, born) = entry.get_mut().remove(0);
         if entry.get().is_empty() {
             entry.remove();
         }
-        self.forget(&key, &namespace);
+        self.forget(time, &key, hash, &namespace, born);
         Some(Timer { time, key, hash, namespace })
     }
 
-    fn forget(&mut self, key: &K, namespace: &N) {
+    fn forget(&mut self, time: i64, key: &K, hash: u64, namespace: &N, born: Born) {
         self.length -= 1;
         self.account.change(size(key, namespace), 0);
+        let encode = |out: &mut Vec<u8>| {
+            let group = key_group(hash, self.max_parallelism) as u16;
+            out.extend_from_slice(&group.to_be_bytes());
+            write_time(time, out);
+            key.encode_key(out);
+            namespace.encode_key(out);
+        };
+        self.changes.removed(born, self.length, encode, &mut self.account);
     }
 
     /// Rows whose key is the time, 8 bytes big endian with the sign inverted, and then the key.
-    fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError> {
+    fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), RunError> {
         writer.begin_state(self.declaration.clone())?;
+        if let Some(last) = writer.tracking() {
+            self.changes.settle(last, &mut self.account);
+        }
+        let delta = writer.kind() == RunKind::Delta;
+        if delta && !self.changes.is_whole() {
+            self.write_changes(writer)?;
+        } else {
+            self.write_all(writer, delta)?;
+        }
+        if writer.tracking().is_some() {
+            self.changes.taken(&mut self.account);
+        }
+        Ok(())
+    }
+
+    fn write_all(&self, writer: &mut RunWriter, hide_older: bool) -> Result<(), RunError> {
         let mut groups: Vec<Vec<(i64, &K, &N)>> =
             self.key_groups.iter().map(|_| Vec::new()).collect();
         for ((time, hash), timers) in &self.timers {
-            let group = key_group(*hash, self.max_parallelism).wrapping_sub(self.key_groups.start);
-            let Some(group) = groups.get_mut(group as usize) else {
-                let reason = "it has a timer of a key that another subtask owns".to_owned();
-                let state = self.declaration.name.clone();
-                return Err(RunError::Unwritable { state, reason });
-            };
-            group.extend(timers.iter().map(|(key, namespace)| (*time, key, namespace)));
+            let group = groups.get_mut(self.place_of(*hash)).ok_or_else(|| self.foreign())?;
+            group.extend(timers.iter().map(|(key, namespace, _)| (*time, key, namespace)));
         }
         for (group, timers) in self.key_groups.iter().zip(groups) {
+            let key_group = group as u16;
+            if hide_older {
+                let all = RowKey { key_group, key: &[], namespace: &[], sub_key: &[] };
+                writer.write(all, RowOperation::DeleteRange)?;
+            }
             let timers = Sorted::new(timers.into_iter(), |(time, key, namespace), out| {
                 write_time(*time, out);
                 key.encode_key(out);
@@ -287,21 +328,69 @@ impl<K: Key, N: Key> TimerQueue<K, N> {
                 namespace_bytes.clear();
                 namespace.encode_key(&mut namespace_bytes);
                 let (key, namespace) = bytes.split_at(bytes.len() - namespace_bytes.len());
-                let key = RowKey { key_group: group as u16, key, namespace, sub_key: &[] };
-                writer.put(key, &[])?;
+                writer.put(RowKey { key_group, key, namespace, sub_key: &[] }, &[])?;
             }
         }
         Ok(())
     }
 
+    /// Tombstones for the timers that are gone, rows for those that are new.
+    fn write_changes(&self, writer: &mut RunWriter) -> Result<(), RunError> {
+        let mut added = Vec::new();
+        for (time, hash) in self.changes.added() {
+            if self.place_of(hash) >= self.key_groups.len() as usize {
+                return Err(self.foreign());
+            }
+            let group = key_group(hash, self.max_parallelism) as u16;
+            let timers = self.timers.get(&(time, hash)).into_iter().flatten();
+            let new = timers.filter(|(_, _, born)| self.changes.is_new(*born));
+            added.extend(new.map(|(key, namespace, _)| (group, time, key, namespace)));
+        }
+        let added = Sorted::new(added.into_iter(), |(group, time, key, namespace), out| {
+            out.extend_from_slice(&group.to_be_bytes());
+            write_time(*time, out);
+            key.encode_key(out);
+            namespace.encode_key(out);
+        });
+        let mut gone = self.changes.gone().peekable();
+        let mut namespace_bytes = Vec::new();
+        for (full, (key_group, _, _, namespace)) in added.iter() {
+            while let Some(gone) = gone.next_if(|gone| *gone < full) {
+                write_gone(writer, gone)?;
+            }
+            // One that is there again.
+            gone.next_if(|gone| *gone == full);
+            namespace_bytes.clear();
+            namespace.encode_key(&mut namespace_bytes);
+            let (key, namespace) = full[2..].split_at(full.len() - 2 - namespace_bytes.len());
+            let key = RowKey { key_group: *key_group, key, namespace, sub_key: &[] };
+            writer.put(key, &[])?;
+        }
+        gone.try_for_each(|gone| write_gone(writer, gone))
+    }
+
+    /// The place of a hash's key group in the range; beyond its end for another subtask's.
+    fn place_of(&self, hash: u64) -> usize {
+        key_group(hash, self.max_parallelism).wrapping_sub(self.key_groups.start) as usize
+    }
+
+    #[cold]
+    fn foreign(&self) -> RunError {
+        let reason = "it has a timer of a key that another subtask owns".to_owned();
+        RunError::Unwritable { state: self.declaration.name.clone(), reason }
+    }
+
     fn restore(&mut self, restored: &RestoredOperator) -> Result<(), StateError> {
         for state in restored.claim(&self.declaration)? {
-            state.for_each_row(self.key_groups, |row| self.restore_row(&state, row))?;
+            state.for_each_row(self.key_groups, |in_run, row| self.restore_row(in_run, row))?;
+        }
+        if restored.is_continued() {
+            self.changes.track();
         }
         Ok(())
     }
 
-    fn restore_row(&mut self, state: &ClaimedState<'_>, row: &Row<'_>) -> Result<(), StateError> {
+    fn restore_row(&mut self, state: &StateInRun<'_>, row: &Row<'_>) -> Result<(), StateError> {
         let Some((time, key)) = row.key.key.split_first_chunk() else {
             return Err(state.bad_row(row, "a timer's key is too short for its time"));
         };
@@ -316,11 +405,20 @@ impl<K: Key, N: Key> TimerQueue<K, N> {
     }
 }
 
-fn write_time(time: i64, out: &mut Vec<u8>) {
+/// The tombstone of a timer, whose full key this is.
+fn write_gone(writer: &mut RunWriter, full: &[u8]) -> Result<(), RunError> {
+    let Some((group, key)) = full.split_first_chunk() else { return Ok(()) };
+    let key_group = u16::from_be_bytes(*group);
+    let key = RowKey { key_group, key, namespace: &[], sub_key: &[] };
+    writer.write(key, RowOperation::Delete)
+}
+
+/// Appends a time so that earlier ones sort first.
+pub(crate) fn write_time(time: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&(time ^ i64::MIN).to_be_bytes());
 }
 
-fn read_time(bytes: [u8; 8]) -> i64 {
+pub(crate) fn read_time(bytes: [u8; 8]) -> i64 {
     i64::from_be_bytes(bytes) ^ i64::MIN
 }
 

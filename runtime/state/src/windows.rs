@@ -2,7 +2,7 @@
 //! its end; all its entries are dropped together when no window needs it any more. Not here:
 //! which slices a window consists of, and when it fires.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use thalweg_core::Record;
@@ -12,11 +12,17 @@ use thalweg_core::record::Key;
 use crate::budget::{MemoryAccount, MemoryBudget};
 use crate::error::StateError;
 use crate::keyed::over_budget;
-use crate::restore::{ClaimedState, RestoredOperator};
-use crate::run::{Row, RowKey, RunError, RunWriter, StateDeclaration, StateKind};
-use crate::sorted::Sorted;
-use crate::table::Table;
+use crate::restore::{RestoredOperator, StateInRun};
+use crate::run::{
+    LastSnapshot, Row, RowKey, RowOperation, RunError, RunKind, RunWriter, StateDeclaration,
+    StateKind,
+};
+use crate::table::{Found, Table};
+use crate::timers::{read_time, write_time};
 use crate::value_mut::ValueMut;
+
+/// Dropped slices that are remembered for the next delta; with more, it holds everything.
+const DROPPED_MAX: usize = 4096;
 
 /// Slice end -> key -> value, in key groups.
 pub struct SliceState<K, V> {
@@ -27,12 +33,24 @@ pub struct SliceState<K, V> {
     slices: VecDeque<Slice<K, V>>,
     /// The place of the slice used last: rows come in roughly ascending time.
     last: usize,
+    /// None: the next delta holds everything.
+    dropped: Option<Dropped>,
     account: MemoryAccount,
+}
+
+/// The ends of slices that runs have and that are no more: dropped since the last snapshot, and
+/// before it, but after the last published one.
+#[derive(Debug, Default)]
+struct Dropped {
+    ends: BTreeSet<i64>,
+    pending: BTreeSet<i64>,
 }
 
 struct Slice<K, V> {
     end: i64,
     length: usize,
+    /// Made after the last snapshot: no run has it.
+    fresh: bool,
     /// One per key group of the range.
     tables: Vec<Table<K, V>>,
 }
@@ -61,18 +79,26 @@ impl<K: Key, V: Record> SliceState<K, V> {
             name: name.to_owned(),
             kind: StateKind::Slice,
             key: Some(K::schema()),
-            namespace: Some(i64::schema()),
+            namespace: None,
             map_key: None,
             value: Some(V::schema()),
         };
-        let account = MemoryAccount::new(MemoryBudget::unlimited());
-        let slices = VecDeque::new();
-        let mut state =
-            SliceState { declaration, key_groups, max_parallelism, slices, last: 0, account };
+        let mut state = SliceState {
+            declaration,
+            key_groups,
+            max_parallelism,
+            slices: VecDeque::new(),
+            last: 0,
+            dropped: None,
+            account: MemoryAccount::new(MemoryBudget::unlimited()),
+        };
         if let Some(restored) = restored {
             restored.check_max_parallelism(max_parallelism)?;
             for claimed in restored.claim(&state.declaration)? {
-                claimed.for_each_row(key_groups, |row| state.restore_row(&claimed, row))?;
+                claimed.for_each_row(key_groups, |in_run, row| state.restore_row(in_run, row))?;
+            }
+            if restored.is_continued() {
+                state.track();
             }
         }
         Ok(state)
@@ -98,7 +124,8 @@ impl<K: Key, V: Record> SliceState<K, V> {
         }
         let place = self.place(slice);
         let slice = &mut self.slices[place];
-        let (value, made) = slice.tables[group].entry(hash, key, &mut self.account, make);
+        let (value, found) = slice.tables[group].entry(hash, key, &mut self.account, make);
+        let made = found == Found::Made;
         slice.length += usize::from(made);
         Ok(ValueMut::new(value, made, &mut self.account))
     }
@@ -114,7 +141,7 @@ impl<K: Key, V: Record> SliceState<K, V> {
     #[inline]
     pub fn get_mut(&mut self, slice: i64, key: &K, hash: u64) -> Option<ValueMut<'_, V>> {
         let (place, group) = (self.find(slice)?, self.group(hash));
-        let value = self.slices[place].tables.get_mut(group)?.find_mut(hash, key)?;
+        let (value, _) = self.slices[place].tables.get_mut(group)?.find_mut(hash, key)?;
         Some(ValueMut::new(value, false, &mut self.account))
     }
 
@@ -124,6 +151,14 @@ impl<K: Key, V: Record> SliceState<K, V> {
             return 0;
         };
         self.last = 0;
+        if let Some(dropped) = &mut self.dropped
+            && !slice.fresh
+        {
+            dropped.ends.insert(slice.end);
+            if dropped.ends.len() > DROPPED_MAX {
+                self.dropped = None;
+            }
+        }
         self.account.change(Self::slice_overhead(self.key_groups), 0);
         for table in &slice.tables {
             table.release(&mut self.account);
@@ -191,39 +226,90 @@ impl<K: Key, V: Record> SliceState<K, V> {
         moved.map_err(|overdrawn| over_budget(&self.declaration.name, &overdrawn))
     }
 
-    /// Writes all slices: rows whose namespace is the slice's end.
+    /// Writes all slices, or what the writer's run needs: rows whose key is the slice's end, as a
+    /// timer's is its time, and then the key.
     ///
     /// # Errors
     /// As [`RunWriter::put`].
-    pub fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError> {
+    pub fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), RunError> {
         writer.begin_state(self.declaration.clone())?;
-        let mut value = Vec::new();
-        let mut end_bytes = Vec::new();
+        if let Some(last) = writer.tracking() {
+            self.settle(last);
+        }
+        let whole = self.dropped.is_none();
+        let delta = writer.kind() == RunKind::Delta;
+        let mut scratch = (Vec::new(), Vec::new());
         for (place, group) in self.key_groups.iter().enumerate() {
-            let entries = self
-                .slices
-                .iter()
-                .flat_map(|slice| slice.tables[place].iter().map(|entry| (slice.end, entry)));
-            let entries = Sorted::new(entries, |(end, entry), out| {
-                entry.key.encode_key(out);
-                end.encode_key(out);
-            });
-            for (bytes, (end, entry)) in entries.iter() {
-                end_bytes.clear();
-                end.encode_key(&mut end_bytes);
-                let (key, namespace) = bytes.split_at(bytes.len() - end_bytes.len());
-                value.clear();
-                entry.value.encode(&mut value);
-                let key = RowKey { key_group: group as u16, key, namespace, sub_key: &[] };
-                writer.put(key, &value)?;
+            let group = group as u16;
+            if whole && delta {
+                let key = RowKey { key_group: group, key: &[], namespace: &[], sub_key: &[] };
+                writer.write(key, RowOperation::DeleteRange)?;
             }
+            let dropped = self.dropped.iter().filter(|_| delta);
+            let ends = dropped.flat_map(|dropped| dropped.ends.union(&dropped.pending));
+            let mut dropped = ends.copied().peekable();
+            for slice in &self.slices {
+                while let Some(end) = dropped.next_if(|end| *end < slice.end) {
+                    write_dropped(writer, group, end)?;
+                }
+                // One that is there again: its tables are untracked.
+                dropped.next_if_eq(&slice.end);
+                slice.write(writer, group, &slice.tables[place], whole, &mut scratch)?;
+            }
+            dropped.try_for_each(|end| write_dropped(writer, group, end))?;
+        }
+        if writer.tracking().is_some() {
+            self.taken();
         }
         Ok(())
     }
 
-    fn restore_row(&mut self, state: &ClaimedState<'_>, row: &Row<'_>) -> Result<(), StateError> {
-        let key: K = state.key(row, "key", row.key.key)?;
-        let end: i64 = state.key(row, "namespace", row.key.namespace)?;
+    /// The fate of the last snapshot is known.
+    fn settle(&mut self, last: LastSnapshot) {
+        if last == LastSnapshot::Published
+            && let Some(dropped) = &mut self.dropped
+        {
+            dropped.pending.clear();
+        }
+        let Self { slices, account, .. } = self;
+        let tables = slices.iter_mut().flat_map(|slice| &mut slice.tables);
+        tables.for_each(|table| table.settle(last, account));
+    }
+
+    /// A snapshot holds everything, or all changes.
+    fn taken(&mut self) {
+        match &mut self.dropped {
+            Some(dropped) => dropped.pending.append(&mut dropped.ends),
+            None => self.dropped = Some(Dropped::default()),
+        }
+        let Self { slices, account, .. } = self;
+        for slice in slices {
+            slice.fresh = false;
+            slice.tables.iter_mut().for_each(|table| table.taken(account));
+        }
+    }
+
+    /// All that's there is in published runs.
+    fn track(&mut self) {
+        self.dropped = Some(Dropped::default());
+        let Self { slices, account, .. } = self;
+        for slice in slices {
+            slice.fresh = false;
+            slice.tables.iter_mut().for_each(|table| table.track(account));
+        }
+    }
+
+    fn restore_row(&mut self, state: &StateInRun<'_>, row: &Row<'_>) -> Result<(), StateError> {
+        let (end, key) = if row.key.namespace.is_empty() {
+            let Some((end, key)) = row.key.key.split_first_chunk() else {
+                return Err(state.bad_row(row, "its key is too short for the end of a slice"));
+            };
+            (read_time(*end), key)
+        } else {
+            // As slices were written once.
+            (state.key(row, "namespace", row.key.namespace)?, row.key.key)
+        };
+        let key: K = state.key(row, "key", key)?;
         let hash = key.key_hash();
         state.check_key_group(row, key_group(hash, self.max_parallelism))?;
         let value: V = state.value(row)?;
@@ -269,7 +355,7 @@ impl<K: Key, V: Record> SliceState<K, V> {
         let found = self.slices.binary_search_by_key(&end, |slice| slice.end);
         let place = found.unwrap_or_else(|place| {
             let tables = self.key_groups.iter().map(|_| Table::default()).collect();
-            self.slices.insert(place, Slice { end, length: 0, tables });
+            self.slices.insert(place, Slice { end, length: 0, fresh: true, tables });
             self.account.change(0, Self::slice_overhead(self.key_groups));
             place
         });
@@ -291,4 +377,40 @@ impl<K: Key, V: Record> SliceState<K, V> {
             end: self.key_groups.end,
         }
     }
+}
+
+impl<K: Key, V: Record> Slice<K, V> {
+    /// Writes the slice's rows of a key group. `whole`: the group has begun with a tombstone for
+    /// all of it, or doesn't need one.
+    fn write(
+        &self,
+        writer: &mut RunWriter,
+        key_group: u16,
+        table: &Table<K, V>,
+        whole: bool,
+        (full, value): &mut (Vec<u8>, Vec<u8>),
+    ) -> Result<(), RunError> {
+        let changes = if whole { None } else { table.changes_for(writer.kind()) };
+        if writer.kind() == RunKind::Delta && changes.is_none() && !whole {
+            write_dropped(writer, key_group, self.end)?;
+        }
+        table.in_order(changes, |key, place| {
+            full.clear();
+            write_time(self.end, full);
+            full.extend_from_slice(key);
+            let key = RowKey { key_group, key: full, namespace: &[], sub_key: &[] };
+            let Some((_, entry)) = place else { return writer.write(key, RowOperation::Delete) };
+            value.clear();
+            entry.value.encode(value);
+            writer.put(key, value)
+        })
+    }
+}
+
+/// No row of older runs in this slice counts.
+fn write_dropped(writer: &mut RunWriter, key_group: u16, end: i64) -> Result<(), RunError> {
+    let mut time = Vec::new();
+    write_time(end, &mut time);
+    let key = RowKey { key_group, key: &time, namespace: &[], sub_key: &[] };
+    writer.write(key, RowOperation::DeleteRange)
 }

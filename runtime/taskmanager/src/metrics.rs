@@ -264,6 +264,7 @@ fn task_values(entry: &Entry, current: &Sample, base: &Sample, values: &mut Valu
     }
     values.put("checkpointAlignmentTime", metrics.checkpoint_alignment_ns() as f64);
     values.put("checkpointStartDelayNanos", metrics.checkpoint_start_delay_ms() as f64 * 1e6);
+    values.put("initializationTime", metrics.initialization_ms() as f64);
     let input_queue = metrics.input_queued_bytes() as f64;
     values.put("Shuffle.Netty.Input.Buffers.inputQueueSize", input_queue);
     let output_queue = metrics.output_queued_bytes() as f64;

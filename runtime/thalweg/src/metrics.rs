@@ -126,6 +126,9 @@ impl Reporter {
         let labels = vec![("host", host())];
         let mut groups = vec![Group { prefix: "flink_jobmanager", labels, values: own }];
         for job in &facts.jobs {
+            let mut values = numbers(&job_metrics(job, now_ms));
+            // What Flink 1.x called `numRestarts`: dashboards still read it.
+            values.push(("fullRestarts".to_owned(), job.restarts as f64));
             groups.push(Group {
                 prefix: "flink_jobmanager_job",
                 labels: vec![
@@ -133,7 +136,7 @@ impl Reporter {
                     ("job_id", job.id.clone()),
                     ("job_name", job.name.clone()),
                 ],
-                values: numbers(&job_metrics(job, now_ms)),
+                values,
             });
         }
         groups

@@ -141,11 +141,16 @@ impl CompletedCheckpoint {
             };
             let mut pieces = Vec::new();
             for (old_subtask, snapshot) in (0u32..).zip(&old.subtasks) {
-                let wanted = snapshot.handles.iter().filter(|handle| {
-                    handle.operator == operator.id
-                        && handle.key_groups.is_none_or(|g| !g.intersection(own).is_empty())
-                });
-                pieces.extend(wanted.map(|h| RestorePiece { old_subtask, handle: h.clone() }));
+                // A base and its deltas go together.
+                let runs = snapshot.handles.iter().filter(|h| h.operator == operator.id);
+                let overlaps = |handle: &SnapshotHandle| {
+                    handle.key_groups.is_none_or(|g| !g.intersection(own).is_empty())
+                };
+                if runs.clone().any(overlaps) {
+                    let piece =
+                        |h: &SnapshotHandle| RestorePiece { old_subtask, handle: h.clone() };
+                    pieces.extend(runs.map(piece));
+                }
             }
             if !pieces.is_empty() {
                 operators.push(OperatorRestore { operator: operator.id, old_parallelism, pieces });

@@ -14,6 +14,7 @@ mod tests;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use thalweg_core::element::Barrier;
 use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId, OperatorId};
 use thalweg_core::status::ExecutionState;
 use thalweg_rpc::message::{CheckpointAck, CheckpointDecline, DeclineReason};
@@ -68,10 +69,8 @@ pub enum CheckpointAction {
     Trigger {
         /// The task.
         task: TaskIndex,
-        /// The checkpoint.
-        checkpoint: CheckpointId,
-        /// When it was decided.
-        triggered_ms: i64,
+        /// What it puts into its stream.
+        barrier: Barrier,
     },
     /// Write the manifest; answered by `Published` or `PublishFailed`.
     Publish(CompletedCheckpoint),
@@ -196,10 +195,12 @@ impl CheckpointCoordinator {
         if self.may_begin(graph, now.elapsed) {
             self.begin(graph, now);
         }
+        let published = self.published_id();
         if let Some(pending) = &mut self.pending {
             for task in pending.take_due_triggers(graph, now.elapsed, TRIGGER_INTERVAL) {
                 let (checkpoint, triggered_ms) = (pending.id, pending.triggered.wall_ms);
-                actions.push(CheckpointAction::Trigger { task, checkpoint, triggered_ms });
+                let barrier = Barrier { checkpoint, triggered_ms, published };
+                actions.push(CheckpointAction::Trigger { task, barrier });
             }
         }
         actions
@@ -323,7 +324,10 @@ impl CheckpointCoordinator {
         actions: &mut Vec<CheckpointAction>,
     ) {
         let Some(pending) = self.pending.take() else { return };
-        let objects = pending.objects();
+        // A delta's acknowledgement also names the runs that it goes on from.
+        let kept: BTreeSet<&str> = self.completed.iter().flat_map(|c| c.objects()).collect();
+        let mut objects = pending.objects();
+        objects.retain(|object| !kept.contains(object.as_str()));
         if !objects.is_empty() {
             actions.push(CheckpointAction::DeleteObjects(objects));
         }
@@ -395,6 +399,13 @@ impl CheckpointCoordinator {
     /// Completed checkpoints that are kept, oldest first.
     pub fn retained(&self) -> impl Iterator<Item = &CompletedCheckpoint> {
         self.completed.iter()
+    }
+
+    /// The newest published checkpoint that a later one of this job may refer to; 0 for none. It
+    /// is kept for as long as a later one is under way.
+    fn published_id(&self) -> CheckpointId {
+        let own = |checkpoint: &&CompletedCheckpoint| checkpoint.job == self.job;
+        self.completed.back().filter(own).map_or(CheckpointId(0), |checkpoint| checkpoint.id)
     }
 
     /// The checkpoint under way, being published included.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use thalweg_core::ids::Epoch;
+use thalweg_core::job_graph::JobGraph;
 use thalweg_core::job_graph::ShipStrategy::{Forward, Hash};
 use thalweg_core::key_group::KeyGroupRange;
 use thalweg_rpc::message::{CheckpointMeasures, SnapshotData, SnapshotHandle};
@@ -89,8 +90,8 @@ impl Scene {
 
 fn triggered(actions: &[CheckpointAction]) -> Vec<(usize, u32, u64)> {
     let trigger = |action: &CheckpointAction| match action {
-        CheckpointAction::Trigger { task, checkpoint, .. } => {
-            Some((task.vertex, task.subtask, checkpoint.0))
+        CheckpointAction::Trigger { task, barrier } => {
+            Some((task.vertex, task.subtask, barrier.checkpoint.0))
         }
         _ => None,
     };
@@ -273,6 +274,47 @@ fn a_task_that_finished_before_its_acknowledgement_aborts_without_counting() {
     assert_eq!(scene.coordinator.pending(), None);
 }
 
+/// The checkpoint that triggers name as published, and those that begin.
+fn named(actions: &[CheckpointAction]) -> Vec<(u64, u64)> {
+    let trigger = |action: &CheckpointAction| match action {
+        CheckpointAction::Trigger { barrier, .. } => {
+            Some((barrier.checkpoint.0, barrier.published.0))
+        }
+        _ => None,
+    };
+    actions.iter().filter_map(trigger).collect()
+}
+
+#[test]
+fn triggers_name_what_was_published_and_runs_that_are_referred_to_outlive_a_failure() {
+    let mut scene = scene();
+    scene.tick(0);
+    assert_eq!(named(&scene.tick(1000)), [(1, 0); 2]);
+    scene.ack_all(1, 1100);
+    scene.published(1, 1200);
+    assert_eq!(named(&scene.tick(2000)), [(2, 1); 2]);
+    // A delta: its base is in an object of the first checkpoint.
+    let execution = scene.graph.execution(task(0, 0));
+    let handle = |path: &str| SnapshotHandle {
+        data: SnapshotData::Object { path: path.to_owned(), offset: 0 },
+        ..keyed(scene.graph.graph.vertices[0].operators[0].id, (0, 64))
+    };
+    let ack = CheckpointAck {
+        job: job_id(),
+        checkpoint: CheckpointId(2),
+        attempt: execution.id,
+        handles: vec![handle("1/0-0"), handle("2/0-0")],
+        input_ended: false,
+        measures: CheckpointMeasures::default(),
+    };
+    scene.handle(CheckpointEvent::Acknowledged(ack), 2100);
+    let given_up = scene.handle(CheckpointEvent::Interrupted, 2200);
+    let objects = CheckpointAction::DeleteObjects(vec!["2/0-0".to_owned()]);
+    assert!(given_up.contains(&objects), "{given_up:?}");
+    let next = scene.tick(4000);
+    assert_eq!(named(&next), [(3, 1); 2], "what was given up is never gone on from");
+}
+
 fn keyed(operator: OperatorId, range: (u32, u32)) -> SnapshotHandle {
     SnapshotHandle {
         operator,
@@ -285,14 +327,23 @@ fn keyed(operator: OperatorId, range: (u32, u32)) -> SnapshotHandle {
 
 #[test]
 fn a_restore_at_another_parallelism_reads_overlapping_key_groups_and_everything_unkeyed() {
-    let graph = chain(&[("count", 2)], &[]);
+    // An operator with keyed state, a base and a delta, and one with other state.
+    let two_operators = |parallelism| {
+        let mut graph = JobGraph::clone(&chain(&[("count", parallelism)], &[]));
+        let mut other = graph.vertices[0].operators[0].clone();
+        other.id = OperatorId::new(77);
+        graph.vertices[0].operators.push(other);
+        graph
+    };
+    let graph = two_operators(2);
     let vertex = &graph.vertices[0];
     let operator = vertex.operators[0].id;
     let subtask = |index: u32, finished| SubtaskSnapshot {
         finished,
         handles: vec![
             keyed(operator, (index * 64, index * 64 + 64)),
-            SnapshotHandle { key_groups: None, ..keyed(operator, (0, 0)) },
+            keyed(operator, (index * 64, index * 64 + 64)),
+            SnapshotHandle { key_groups: None, ..keyed(OperatorId::new(77), (0, 0)) },
         ],
     };
     let mut checkpoint = CompletedCheckpoint {
@@ -304,16 +355,16 @@ fn a_restore_at_another_parallelism_reads_overlapping_key_groups_and_everything_
             vertex: vertex.id,
             name: "count".to_owned(),
             max_parallelism: 128,
-            operators: vec![operator],
+            operators: vec![operator, OperatorId::new(77)],
             subtasks: vec![subtask(0, true), subtask(1, false)],
         }],
         coordinators: Vec::new(),
     };
     let restored = |checkpoint: &CompletedCheckpoint, parallelism| -> Vec<_> {
-        let graph = chain(&[("count", parallelism)], &[]);
+        let graph = two_operators(parallelism);
         let restore = |subtask| checkpoint.restore(&graph.vertices[0], subtask);
         let shape = |restore: thalweg_rpc::message::TaskRestore| {
-            let pieces = restore.operators[0].pieces.iter();
+            let pieces = restore.operators.iter().flat_map(|operator| &operator.pieces);
             let pieces: Vec<_> =
                 pieces.map(|p| (p.old_subtask, p.handle.key_groups.is_some())).collect();
             (restore.finished, pieces)
@@ -324,10 +375,10 @@ fn a_restore_at_another_parallelism_reads_overlapping_key_groups_and_everything_
     let (all0, all1) = ((0, false), (1, false));
     assert_eq!(
         restored(&checkpoint, 2),
-        [(true, vec![own0, all0, all1]), (false, vec![all0, own1, all1])]
+        [(true, vec![own0, own0, all0, all1]), (false, vec![own1, own1, all0, all1])]
     );
-    assert_eq!(restored(&checkpoint, 1), [(false, vec![own0, all0, own1, all1])]);
-    let third = vec![own0, all0, own1, all1];
+    let third = vec![own0, own0, own1, own1, all0, all1];
+    assert_eq!(restored(&checkpoint, 1), [(false, third.clone())]);
     assert_eq!(restored(&checkpoint, 3)[1], (false, third));
     checkpoint.vertices[0].subtasks[1].finished = true;
     assert!(restored(&checkpoint, 3).iter().all(|(finished, _)| *finished));

@@ -110,9 +110,8 @@ impl Dispatcher {
             JobAction::CancelTask { task_manager, attempt } => {
                 self.send(&task_manager, JobManagerMessage::CancelTask { attempt }, actions);
             }
-            JobAction::TriggerCheckpoint { task_manager, attempt, checkpoint, triggered_ms } => {
-                let message =
-                    JobManagerMessage::TriggerCheckpoint { job, checkpoint, attempt, triggered_ms };
+            JobAction::TriggerCheckpoint { task_manager, attempt, barrier } => {
+                let message = JobManagerMessage::TriggerCheckpoint { job, attempt, barrier };
                 self.send(&task_manager, message, actions);
             }
             JobAction::NotifyCompleted(task_manager, checkpoint) => {

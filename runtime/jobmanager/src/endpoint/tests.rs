@@ -150,7 +150,8 @@ impl Puppet {
                     }
                 }
                 JobManagerMessage::CancelTask { .. } => self.all(ExecutionState::Canceled),
-                JobManagerMessage::TriggerCheckpoint { job, checkpoint, .. } => {
+                JobManagerMessage::TriggerCheckpoint { job, barrier, .. } => {
+                    let checkpoint = barrier.checkpoint;
                     for place in 0..self.tasks.len() {
                         let handle = SnapshotHandle {
                             operator: self.operators[place],

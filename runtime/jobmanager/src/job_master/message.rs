@@ -1,5 +1,6 @@
 //! What a JobMaster is told, and what it wants done.
 
+use thalweg_core::element::Barrier;
 use thalweg_core::ids::{AllocationId, CheckpointId, ExecutionAttemptId, JobId, TaskManagerId};
 use thalweg_core::status::JobStatus;
 use thalweg_rpc::message::{
@@ -107,10 +108,8 @@ pub enum JobAction {
         task_manager: TaskManagerId,
         /// Which.
         attempt: ExecutionAttemptId,
-        /// The checkpoint.
-        checkpoint: CheckpointId,
-        /// When it was decided.
-        triggered_ms: i64,
+        /// What it puts into its stream.
+        barrier: Barrier,
     },
     /// Tell a TaskManager that a checkpoint is published.
     NotifyCompleted(TaskManagerId, CheckpointId),

@@ -163,16 +163,12 @@ impl JobMaster {
 
     fn perform(&self, action: CheckpointAction, actions: &mut Vec<JobAction>) {
         match action {
-            CheckpointAction::Trigger { task, checkpoint, triggered_ms } => {
+            CheckpointAction::Trigger { task, barrier } => {
                 let execution = self.graph.execution(task);
                 if let Some(task_manager) = execution.deployed_on().cloned() {
                     let attempt = execution.id;
-                    actions.push(JobAction::TriggerCheckpoint {
-                        task_manager,
-                        attempt,
-                        checkpoint,
-                        triggered_ms,
-                    });
+                    let trigger = JobAction::TriggerCheckpoint { task_manager, attempt, barrier };
+                    actions.push(trigger);
                 }
             }
             CheckpointAction::Publish(complete) => actions.push(JobAction::Publish(complete)),

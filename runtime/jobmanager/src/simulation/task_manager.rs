@@ -208,9 +208,9 @@ impl ModelTaskManager {
                 }
             }
             JobManagerMessage::CancelTask { attempt } => self.cancel(attempt, now, out),
-            JobManagerMessage::TriggerCheckpoint { checkpoint, attempt, .. } => {
+            JobManagerMessage::TriggerCheckpoint { attempt, barrier, .. } => {
                 if let Some(task) = self.tasks.get_mut(&attempt) {
-                    task.trigger(checkpoint.0);
+                    task.trigger(barrier.checkpoint.0);
                 }
             }
             JobManagerMessage::CheckpointCompleted { checkpoint, .. } => {

@@ -41,7 +41,8 @@ impl Fed {
 }
 
 fn barrier(checkpoint: u64) -> Control {
-    Control::Barrier(Barrier { checkpoint: CheckpointId(checkpoint), triggered_ms: 0 })
+    let (checkpoint, published) = (CheckpointId(checkpoint), CheckpointId(0));
+    Control::Barrier(Barrier { checkpoint, triggered_ms: 0, published })
 }
 
 /// An event without what the tests of control elements don't look at.

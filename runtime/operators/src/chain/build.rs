@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use thalweg_core::ids::OperatorId;
+use thalweg_core::ids::{CheckpointId, OperatorId};
 use thalweg_core::job_graph::JobVertex;
+use thalweg_state::RestoredOperator;
 
 use super::node::{Node, Route, Target};
+use super::runs::SnapshotRuns;
 use super::{Chain, ChainError};
-use crate::contract::{OpenContext, OperatorInstance, OperatorMetrics};
+use crate::contract::{OpenContext, OperatorError, OperatorInstance, OperatorMetrics};
 
 /// An edge that leaves the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,9 @@ pub struct EdgeTarget {
 #[derive(Debug)]
 pub struct ChainBuilder {
     chain: Chain,
+    incremental: bool,
+    restored: Option<CheckpointId>,
+    allow_unclaimed: bool,
 }
 
 impl ChainBuilder {
@@ -51,14 +56,31 @@ impl ChainBuilder {
             nodes.push(Node::new(node.id, name, instance, inputs, routes, metrics));
         }
         let open_ends = nodes.len();
-        Self { chain: Chain { nodes, current: 0, snapshot: None, ended: false, open_ends } }
+        let chain = Chain { nodes, current: 0, snapshot: None, ended: false, open_ends };
+        Self { chain, incremental: false, restored: None, allow_unclaimed: false }
+    }
+
+    /// Snapshots go on from those of published checkpoints; `restored` is the one that the
+    /// operators are restored from, if there is one.
+    #[must_use]
+    pub fn incremental(mut self, restored: Option<CheckpointId>) -> Self {
+        self.incremental = true;
+        self.restored = restored;
+        self
+    }
+
+    /// State that no operator asks for may be forgotten.
+    #[must_use]
+    pub fn allow_unclaimed(mut self) -> Self {
+        self.allow_unclaimed = true;
+        self
     }
 
     /// Opens the operators, the last one first, so that each is ready before it can be fed.
     pub fn open<'a>(
         mut self,
         mut context: impl FnMut(OperatorId, &Arc<str>, Arc<OperatorMetrics>) -> OpenContext<'a>,
-    ) -> Result<Chain, (Chain, ChainError)> {
+    ) -> Result<Chain, Box<(Chain, ChainError)>> {
         for at in (0..self.chain.nodes.len()).rev() {
             self.chain.current = at;
             let node = &mut self.chain.nodes[at];
@@ -70,11 +92,31 @@ impl ChainBuilder {
                 OperatorInstance::Source(source) => source.open(&mut context),
                 OperatorInstance::Operator(operator) => operator.open(&mut context),
             };
+            let unclaimed = unclaimed(context.restored.as_deref());
+            let restored = context.restored.as_deref().filter(|_| unclaimed.is_empty());
+            let opened = match unclaimed.is_empty() || self.allow_unclaimed {
+                true => opened,
+                false => opened.and(Err(OperatorError::Unclaimed(unclaimed))),
+            };
             if let Err(error) = opened {
                 let error = node.error(error);
-                return Err((self.chain, error));
+                return Err(Box::new((self.chain, error)));
+            }
+            if self.incremental {
+                let own = self.restored.zip(restored);
+                let runs = own.map(|(checkpoint, own)| {
+                    SnapshotRuns::restored(checkpoint, &own.continued_lengths())
+                });
+                node.runs = Some(runs.unwrap_or_default());
             }
         }
         Ok(self.chain)
     }
+}
+
+/// The states of the snapshot that the operator didn't ask for, for messages.
+fn unclaimed(restored: Option<&RestoredOperator>) -> String {
+    let states = restored.into_iter().flat_map(RestoredOperator::unclaimed);
+    let names: Vec<_> = states.map(|state| format!("{} {:?}", state.kind, state.name)).collect();
+    names.join(", ")
 }

@@ -12,6 +12,7 @@
 mod build;
 mod node;
 mod run;
+mod runs;
 mod snapshot;
 #[cfg(test)]
 mod tests;

@@ -3,10 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use thalweg_core::element::{Control, MAX_WATERMARK, MIN_WATERMARK, StreamElement, Watermark};
+use thalweg_core::element::{
+    Barrier, Control, MAX_WATERMARK, MIN_WATERMARK, StreamElement, Watermark,
+};
 use thalweg_core::ids::{CheckpointId, OperatorId};
 
 use super::ChainError;
+use super::runs::SnapshotRuns;
+use super::snapshot::Written;
 use crate::contract::{
     OperatorError, OperatorInstance, OperatorMetrics, Output, Progress, RunContext,
     SnapshotContext, SourceStatus,
@@ -46,7 +50,7 @@ pub(super) enum Done {
     /// Finished; this goes on to all outputs.
     Forward(Control),
     /// Finished: a snapshot was taken.
-    Snapshot(thalweg_core::element::Barrier, Vec<u8>),
+    Snapshot(Barrier, Written),
 }
 
 /// Event time and end at one input.
@@ -71,6 +75,8 @@ pub(super) struct Node {
     idle: bool,
     /// Who writes its snapshots; known when it opens.
     pub(super) origin: RunOrigin,
+    /// What its snapshots go on from; None: each is full.
+    pub(super) runs: Option<SnapshotRuns>,
 }
 
 impl Node {
@@ -101,6 +107,7 @@ impl Node {
             watermark: MIN_WATERMARK,
             idle: false,
             origin,
+            runs: None,
         }
     }
 
@@ -211,8 +218,8 @@ impl Node {
             }
             Control::LatencyMarker(_) => Ok(Done::Forward(control)),
             Control::Barrier(barrier) => {
-                let bytes = self.snapshot(barrier.checkpoint)?;
-                Ok(Done::Snapshot(barrier, bytes))
+                let written = self.snapshot(barrier)?;
+                Ok(Done::Snapshot(barrier, written))
             }
             Control::EndOfInput => {
                 if !self.is_source() {
@@ -274,16 +281,28 @@ impl Node {
         Ok(Done::Forward(Control::Watermark(lowest)))
     }
 
-    fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<Vec<u8>, ChainError> {
+    fn snapshot(&mut self, barrier: Barrier) -> Result<Written, ChainError> {
         let input_ended = self.inputs.iter().all(|i| i.ended);
-        let context = SnapshotContext { checkpoint, input_ended };
-        let mut writer = RunWriter::new(self.origin.clone());
+        let context = SnapshotContext { checkpoint: barrier.checkpoint, input_ended };
+        let origin = self.origin.clone();
+        let next = self.runs.as_mut().map(|runs| runs.next(barrier.published));
+        let mut writer = match next {
+            Some(next) => RunWriter::incremental(origin, next.kind, next.last),
+            None => RunWriter::new(origin),
+        };
         let written = match &mut self.instance {
             OperatorInstance::Source(source) => source.snapshot(&context, &mut writer),
             OperatorInstance::Operator(operator) => operator.snapshot(&context, &mut writer),
         };
         written.map_err(|e| self.error(e))?;
-        writer.finish().map_err(|e| self.error(e.into()))
+        let has_states = writer.has_states();
+        let run = writer.finish().map_err(|e| self.error(e.into()))?;
+        if let (Some(runs), Some(next)) = (&mut self.runs, next) {
+            let bytes = has_states.then_some(run.len() as u64);
+            runs.taken(barrier.checkpoint, next, bytes);
+        }
+        let extends = next.and_then(|next| next.extends);
+        Ok(Written { run, extends })
     }
 
     pub(super) fn checkpoint_completed(&mut self, id: CheckpointId) -> Result<(), ChainError> {

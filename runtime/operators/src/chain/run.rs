@@ -24,9 +24,9 @@ impl Chain {
         match done {
             Done::Partly | Done::Consumed => {}
             Done::Forward(control) => self.forward(at, control, downstream)?,
-            Done::Snapshot(barrier, bytes) => {
+            Done::Snapshot(barrier, written) => {
                 self.forward(at, Control::Barrier(barrier), downstream)?;
-                self.collect_snapshot(at, barrier, bytes);
+                self.collect_snapshot(at, barrier, written);
             }
         }
         Ok(ChainStatus::Busy)

@@ -1,9 +1,15 @@
 //! A chain's snapshot: complete when the barrier has passed every operator.
 
 use thalweg_core::element::Barrier;
-use thalweg_core::ids::OperatorId;
+use thalweg_core::ids::{CheckpointId, OperatorId};
 
 use super::Chain;
+
+/// A run that was written.
+pub(super) struct Written {
+    pub(super) run: Vec<u8>,
+    pub(super) extends: Option<CheckpointId>,
+}
 
 /// What one operator subtask remembers, as one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +18,8 @@ pub struct OperatorSnapshot {
     pub operator: OperatorId,
     /// The run.
     pub run: Vec<u8>,
+    /// Set for a delta: the runs that this checkpoint has of the subtask come before it.
+    pub extends: Option<CheckpointId>,
 }
 
 /// What the operators of a chain remember.
@@ -26,7 +34,7 @@ pub struct ChainSnapshot {
 }
 
 impl Chain {
-    pub(super) fn collect_snapshot(&mut self, at: usize, barrier: Barrier, run: Vec<u8>) {
+    pub(super) fn collect_snapshot(&mut self, at: usize, barrier: Barrier, written: Written) {
         let input_ended = self.ended;
         let snapshot = self.snapshot.take().filter(|s| s.barrier == barrier);
         let mut snapshot = snapshot.unwrap_or_else(|| ChainSnapshot {
@@ -34,7 +42,8 @@ impl Chain {
             operators: Vec::with_capacity(self.nodes.len()),
             input_ended,
         });
-        snapshot.operators.push(OperatorSnapshot { operator: self.nodes[at].id, run });
+        let (operator, Written { run, extends }) = (self.nodes[at].id, written);
+        snapshot.operators.push(OperatorSnapshot { operator, run, extends });
         self.nodes[at].report_state();
         self.snapshot = Some(snapshot);
     }

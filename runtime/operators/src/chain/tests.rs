@@ -93,7 +93,7 @@ fn chain(operators: Vec<Box<dyn Operator>>, inputs: usize) -> Chain {
         wake: Arc::new(|| ()),
         metrics,
     });
-    opened.map_err(|(_, error)| error).unwrap()
+    opened.map_err(|failed| failed.1).unwrap()
 }
 
 fn rows(values: Vec<u64>) -> StreamElement {
@@ -165,7 +165,8 @@ fn an_exploding_row_stays_bounded_and_nothing_runs_while_downstream_is_full() {
 fn a_snapshot_is_complete_when_the_barrier_has_passed_every_operator() {
     let mut chain = chain(vec![plus_one(), plus_one(), plus_one()], 1);
     let mut wire = Wire::default();
-    let barrier = Barrier { checkpoint: CheckpointId(7), triggered_ms: 0 };
+    let barrier =
+        Barrier { checkpoint: CheckpointId(7), triggered_ms: 0, published: CheckpointId(0) };
     chain.push(0, rows(vec![1]));
     chain.push_barrier(barrier);
     let mut complete = None;

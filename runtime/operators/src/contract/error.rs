@@ -21,6 +21,12 @@ pub enum OperatorError {
     /// State can't be read, restored or written.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The snapshot has state that the operator doesn't ask for any more.
+    #[error(
+        "the snapshot has state that the program doesn't register: {0}; register it again, or \
+         allow that it's dropped by execution.state-recovery.ignore-unclaimed-state"
+    )]
+    Unclaimed(String),
     /// A snapshot can't be written.
     #[error(transparent)]
     Run(#[from] RunError),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use thalweg_core::element::Barrier;
 use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId};
 
 use super::deployment::{JobInformation, TaskDeployment};
@@ -47,12 +48,10 @@ pub enum JobManagerMessage {
     TriggerCheckpoint {
         /// The job.
         job: JobId,
-        /// The checkpoint.
-        checkpoint: CheckpointId,
         /// The execution to begin with.
         attempt: ExecutionAttemptId,
-        /// Wall-clock time of the decision, in ms since the epoch.
-        triggered_ms: i64,
+        /// What it puts into its stream.
+        barrier: Barrier,
     },
     /// The checkpoint is published: sinks commit.
     CheckpointCompleted {

@@ -64,7 +64,8 @@ pub struct CheckpointAck {
     pub checkpoint: CheckpointId,
     /// The task's execution.
     pub attempt: ExecutionAttemptId,
-    /// Its operators' snapshots; operators without state have none.
+    /// Its operators' snapshots; operators without state have none. A delta follows the base and
+    /// the deltas that it goes on from, which earlier checkpoints wrote.
     pub handles: Vec<SnapshotHandle>,
     /// The task had processed all its input and finished its operators when it took the snapshot:
     /// once this checkpoint is published, it commits and ends.
@@ -118,7 +119,8 @@ pub struct OperatorRestore {
     /// How many subtasks it had when the snapshot was taken.
     pub old_parallelism: u32,
     /// Purely keyed pieces that overlap the task's key groups (only these groups are to be read),
-    /// and every other piece: of those the operator takes its share.
+    /// and every other piece: of those the operator takes its share. A subtask's deltas follow
+    /// their base.
     pub pieces: Vec<RestorePiece>,
 }
 

@@ -2,8 +2,6 @@
 
 use std::marker::PhantomData;
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use thalweg_core::Record;
 use thalweg_core::record::Key;
 
@@ -12,9 +10,10 @@ use super::{KeyedStateAccess, Parts};
 use crate::budget::MemoryAccount;
 use crate::error::StateError;
 use crate::handle::handle;
-use crate::restore::ClaimedState;
-use crate::run::{Row, RunError, StateDeclaration};
+use crate::restore::StateInRun;
+use crate::run::{LastSnapshot, Row, RowOperation, RunError, RunKind, StateDeclaration};
 use crate::sorted::Sorted;
+use crate::table::{Found, Table};
 use crate::value_mut::ValueMut;
 
 /// Handle of a state that holds a map per key.
@@ -36,7 +35,7 @@ impl<MK: Key, MV: Record> MapState<MK, MV> {
         map_key: &MK,
     ) -> Result<Option<&'c MV>, StateError> {
         let Parts { table, current, .. } = self.parts(context)?;
-        Ok(table.find(current)?.and_then(|map| map.find(map_key)))
+        Ok(table.find(current)?.and_then(|map| map.0.find(map_key.key_hash(), map_key)))
     }
 
     /// Whether the current key's map has the map key.
@@ -62,8 +61,8 @@ impl<MK: Key, MV: Record> MapState<MK, MV> {
         value: MV,
     ) -> Result<Option<MV>, StateError> {
         let Parts { table, current, .. } = self.parts(context)?;
-        let (map, _, account) = table.entry(current, || Mapped(HashTable::new()))?;
-        Ok(map.put(map_key, value, account))
+        let (map, _, account) = table.entry(current, || Mapped(Table::default()))?;
+        Ok(map.put(&map_key, value, account))
     }
 
     /// The map key's value, to be changed in place; made by `make` if there is none.
@@ -77,9 +76,9 @@ impl<MK: Key, MV: Record> MapState<MK, MV> {
         make: impl FnOnce() -> MV,
     ) -> Result<ValueMut<'c, MV>, StateError> {
         let Parts { table, current, .. } = self.parts(context)?;
-        let (map, _, account) = table.entry(current, || Mapped(HashTable::new()))?;
-        let (value, made) = map.entry(map_key, make, account);
-        Ok(ValueMut::new(value, made, account))
+        let (map, _, account) = table.entry(current, || Mapped(Table::default()))?;
+        let (value, found) = map.0.entry(map_key.key_hash(), &map_key, account, make);
+        Ok(ValueMut::new(value, found == Found::Made, account))
     }
 
     /// Takes the map key and its value out of the current key's map.
@@ -96,7 +95,7 @@ impl<MK: Key, MV: Record> MapState<MK, MV> {
             return Ok(None);
         };
         let removed = map.remove(map_key, account);
-        if map.0.is_empty() {
+        if map.0.len() == 0 {
             table.remove(current)?;
         }
         Ok(removed)
@@ -114,9 +113,9 @@ impl<MK: Key, MV: Record> MapState<MK, MV> {
         let Parts { table, current, .. } = self.parts(context)?;
         let map = table.find(current)?;
         let entries = map.into_iter().flat_map(|map| map.0.iter());
-        Ok(Sorted::new(entries, |(key, _), out| key.encode_key(out))
+        Ok(Sorted::new(entries, |entry, out| entry.key.encode_key(out))
             .into_items()
-            .map(|(key, value)| (key, value)))
+            .map(|entry| (&entry.key, &entry.value)))
     }
 
     /// The number of entries of the current key's map.
@@ -153,65 +152,38 @@ impl<MK: Key, MV: Record> MapState<MK, MV> {
     }
 }
 
+/// Maps of fewer entries are written whole when one of them changes: noting which would take as
+/// much memory as they do.
+const TRACKED_MIN: usize = 16;
+
 /// A map as it's stored: a row per entry, whose sub-key is the encoded map key.
-pub(super) struct Mapped<MK, MV>(HashTable<(MK, MV)>);
+pub(super) struct Mapped<MK, MV>(Table<MK, MV>);
 
 impl<MK: Key, MV: Record> Mapped<MK, MV> {
-    fn find(&self, key: &MK) -> Option<&MV> {
-        self.0.find(key.key_hash(), |entry| entry.0 == *key).map(|(_, value)| value)
-    }
-
-    /// What a new value owns isn't charged.
-    fn entry(
-        &mut self,
-        key: MK,
-        make: impl FnOnce() -> MV,
-        account: &mut MemoryAccount,
-    ) -> (&mut MV, bool) {
-        match self.slot(&key, account) {
-            Entry::Occupied(entry) => (&mut entry.into_mut().1, false),
-            Entry::Vacant(entry) => {
-                account.change(0, key.heap_size());
-                (&mut entry.insert((key, make())).into_mut().1, true)
-            }
+    fn put(&mut self, key: &MK, value: MV, account: &mut MemoryAccount) -> Option<MV> {
+        let (hash, heap) = (key.key_hash(), value.heap_size());
+        if let Some((there, _)) = self.0.find_mut(hash, key) {
+            let before = std::mem::replace(there, value);
+            account.change(before.heap_size(), heap);
+            return Some(before);
         }
-    }
-
-    fn put(&mut self, key: MK, value: MV, account: &mut MemoryAccount) -> Option<MV> {
-        let heap = value.heap_size();
-        match self.slot(&key, account) {
-            Entry::Occupied(mut entry) => {
-                let before = std::mem::replace(&mut entry.get_mut().1, value);
-                account.change(before.heap_size(), heap);
-                Some(before)
-            }
-            Entry::Vacant(entry) => {
-                account.change(0, key.heap_size() + heap);
-                entry.insert((key, value));
-                None
-            }
-        }
-    }
-
-    /// Where the key is, or belongs.
-    fn slot(&mut self, key: &MK, account: &mut MemoryAccount) -> Entry<'_, (MK, MV)> {
-        if self.0.len() == self.0.capacity() {
-            let before = self.0.allocation_size();
-            self.0.reserve(1, |entry| entry.0.key_hash());
-            account.change(before, self.0.allocation_size());
-        }
-        self.0.entry(key.key_hash(), |entry| entry.0 == *key, |entry| entry.0.key_hash())
+        self.0.entry(hash, key, account, || value);
+        account.change(0, heap);
+        None
     }
 
     fn remove(&mut self, key: &MK, account: &mut MemoryAccount) -> Option<MV> {
-        let found = self.0.find_entry(key.key_hash(), |entry| entry.0 == *key).ok()?;
-        let ((key, value), _) = found.remove();
-        account.change(key.heap_size() + value.heap_size(), 0);
+        let value = self.0.remove(key.key_hash(), key, account)?;
+        account.change(value.heap_size(), 0);
         Some(value)
     }
 }
 
 impl<MK: Key, MV: Record> Stored for Mapped<MK, MV> {
+    const TRACKED: bool = true;
+    const REMOVED: RowOperation<'static> = RowOperation::DeleteRange;
+    type Mark = ();
+
     fn declare(declaration: &mut StateDeclaration) {
         declaration.map_key = Some(MK::schema());
         declaration.value = Some(MV::schema());
@@ -219,43 +191,75 @@ impl<MK: Key, MV: Record> Stored for Mapped<MK, MV> {
 
     fn owned_bytes(&self) -> usize {
         let entries = if MK::OWNS_HEAP || MV::OWNS_HEAP {
-            self.0.iter().map(|(key, value)| key.heap_size() + value.heap_size()).sum()
+            self.0.iter().map(|entry| entry.key.heap_size() + entry.value.heap_size()).sum()
         } else {
             0
         };
-        self.0.allocation_size() + entries
+        self.0.allocation() + entries
     }
 
     fn write(&self, scratch: &mut Vec<u8>, put: &mut PutRow<'_>) -> Result<(), RunError> {
-        let entries = Sorted::new(self.0.iter(), |(key, _), out| key.encode_key(out));
-        for (sub_key, (_, value)) in entries.iter() {
+        self.0.in_order(None, |sub_key, place| {
+            let Some((_, entry)) = place else { return Ok(()) };
             scratch.clear();
-            value.encode(scratch);
-            put(sub_key, scratch)?;
-        }
-        Ok(())
+            entry.value.encode(scratch);
+            put(sub_key, RowOperation::Value(scratch))
+        })
     }
 
-    fn read(state: &ClaimedState<'_>, row: &Row<'_>) -> Result<Self, StateError> {
+    fn write_changes(&self, scratch: &mut Vec<u8>, put: &mut PutRow<'_>) -> Result<(), RunError> {
+        let changes = self.0.changes_for(RunKind::Delta);
+        if changes.is_none() {
+            put(&[], RowOperation::DeleteRange)?;
+            return self.write(scratch, put);
+        }
+        self.0.in_order(changes, |sub_key, place| {
+            let Some((_, entry)) = place else { return put(sub_key, RowOperation::Delete) };
+            scratch.clear();
+            entry.value.encode(scratch);
+            put(sub_key, RowOperation::Value(scratch))
+        })
+    }
+
+    fn begin_changes(&mut self, account: &mut MemoryAccount) {
+        if self.0.len() >= TRACKED_MIN {
+            self.0.track(account);
+        }
+    }
+
+    fn taken(&mut self, (): (), account: &mut MemoryAccount) {
+        if self.0.len() >= TRACKED_MIN || self.0.changes().is_some() {
+            self.0.taken(account);
+        }
+    }
+
+    fn published(&mut self, unchanged: bool, account: &mut MemoryAccount) {
+        self.0.settle(LastSnapshot::Published, account);
+        if unchanged {
+            self.0.stop_tracking(account);
+        }
+    }
+
+    fn read(state: &StateInRun<'_>, row: &Row<'_>) -> Result<Self, StateError> {
         let key: MK = state.key(row, "map key", row.key.sub_key)?;
-        let mut map = HashTable::with_capacity(1);
-        let hash = key.key_hash();
-        map.insert_unique(hash, (key, state.value(row)?), |entry| entry.0.key_hash());
+        let value = state.value(row)?;
+        let mut map = Table::default();
+        // The caller charges for all of the map.
+        map.entry(key.key_hash(), &key, &mut MemoryAccount::uncharged(), || value);
         Ok(Mapped(map))
     }
 
     fn read_more(
         &mut self,
-        state: &ClaimedState<'_>,
+        state: &StateInRun<'_>,
         row: &Row<'_>,
         account: &mut MemoryAccount,
     ) -> Result<(), StateError> {
         let key: MK = state.key(row, "map key", row.key.sub_key)?;
         let value: MV = state.value(row)?;
-        account.change(0, value.heap_size());
-        match self.entry(key, || value, account) {
-            (_, true) => Ok(()),
-            (_, false) => Err(state.bad_row(row, "its map key occurs twice")),
+        match self.put(&key, value, account) {
+            None => Ok(()),
+            Some(_) => Err(state.bad_row(row, "its map key occurs twice")),
         }
     }
 }

@@ -297,12 +297,12 @@ impl<K: Key> KeyedState<K> {
         self.states.iter_mut().try_for_each(|state| state.table.set_budget(budget.clone()))
     }
 
-    /// Writes all states.
+    /// Writes all states: all rows, or what the writer's run needs.
     ///
     /// # Errors
     /// As [`RunWriter::put`].
-    pub fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError> {
-        self.states.iter().try_for_each(|state| state.table.snapshot(writer))
+    pub fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), RunError> {
+        self.states.iter_mut().try_for_each(|state| state.table.snapshot(writer))
     }
 
     /// The state that a handle stands for, its function and the current key.

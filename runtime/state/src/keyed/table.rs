@@ -12,32 +12,66 @@ use thalweg_core::record::Key;
 use super::CurrentKey;
 use crate::budget::{MemoryAccount, MemoryBudget, Overdrawn};
 use crate::error::StateError;
-use crate::restore::{ClaimedState, RestoredOperator};
-use crate::run::{Row, RowKey, RunError, RunWriter, StateDeclaration, StateKind};
-use crate::sorted::Sorted;
-use crate::table::Table;
+use crate::restore::{RestoredOperator, StateInRun};
+use crate::run::{
+    LastSnapshot, Row, RowKey, RowOperation, RunError, RunKind, RunWriter, StateDeclaration,
+    StateKind,
+};
+use crate::table::{Found, Table};
 
-/// Takes a row: its sub-key and its value.
-pub(crate) type PutRow<'p> = dyn FnMut(&[u8], &[u8]) -> Result<(), RunError> + 'p;
+/// Takes a row: its sub-key and what is said about it.
+pub(crate) type PutRow<'p> = dyn FnMut(&[u8], RowOperation<'_>) -> Result<(), RunError> + 'p;
 
 /// What a key has in one state: a value, a list or a map.
 pub(crate) trait Stored: Send + Sized + 'static {
+    /// Whether it knows which of its rows have changed.
+    const TRACKED: bool;
+
+    /// What a delta says about a key that was removed.
+    const REMOVED: RowOperation<'static>;
+
+    /// How far it was written, for those who know.
+    type Mark: Default;
+
     /// Fills in the types of the state's rows.
     fn declare(declaration: &mut StateDeclaration);
 
     /// Bytes beyond its own size.
     fn owned_bytes(&self) -> usize;
 
-    /// Gives the rows to `put`, as sub-keys and values, in order of the sub-keys.
-    fn write(&self, scratch: &mut Vec<u8>, put: &mut PutRow<'_>) -> Result<(), RunError>;
+    /// Gives all rows to `put`, in order of their sub-keys.
+    fn write(&self, scratch: &mut Vec<u8>, put: &mut PutRow<'_>) -> Result<Self::Mark, RunError>;
+
+    /// Gives the rows that have changed since the last published checkpoint to `put`, and
+    /// tombstones for those that are gone, in order of their sub-keys.
+    fn write_changes(
+        &self,
+        scratch: &mut Vec<u8>,
+        put: &mut PutRow<'_>,
+    ) -> Result<Self::Mark, RunError>;
+
+    /// It's as in the last published checkpoint, and is about to change.
+    fn begin_changes(&mut self, account: &mut MemoryAccount) {
+        let _ = account;
+    }
+
+    /// A snapshot holds it, as it is.
+    fn taken(&mut self, mark: Self::Mark, account: &mut MemoryAccount) {
+        let _ = (mark, account);
+    }
+
+    /// The last snapshot that held it was published. `unchanged`: it's still the same.
+    fn published(&mut self, unchanged: bool, account: &mut MemoryAccount) {
+        let _ = (unchanged, account);
+    }
 
     /// What the first row of a key holds.
-    fn read(state: &ClaimedState<'_>, row: &Row<'_>) -> Result<Self, StateError>;
+    fn read(state: &StateInRun<'_>, row: &Row<'_>) -> Result<Self, StateError>;
 
     /// Adds a further row of the same key, and charges for it.
     fn read_more(
         &mut self,
-        state: &ClaimedState<'_>,
+        state: &StateInRun<'_>,
         row: &Row<'_>,
         account: &mut MemoryAccount,
     ) -> Result<(), StateError>;
@@ -50,7 +84,7 @@ pub(crate) trait StateTable<K>: Send {
     /// Asks for the entries of keys with these hashes, without waiting for them.
     fn prefetch(&self, hashes: &[u64]);
     fn set_budget(&mut self, budget: MemoryBudget) -> Result<(), StateError>;
-    fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError>;
+    fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), RunError>;
 }
 
 /// The entries of one state.
@@ -109,7 +143,12 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         match self.tables.get_mut(current.group) {
             Some(table) => {
                 let entry = table.find_mut(current.hash, &current.key);
-                Ok(entry.map(|entry| (entry, &mut self.account)))
+                Ok(entry.map(|(entry, unchanged)| {
+                    if S::TRACKED && unchanged {
+                        entry.begin_changes(&mut self.account);
+                    }
+                    (entry, &mut self.account)
+                }))
             }
             None => Err(foreign_key(&self.declaration, self.key_groups, current)),
         }
@@ -126,9 +165,12 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         self.check()?;
         match self.tables.get_mut(current.group) {
             Some(table) => {
-                let (entry, made) =
+                let (entry, found) =
                     table.entry(current.hash, &current.key, &mut self.account, make);
-                Ok((entry, made, &mut self.account))
+                if S::TRACKED && found == Found::Unchanged {
+                    entry.begin_changes(&mut self.account);
+                }
+                Ok((entry, found == Found::Made, &mut self.account))
             }
             None => Err(foreign_key(&self.declaration, self.key_groups, current)),
         }
@@ -161,21 +203,21 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
     pub(crate) fn restore(&mut self, restored: &RestoredOperator) -> Result<(), StateError> {
         for state in restored.claim(&self.declaration)? {
             let mut last: Option<(Vec<u8>, CurrentKey<K>)> = None;
-            state.for_each_row(self.key_groups, |row| {
+            state.for_each_row(self.key_groups, |state, row| {
                 if let Some((bytes, current)) = &last
                     && bytes == row.key.key
                 {
                     let Some((entry, account)) = self.find_mut(current)? else {
                         return Err(state.bad_row(row, "its key has no first row"));
                     };
-                    return entry.read_more(&state, row, account);
+                    return entry.read_more(state, row, account);
                 }
                 let key: K = state.key(row, "key", row.key.key)?;
                 let hash = key.key_hash();
                 let group = key_group(hash, self.max_parallelism);
                 state.check_key_group(row, group)?;
                 let current = CurrentKey::new(key, hash, group, self.key_groups);
-                let value = S::read(&state, row)?;
+                let value = S::read(state, row)?;
                 let owned = value.owned_bytes();
                 let (_, made, account) = self.entry(&current, || value)?;
                 account.change(0, owned);
@@ -185,6 +227,10 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
                 last = Some((row.key.key.to_vec(), current));
                 Ok(())
             })?;
+        }
+        if restored.is_continued() {
+            let Self { tables, account, .. } = self;
+            tables.iter_mut().for_each(|table| table.track(account));
         }
         self.check()
     }
@@ -238,18 +284,76 @@ impl<K: Key, S: Stored> StateTable<K> for KeyedTable<K, S> {
         moved.map_err(|overdrawn| over_budget(&self.declaration.name, &overdrawn))
     }
 
-    fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError> {
+    fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), RunError> {
         writer.begin_state(self.declaration.clone())?;
         let mut scratch = Vec::new();
-        for (group, table) in self.key_groups.iter().zip(&self.tables) {
-            let entries = Sorted::new(table.iter(), |entry, out| entry.key.encode_key(out));
-            for (key, entry) in entries.iter() {
-                entry.value.write(&mut scratch, &mut |sub_key, value| {
-                    let key = RowKey { key_group: group as u16, key, namespace: &[], sub_key };
-                    writer.put(key, value)
-                })?;
-            }
+        let Self { tables, account, .. } = self;
+        for (group, table) in self.key_groups.iter().zip(tables) {
+            snapshot_group(table, group as u16, writer, account, &mut scratch)?;
         }
         Ok(())
+    }
+}
+
+/// Writes one key group: all of it, or what a delta needs.
+fn snapshot_group<K: Key, S: Stored>(
+    table: &mut Table<K, S>,
+    key_group: u16,
+    writer: &mut RunWriter,
+    account: &mut MemoryAccount,
+    scratch: &mut Vec<u8>,
+) -> Result<(), RunError> {
+    let tracking = writer.tracking();
+    if let Some(last) = tracking {
+        if S::TRACKED && last == LastSnapshot::Published {
+            published(table, account);
+        }
+        table.settle(last, account);
+    }
+    let changes = table.changes_for(writer.kind());
+    if writer.kind() == RunKind::Delta && changes.is_none() {
+        writer.write(row_key(key_group, &[], &[]), RowOperation::DeleteRange)?;
+    }
+    let mut marks = Vec::new();
+    table.in_order(changes, |key, place| {
+        let Some((place, entry)) = place else {
+            return writer.write(row_key(key_group, key, &[]), S::REMOVED);
+        };
+        let mut put = |sub_key: &[u8], operation: RowOperation<'_>| {
+            writer.write(row_key(key_group, key, sub_key), operation)
+        };
+        let mark = match changes {
+            Some(_) => entry.value.write_changes(scratch, &mut put)?,
+            None => entry.value.write(scratch, &mut put)?,
+        };
+        if S::TRACKED && table.has_changed(place) {
+            marks.push((place, mark));
+        }
+        Ok(())
+    })?;
+    if tracking.is_some() {
+        for (place, mark) in marks {
+            if let Some(entry) = table.bucket_mut(place) {
+                entry.value.taken(mark, account);
+            }
+        }
+        table.taken(account);
+    }
+    Ok(())
+}
+
+fn row_key<'k>(key_group: u16, key: &'k [u8], sub_key: &'k [u8]) -> RowKey<'k> {
+    RowKey { key_group, key, namespace: &[], sub_key }
+}
+
+/// Tells the entries of the last snapshot that it was published.
+fn published<K: Key, S: Stored>(table: &mut Table<K, S>, account: &mut MemoryAccount) {
+    let Some(changes) = table.changes() else { return };
+    let places: Vec<_> =
+        changes.pending_places().map(|place| (place, !changes.is_dirty(place))).collect();
+    for (place, unchanged) in places {
+        if let Some(entry) = table.bucket_mut(place) {
+            entry.value.published(unchanged, account);
+        }
     }
 }

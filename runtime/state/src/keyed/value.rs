@@ -9,8 +9,8 @@ use super::{KeyedStateAccess, Parts};
 use crate::budget::MemoryAccount;
 use crate::error::StateError;
 use crate::handle::handle;
-use crate::restore::ClaimedState;
-use crate::run::{Row, RunError, StateDeclaration};
+use crate::restore::StateInRun;
+use crate::run::{Row, RowOperation, RunError, StateDeclaration};
 use crate::value_mut::ValueMut;
 
 /// Handle of a state that holds at most one value per key.
@@ -125,6 +125,10 @@ impl<K: thalweg_core::record::Key, V: Record> Parts<'_, K, Single<V>> {
 pub(super) struct Single<V>(pub(super) V);
 
 impl<V: Record> Stored for Single<V> {
+    const TRACKED: bool = false;
+    const REMOVED: RowOperation<'static> = RowOperation::Delete;
+    type Mark = ();
+
     fn declare(declaration: &mut StateDeclaration) {
         declaration.value = Some(V::schema());
     }
@@ -136,10 +140,14 @@ impl<V: Record> Stored for Single<V> {
     fn write(&self, scratch: &mut Vec<u8>, put: &mut PutRow<'_>) -> Result<(), RunError> {
         scratch.clear();
         self.0.encode(scratch);
-        put(&[], scratch)
+        put(&[], RowOperation::Value(scratch))
     }
 
-    fn read(state: &ClaimedState<'_>, row: &Row<'_>) -> Result<Self, StateError> {
+    fn write_changes(&self, scratch: &mut Vec<u8>, put: &mut PutRow<'_>) -> Result<(), RunError> {
+        self.write(scratch, put)
+    }
+
+    fn read(state: &StateInRun<'_>, row: &Row<'_>) -> Result<Self, StateError> {
         if !row.key.sub_key.is_empty() {
             return Err(state.bad_row(row, "a value has no sub-key"));
         }
@@ -148,7 +156,7 @@ impl<V: Record> Stored for Single<V> {
 
     fn read_more(
         &mut self,
-        state: &ClaimedState<'_>,
+        state: &StateInRun<'_>,
         row: &Row<'_>,
         _account: &mut MemoryAccount,
     ) -> Result<(), StateError> {

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use thalweg_core::Record;
 use thalweg_core::record::Key;
 
-use super::{AnyState, KEY_GROUP, KEY_GROUPS, OperatorState};
+use super::{AnyState, KEY_GROUP, KEY_GROUPS, OperatorState, begin_whole_state};
 use crate::error::StateError;
 use crate::handle::handle;
 use crate::restore::RestoredOperator;
@@ -107,9 +107,9 @@ impl<MK: Key, MV: Record> Broadcast<MK, MV> {
             let states = restored.claim(&declaration)?;
             let chosen = restored.subtask() as usize % states.len().max(1);
             if let Some(state) = states.get(chosen) {
-                state.for_each_row(KEY_GROUPS, |row| {
-                    let key: MK = state.key(row, "map key", row.key.sub_key)?;
-                    entries.insert(encode(&key), (key, state.value(row)?));
+                state.for_each_row(KEY_GROUPS, |in_run, row| {
+                    let key: MK = in_run.key(row, "map key", row.key.sub_key)?;
+                    entries.insert(encode(&key), (key, in_run.value(row)?));
                     Ok(())
                 })?;
             }
@@ -128,7 +128,7 @@ impl<MK: Key, MV: Record> AnyState for Broadcast<MK, MV> {
     }
 
     fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError> {
-        writer.begin_state(self.declaration.clone())?;
+        begin_whole_state(writer, &self.declaration)?;
         let mut bytes = Vec::new();
         for (sub_key, (_, value)) in &self.entries {
             bytes.clear();

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use thalweg_core::Record;
 
-use super::{AnyState, KEY_GROUP, KEY_GROUPS, OperatorState};
+use super::{AnyState, KEY_GROUP, KEY_GROUPS, OperatorState, begin_whole_state};
 use crate::error::StateError;
 use crate::handle::handle;
 use crate::restore::RestoredOperator;
@@ -80,7 +80,7 @@ impl<T: Record> ListItems<T> {
         let same_parallelism = restored.old_parallelism() == Some(restored.parallelism());
         let mut number = 0u64;
         for state in restored.claim(&declaration)? {
-            state.for_each_row(KEY_GROUPS, |row| {
+            state.for_each_row(KEY_GROUPS, |in_run, row| {
                 let mine = match (split, same_parallelism) {
                     (false, _) => true,
                     (true, true) => state.subtask() == restored.subtask(),
@@ -90,7 +90,7 @@ impl<T: Record> ListItems<T> {
                 };
                 number += 1;
                 if mine {
-                    items.push(state.value(row)?);
+                    items.push(in_run.value(row)?);
                 }
                 Ok(())
             })?;
@@ -109,7 +109,7 @@ impl<T: Record> AnyState for ListItems<T> {
     }
 
     fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError> {
-        writer.begin_state(self.declaration.clone())?;
+        begin_whole_state(writer, &self.declaration)?;
         let mut value = Vec::new();
         for (number, item) in (0u64..).zip(&self.items) {
             value.clear();

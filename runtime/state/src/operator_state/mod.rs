@@ -20,7 +20,7 @@ use self::list::ListItems;
 pub use self::list::OperatorListState;
 use crate::error::StateError;
 use crate::restore::RestoredOperator;
-use crate::run::{RunError, RunWriter, StateDeclaration, StateKind};
+use crate::run::{RowKey, RowOperation, RunError, RunKind, RunWriter, StateDeclaration, StateKind};
 
 /// All rows of operator state are in key group 0.
 const KEY_GROUP: u16 = 0;
@@ -167,6 +167,19 @@ impl OperatorState {
         let state = registered.and_then(|registered| registered.state.as_any_mut().downcast_mut());
         state.ok_or_else(foreign_handle::<S>)
     }
+}
+
+/// Operator state is written whole, also in a delta: there it hides what older runs have.
+fn begin_whole_state(
+    writer: &mut RunWriter,
+    declaration: &StateDeclaration,
+) -> Result<(), RunError> {
+    writer.begin_state(declaration.clone())?;
+    if writer.kind() == RunKind::Delta {
+        let all = RowKey { key_group: KEY_GROUP, key: &[], namespace: &[], sub_key: &[] };
+        writer.write(all, RowOperation::DeleteRange)?;
+    }
+    Ok(())
 }
 
 fn foreign_handle<S>() -> StateError {

@@ -19,11 +19,31 @@ pub struct RunOrigin {
     pub max_parallelism: u32,
 }
 
+/// Whether a run stands alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    /// It holds all rows, and no tombstones.
+    #[default]
+    Base,
+    /// It holds the rows that changed since the runs before it, and tombstones of those removed.
+    Delta,
+}
+
+impl RunKind {
+    fn is_base(&self) -> bool {
+        *self == RunKind::Base
+    }
+}
+
 /// A run's description.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunDescription {
     /// Who wrote it.
     pub origin: RunOrigin,
+    /// Whether it stands alone; left out for those that do.
+    #[serde(default, skip_serializing_if = "RunKind::is_base")]
+    pub kind: RunKind,
     /// The states in it, also those without rows, in the order of their rows.
     pub states: Vec<StateDeclaration>,
 }

@@ -1,35 +1,48 @@
 //! A run's fixed first and last bytes: magic, version, and where description and index are.
 
+use super::description::RunKind;
 use super::error::{Place, RunError};
 
 /// The first and the last eight bytes of every run.
 pub(super) const MAGIC: [u8; 8] = *b"THALWRUN";
 /// The version that is written, and the highest that is read.
 pub(super) const VERSION: u16 = 1;
+/// The feature of delta runs: without the runs before it, this one is no snapshot. So a reader
+/// that doesn't know delta runs refuses it.
+const FEATURE_DELTA: u16 = 1;
 /// Bytes of the header.
 pub(super) const HEADER_LENGTH: usize = 16;
 /// Bytes of the footer.
 pub(super) const FOOTER_LENGTH: usize = 56;
 
+/// The features that a run of this kind needs.
+fn features(kind: RunKind) -> u16 {
+    match kind {
+        RunKind::Base => 0,
+        RunKind::Delta => FEATURE_DELTA,
+    }
+}
+
 /// A run's first bytes.
-pub(super) fn header() -> [u8; HEADER_LENGTH] {
+pub(super) fn header(kind: RunKind) -> [u8; HEADER_LENGTH] {
     let mut bytes = [0; HEADER_LENGTH];
     bytes[..8].copy_from_slice(&MAGIC);
     bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[10..12].copy_from_slice(&features(kind).to_le_bytes());
     let checksum = crc32c::crc32c(&bytes[..12]);
     bytes[12..].copy_from_slice(&checksum.to_le_bytes());
     bytes
 }
 
-/// Refuses what isn't the header of a run that this build reads.
-pub(super) fn check_header(bytes: &[u8; HEADER_LENGTH]) -> Result<(), RunError> {
+/// The kind of run that this is the header of; refuses what isn't one that this build reads.
+pub(super) fn check_header(bytes: &[u8; HEADER_LENGTH]) -> Result<RunKind, RunError> {
     if bytes[..8] != MAGIC {
         return Err(not_a_run(Place::Header));
     }
     if number::<4>(bytes, 12) != u64::from(crc32c::crc32c(&bytes[..12])) {
         return Err(RunError::corrupt(Place::Header, "its checksum doesn't match"));
     }
-    check_version(Place::Header, number::<2>(bytes, 8) as u16, number::<2>(bytes, 10) as u16)
+    kind_of(Place::Header, number::<2>(bytes, 8) as u16, number::<2>(bytes, 10) as u16)
 }
 
 /// A section of the run outside its blocks.
@@ -46,6 +59,7 @@ pub(super) struct Section {
 /// A run's last bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Footer {
+    pub(super) kind: RunKind,
     pub(super) description: Section,
     pub(super) index: Section,
     /// Number of rows in the whole run.
@@ -62,6 +76,7 @@ impl Footer {
         }
         bytes[32..40].copy_from_slice(&self.rows.to_le_bytes());
         bytes[40..42].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[42..44].copy_from_slice(&features(self.kind).to_le_bytes());
         let checksum = crc32c::crc32c(&bytes[..44]);
         bytes[44..48].copy_from_slice(&checksum.to_le_bytes());
         bytes[48..].copy_from_slice(&MAGIC);
@@ -76,14 +91,15 @@ impl Footer {
         if number::<4>(bytes, 44) != u64::from(crc32c::crc32c(&bytes[..44])) {
             return Err(RunError::corrupt(Place::Footer, "its checksum doesn't match"));
         }
-        check_version(Place::Footer, number::<2>(bytes, 40) as u16, number::<2>(bytes, 42) as u16)?;
+        let (version, features) = (number::<2>(bytes, 40) as u16, number::<2>(bytes, 42) as u16);
+        let kind = kind_of(Place::Footer, version, features)?;
         let section = |start: usize| Section {
             offset: number::<8>(bytes, start),
             length: number::<4>(bytes, start + 8) as u32,
             checksum: number::<4>(bytes, start + 12) as u32,
         };
-        let footer =
-            Footer { description: section(0), index: section(16), rows: number::<8>(bytes, 32) };
+        let (description, index) = (section(0), section(16));
+        let footer = Footer { kind, description, index, rows: number::<8>(bytes, 32) };
         // No byte of the run may lie outside what some checksum covers.
         let adjacent = footer.description.offset >= HEADER_LENGTH as u64
             && footer.description.end() == Some(footer.index.offset)
@@ -104,14 +120,18 @@ impl Section {
     }
 }
 
-fn check_version(place: Place, version: u16, features: u16) -> Result<(), RunError> {
+fn kind_of(place: Place, version: u16, features: u16) -> Result<RunKind, RunError> {
     if version != VERSION {
         return Err(RunError::Version { found: version, supported: VERSION });
     }
-    if features != 0 {
-        return Err(RunError::Unsupported { place, feature: format!("features {features:#06x}") });
+    match features {
+        0 => Ok(RunKind::Base),
+        FEATURE_DELTA => Ok(RunKind::Delta),
+        _ => {
+            let feature = format!("features {features:#06x}");
+            Err(RunError::Unsupported { place, feature })
+        }
     }
-    Ok(())
 }
 
 fn not_a_run(place: Place) -> RunError {

@@ -10,16 +10,18 @@ use thalweg_core::key_group::{KeyGroupRange, MAX_MAX_PARALLELISM};
 
 pub use self::blocks::BlockInfo;
 use super::block;
-use super::description::{RunDescription, StateDeclaration, StateKind};
+use super::description::{RunDescription, RunKind, StateDeclaration, StateKind};
 use super::error::{Place, RunError};
 use super::footer::{FOOTER_LENGTH, Footer, HEADER_LENGTH, Section, check_header};
 use super::index::{self, IndexEntry};
 use super::read_at::ReadAt;
-use super::row::{self, Lengths, Row, RowError};
+use super::row::{self, Lengths, Row, RowError, RowKey, RowOperation};
 
 /// An opened run.
 pub struct RunReader {
     source: Arc<dyn ReadAt>,
+    /// Where it is, for messages.
+    name: String,
     description: RunDescription,
     index: Vec<IndexEntry>,
     rows: u64,
@@ -31,6 +33,14 @@ impl RunReader {
     /// # Errors
     /// The source fails, or these parts aren't those of a run that this build reads.
     pub fn open(source: Arc<dyn ReadAt>) -> Result<RunReader, RunError> {
+        RunReader::open_named(source, String::new())
+    }
+
+    /// As [`open`](Self::open); `name` is the object that the run is in, for messages.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_named(source: Arc<dyn ReadAt>, name: String) -> Result<RunReader, RunError> {
         let size = source.size();
         if size < (HEADER_LENGTH + FOOTER_LENGTH) as u64 {
             let reason = "is missing, the bytes are too few";
@@ -38,7 +48,7 @@ impl RunReader {
         }
         let mut header = [0; HEADER_LENGTH];
         fill(&*source, Place::Header, 0, &mut header)?;
-        check_header(&header)?;
+        let kind = check_header(&header)?;
         let mut footer = [0; FOOTER_LENGTH];
         fill(&*source, Place::Footer, size - FOOTER_LENGTH as u64, &mut footer)?;
         let footer = Footer::decode(&footer, size)?;
@@ -46,10 +56,29 @@ impl RunReader {
         let description: RunDescription = serde_json::from_slice(&description)
             .map_err(|error| RunError::corrupt(Place::Description, error.to_string()))?;
         check_description(&description)?;
+        if kind != footer.kind || kind != description.kind {
+            let reason = "header, footer and description don't agree on the run's kind";
+            return Err(RunError::corrupt(Place::Description, reason));
+        }
         let index = section(&*source, Place::Index, footer.index)?;
         let blocks = (HEADER_LENGTH as u64, footer.description.offset);
         let index = index::decode(&index, description.states.len(), blocks, footer.rows)?;
-        Ok(RunReader { source, description, index, rows: footer.rows })
+        Ok(RunReader { source, name, description, index, rows: footer.rows })
+    }
+
+    /// Its length in bytes.
+    pub fn length(&self) -> u64 {
+        self.source.size()
+    }
+
+    /// The object that the run is in; empty if it wasn't named.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the run stands alone.
+    pub fn kind(&self) -> RunKind {
+        self.description.kind
     }
 
     /// What the run says about itself.
@@ -92,6 +121,7 @@ impl RunReader {
             rows_left: 0,
             full_key: Vec::new(),
             previous_key: Vec::new(),
+            current: None,
         }
     }
 
@@ -148,29 +178,84 @@ pub struct RowCursor<'r> {
     rows_left: u64,
     full_key: Vec<u8>,
     previous_key: Vec<u8>,
+    current: Option<Current>,
+}
+
+/// The row that a cursor is at; its full key is in `full_key`, its value in `raw`.
+#[derive(Debug, Clone, Copy)]
+struct Current {
+    lengths: Lengths,
+    kind: CurrentKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CurrentKind {
+    Value { start: usize, end: usize },
+    Delete,
+    DeleteRange,
 }
 
 impl RowCursor<'_> {
-    /// The next row, if there is one. After an error the cursor is of no further use.
+    /// The next row of a base run, if there is one. After an error the cursor is of no further
+    /// use.
     ///
     /// # Errors
     /// The source fails or the block isn't what the index says; the error names the block, the
-    /// state and its key groups.
+    /// state and its key groups. A tombstone: rows of delta runs are read by [`MergedRows`].
+    ///
+    /// [`MergedRows`]: super::MergedRows
     pub fn next_row(&mut self) -> Result<Option<Row<'_>>, RunError> {
+        if !self.advance()? {
+            return Ok(None);
+        }
+        match self.current {
+            Some(Current { lengths, kind: CurrentKind::Value { start, end } }) => {
+                let value = &self.raw[start..end];
+                Ok(Some(Row { key: lengths.cut(&self.full_key), value }))
+            }
+            _ => {
+                let feature = "the runs before it, which its tombstones are for".to_owned();
+                let place = self.run.place(self.next_block - 1);
+                Err(RunError::Unsupported { place, feature })
+            }
+        }
+    }
+
+    /// Goes to the next row; false at the end.
+    ///
+    /// # Errors
+    /// As [`next_row`](Self::next_row), but tombstones are fine.
+    pub fn advance(&mut self) -> Result<bool, RunError> {
         loop {
             if self.rows_left == 0 {
                 if self.next_block >= self.end_block {
-                    return Ok(None);
+                    self.current = None;
+                    return Ok(false);
                 }
                 self.load_block()?;
             }
-            let (lengths, value) = self.decode_row()?;
-            let key_group = u32::from(lengths.cut(&self.full_key).key_group);
-            if self.key_groups.contains(key_group) {
-                let value = &self.raw[value.0..value.1];
-                return Ok(Some(Row { key: lengths.cut(&self.full_key), value }));
+            let current = self.decode_row()?;
+            self.current = Some(current);
+            if self.key_groups.contains(u32::from(current.lengths.cut(&self.full_key).key_group)) {
+                return Ok(true);
             }
         }
+    }
+
+    /// The row that it's at: where that belongs, and what it says.
+    pub fn current(&self) -> Option<(RowKey<'_>, RowOperation<'_>)> {
+        let Current { lengths, kind } = self.current?;
+        let operation = match kind {
+            CurrentKind::Value { start, end } => RowOperation::Value(&self.raw[start..end]),
+            CurrentKind::Delete => RowOperation::Delete,
+            CurrentKind::DeleteRange => RowOperation::DeleteRange,
+        };
+        Some((lengths.cut(&self.full_key), operation))
+    }
+
+    /// The full key of the row that it's at.
+    pub(super) fn full_key(&self) -> Option<&[u8]> {
+        self.current.is_some().then_some(&self.full_key)
     }
 
     fn load_block(&mut self) -> Result<(), RunError> {
@@ -189,15 +274,17 @@ impl RowCursor<'_> {
         Ok(())
     }
 
-    /// Decodes the next row of the block: its key into `full_key`; returns where its value is.
-    fn decode_row(&mut self) -> Result<(Lengths, (usize, usize)), RunError> {
+    /// Decodes the next row of the block: its key into `full_key`.
+    fn decode_row(&mut self) -> Result<Current, RunError> {
         let number = self.next_block - 1;
         let entry = &self.run.index[number];
         let corrupt = |reason: &str| RunError::corrupt(self.run.place(number), reason);
         let first = self.position == 0;
+        let after_range =
+            !first && self.current.is_some_and(|row| row.kind == CurrentKind::DeleteRange);
         let mut input = &self.raw[self.position..];
         self.previous_key.clone_from(&self.full_key);
-        let (lengths, value) =
+        let (lengths, operation) =
             row::read(&mut input, &mut self.full_key).map_err(|error| match error {
                 RowError::Malformed => corrupt("a row is malformed"),
                 RowError::Flags(flags) => RunError::Unsupported {
@@ -205,21 +292,31 @@ impl RowCursor<'_> {
                     feature: format!("rows with flags {flags:#04x}"),
                 },
             })?;
+        let end = self.raw.len() - input.len();
+        let kind = match operation {
+            RowOperation::Value(value) => CurrentKind::Value { start: end - value.len(), end },
+            RowOperation::Delete => CurrentKind::Delete,
+            RowOperation::DeleteRange => CurrentKind::DeleteRange,
+        };
+        if self.run.kind() == RunKind::Base && !matches!(kind, CurrentKind::Value { .. }) {
+            return Err(corrupt("it's of a base run and has a tombstone"));
+        }
+        let repeats = after_range && kind != CurrentKind::DeleteRange;
         let in_place = match first {
             true => self.full_key == entry.first_key,
+            false if repeats => self.previous_key <= self.full_key,
             false => self.previous_key < self.full_key,
         };
         if !in_place {
             return Err(corrupt("its rows aren't in order, or not those of the index"));
         }
-        let value_end = self.raw.len() - input.len();
         self.rows_left -= 1;
-        self.position = value_end;
+        self.position = end;
         if lengths.cut(&self.full_key).key_group > entry.last_key_group
             || (self.rows_left == 0) != input.is_empty()
         {
             return Err(corrupt("its rows aren't those that the index says"));
         }
-        Ok((lengths, (value_end - value.len(), value_end)))
+        Ok(Current { lengths, kind })
     }
 }

@@ -1,17 +1,48 @@
 //! A row's bytes within a block. Keys are stored as what differs from the row before.
 //!
-//! The format has room for what incremental runs and time to live need (tombstones, range
-//! tombstones, expiry); this version writes and reads plain values only, and refuses the rest.
+//! A row is a value, or in a delta run also a tombstone or a range tombstone. The format has room
+//! for what time to live needs (expiry); this version writes none, and refuses it.
 
 use super::varint;
 
 /// Bytes of the key group at the front of a row's full key.
 pub(super) const KEY_GROUP_LENGTH: usize = 2;
 
-/// The operation is in the two lowest bits of a row's flags. 0: a value; 1: a tombstone, which
-/// hides the same row in older runs; 2: a range tombstone, which hides all rows of older runs
-/// whose full key begins with its own. Bit 2: eight bytes of expiry follow the key.
-pub(super) const FLAGS_VALUE: u8 = 0;
+/// The operation is in the two lowest bits of a row's flags. Bit 2: eight bytes of expiry follow
+/// the key.
+const FLAGS_VALUE: u8 = 0;
+const FLAGS_DELETE: u8 = 1;
+const FLAGS_DELETE_RANGE: u8 = 2;
+
+/// What a row says about its full key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowOperation<'a> {
+    /// It has this value.
+    Value(&'a [u8]),
+    /// A tombstone: it has no value, whatever older runs say.
+    Delete,
+    /// A range tombstone: no full key that begins with this one has a value in older runs. Rows
+    /// of the same run aren't hidden by it.
+    DeleteRange,
+}
+
+impl<'a> RowOperation<'a> {
+    fn flags(self) -> u8 {
+        match self {
+            RowOperation::Value(_) => FLAGS_VALUE,
+            RowOperation::Delete => FLAGS_DELETE,
+            RowOperation::DeleteRange => FLAGS_DELETE_RANGE,
+        }
+    }
+
+    /// The value's bytes; none for tombstones.
+    pub(super) fn value(self) -> &'a [u8] {
+        match self {
+            RowOperation::Value(value) => value,
+            RowOperation::Delete | RowOperation::DeleteRange => &[],
+        }
+    }
+}
 
 /// Where a row belongs within its state. Rows are ordered by key group, then by the bytes of
 /// key, namespace and sub-key together.
@@ -54,18 +85,20 @@ pub(super) fn write(
     full: &[u8],
     key_length: usize,
     namespace_length: usize,
-    value: &[u8],
+    operation: RowOperation<'_>,
     block: &mut Vec<u8>,
 ) {
     let shared = shared_prefix(previous, full);
-    block.push(FLAGS_VALUE);
+    block.push(operation.flags());
     varint::write(shared as u64, block);
     varint::write((full.len() - shared) as u64, block);
     varint::write(key_length as u64, block);
     varint::write(namespace_length as u64, block);
     block.extend_from_slice(&full[shared..]);
-    varint::write(value.len() as u64, block);
-    block.extend_from_slice(value);
+    if let RowOperation::Value(value) = operation {
+        varint::write(value.len() as u64, block);
+        block.extend_from_slice(value);
+    }
 }
 
 fn shared_prefix(a: &[u8], b: &[u8]) -> usize {
@@ -94,25 +127,31 @@ impl Lengths {
 pub(super) enum RowError {
     /// Lengths that don't fit.
     Malformed,
-    /// Another operation, or an expiry.
+    /// An unknown operation, or an expiry.
     Flags(u8),
 }
 
 /// Takes a row from the front of a block's bytes: `full` holds the key of the row before and
-/// then of this one. Returns the lengths of its parts and its value.
+/// then of this one. Returns the lengths of its parts and what it says.
 pub(super) fn read<'a>(
     input: &mut &'a [u8],
     full: &mut Vec<u8>,
-) -> Result<(Lengths, &'a [u8]), RowError> {
+) -> Result<(Lengths, RowOperation<'a>), RowError> {
     let (&flags, rest) = input.split_first().ok_or(RowError::Malformed)?;
     *input = rest;
-    if flags != FLAGS_VALUE {
+    if flags > FLAGS_DELETE_RANGE {
         return Err(RowError::Flags(flags));
     }
-    read_value_row(input, full).ok_or(RowError::Malformed)
+    let lengths = read_key(input, full).ok_or(RowError::Malformed)?;
+    let operation = match flags {
+        FLAGS_DELETE => RowOperation::Delete,
+        FLAGS_DELETE_RANGE => RowOperation::DeleteRange,
+        _ => RowOperation::Value(varint::read_bytes(input).ok_or(RowError::Malformed)?),
+    };
+    Ok((lengths, operation))
 }
 
-fn read_value_row<'a>(input: &mut &'a [u8], full: &mut Vec<u8>) -> Option<(Lengths, &'a [u8])> {
+fn read_key(input: &mut &[u8], full: &mut Vec<u8>) -> Option<Lengths> {
     let shared = length(input)?;
     let differing = length(input)?;
     let lengths = Lengths { key: length(input)?, namespace: length(input)? };
@@ -124,10 +163,7 @@ fn read_value_row<'a>(input: &mut &'a [u8], full: &mut Vec<u8>) -> Option<(Lengt
     full.truncate(shared);
     full.extend_from_slice(suffix);
     let parts = lengths.key.checked_add(lengths.namespace)?.checked_add(KEY_GROUP_LENGTH)?;
-    if parts > full.len() {
-        return None;
-    }
-    Some((lengths, varint::read_bytes(input)?))
+    (parts <= full.len()).then_some(lengths)
 }
 
 fn length(input: &mut &[u8]) -> Option<usize> {

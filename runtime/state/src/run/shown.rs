@@ -25,9 +25,14 @@ impl Serialize for ShownRow<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("key_group", &key.key_group)?;
         let mut key_bytes = key.key;
-        if let StateKind::EventTimeTimers | StateKind::ProcessingTimeTimers = state.kind {
+        let time = match state.kind {
+            StateKind::EventTimeTimers | StateKind::ProcessingTimeTimers => Some("time"),
+            StateKind::Slice if state.namespace.is_none() => Some("slice_end"),
+            _ => None,
+        };
+        if let Some(name) = time {
             let (time, rest) = number(key_bytes)?;
-            map.serialize_entry("time", &((time ^ (1 << 63)) as i64))?;
+            map.serialize_entry(name, &((time ^ (1 << 63)) as i64))?;
             key_bytes = rest;
         }
         entry(&mut map, "key", state.key.as_ref(), key_bytes)?;

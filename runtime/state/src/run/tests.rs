@@ -165,12 +165,121 @@ fn the_golden_run_is_written_and_read_as_ever() {
     assert_eq!(golden_run(), golden, "if only the compression changed, renew the file");
 }
 
+/// Every feature of delta runs.
+fn golden_delta() -> Vec<u8> {
+    let mut states = vec![
+        declaration("count", StateKind::Value),
+        declaration("list", StateKind::List),
+        declaration("sum", StateKind::Slice),
+    ];
+    states[2].namespace = None;
+    let published = LastSnapshot::Published;
+    let mut writer = RunWriter::incremental(origin(), RunKind::Delta, published);
+    type Change<'a> = (usize, u16, &'a [u8], &'a [u8], RowOperation<'a>);
+    let rows: [Change<'_>; 8] = [
+        (0, 64, b"Aalice\0", b"", RowOperation::Value(&[6])),
+        (0, 64, b"Aalicia\0", b"", RowOperation::Delete),
+        (0, 127, b"", b"", RowOperation::DeleteRange),
+        (0, 127, b"Abert\0", b"", RowOperation::Value(&[1])),
+        (1, 65, b"Acarl\0", b"", RowOperation::DeleteRange),
+        (1, 65, b"Acarl\0", &[0, 0, 0, 0], RowOperation::Value(b"z")),
+        (2, 64, &[0x80, 0, 0, 0, 0, 0, 3, 232], b"", RowOperation::DeleteRange),
+        (2, 64, &[0x80, 0, 0, 0, 0, 0, 7, 208, b'A', 0], b"", RowOperation::Value(&[9])),
+    ];
+    for (number, state) in states.into_iter().enumerate() {
+        writer.begin_state(state).unwrap();
+        for (_, key_group, key, sub_key, operation) in rows.iter().filter(|row| row.0 == number) {
+            let key = RowKey { key_group: *key_group, key, namespace: &[], sub_key };
+            writer.write(key, *operation).unwrap();
+        }
+    }
+    writer.finish().unwrap()
+}
+
+/// A run's rows with their tombstones.
+fn read_changes(run: &RunReader) -> Result<Vec<String>, RunError> {
+    let mut rows = Vec::new();
+    for state in 0..run.description().states.len() {
+        let mut cursor = run.rows(state, ALL);
+        while cursor.advance()? {
+            rows.push(format!("{state} {:?}", cursor.current().unwrap()));
+        }
+    }
+    Ok(rows)
+}
+
+#[test]
+fn the_golden_delta_is_written_and_read_as_ever() {
+    let golden = include_bytes!("golden/version-1-delta.run");
+    let run = open(golden.to_vec()).unwrap();
+    assert_eq!((run.row_count(), run.kind()), (8, RunKind::Delta));
+    let same = open(golden_delta()).unwrap();
+    assert_eq!(run.description(), same.description());
+    assert_eq!(read_changes(&run).unwrap(), read_changes(&same).unwrap());
+    assert_eq!(golden_delta(), golden, "if only the compression changed, renew the file");
+}
+
+#[test]
+fn a_delta_over_its_base_hides_what_it_replaces_and_removes() {
+    let (base, delta) = (open(golden_run()).unwrap(), open(golden_delta()).unwrap());
+    let merged = |name, kind| {
+        let runs = [&base, &delta].map(|run| (run, run.find_state(name, kind).unwrap()));
+        let mut rows = MergedRows::new(runs, ALL);
+        let mut read = Vec::new();
+        while let Some((layer, row)) = rows.next_row().unwrap() {
+            let key = String::from_utf8_lossy(row.key.key).trim_matches('\0').to_owned();
+            read.push((layer, key, row.value.to_vec()));
+        }
+        read
+    };
+    let row = |layer, key: &str, value: &[u8]| (layer, key.to_owned(), value.to_vec());
+    let counts = merged("count", StateKind::Value);
+    assert_eq!(counts, [row(1, "Aalice", &[6]), row(1, "Abert", &[1])]);
+    assert_eq!(merged("list", StateKind::List), [row(1, "Acarl", b"z")]);
+}
+
+#[test]
+fn any_damaged_byte_and_any_cut_of_a_delta_is_noticed_or_harmless() {
+    let bytes = golden_delta();
+    let rows = read_changes(&open(bytes.clone()).unwrap()).unwrap();
+    for place in 0..bytes.len() {
+        assert!(open(bytes[..place].to_vec()).is_err(), "cut to {place}");
+        for change in [1, 2, 0x80, 0xff] {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= change;
+            if let Ok(same) = open(damaged).and_then(|run| read_changes(&run)) {
+                assert_eq!(same, rows, "byte {place} ^ {change}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_delta_is_never_taken_for_a_base_nor_tombstones_written_to_one() {
+    let delta = open(golden_delta()).unwrap();
+    let error = read(&delta, ALL).unwrap_err().to_string();
+    assert!(error.contains("needs the runs before it"), "{error}");
+    let mut writer = RunWriter::new(origin());
+    writer.begin_state(declaration("count", StateKind::Value)).unwrap();
+    let key = RowKey { key_group: 3, key: b"a", namespace: &[], sub_key: &[] };
+    let error = writer.write(key, RowOperation::Delete).unwrap_err().to_string();
+    assert!(error.contains("a base run has no tombstones"), "{error}");
+    // Neither is a header that claims the other kind believed.
+    let mut claims = golden_delta();
+    claims[10] = 0;
+    let checksum = crc32c::crc32c(&claims[..12]);
+    claims[12..16].copy_from_slice(&checksum.to_le_bytes());
+    let error = open(claims).err().unwrap().to_string();
+    assert!(error.contains("don't agree on the run's kind"), "{error}");
+}
+
 /// Writes the golden run anew: for a change of the format, with a new version's name.
 #[test]
 #[ignore = "a tool, not a test"]
 fn renew_the_golden_run() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/run/golden/version-1.run");
-    std::fs::write(path, golden_run()).unwrap();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/run/golden");
+    std::fs::write(format!("{folder}/version-1.run"), golden_run()).unwrap();
+    std::fs::write(format!("{folder}/version-1-delta.run"), golden_delta()).unwrap();
 }
 
 #[test]
@@ -295,8 +404,8 @@ fn foreign_and_later_bytes_are_named_as_such() {
     later[12..16].copy_from_slice(&checksum.to_le_bytes());
     assert!(error(later).contains("format version 2, this build reads up to 1"));
     let mut feature = golden_run();
-    feature[10] = 1;
+    feature[10] = 2;
     let checksum = crc32c::crc32c(&feature[..12]);
     feature[12..16].copy_from_slice(&checksum.to_le_bytes());
-    assert!(error(feature).contains("needs features 0x0001"));
+    assert!(error(feature).contains("needs features 0x0002"));
 }

@@ -11,10 +11,10 @@ use thalweg_core::record::encoded_key_hash;
 use super::description::{StateDeclaration, StateKind};
 use super::error::RunError;
 use super::reader::{BlockInfo, RunReader};
-use super::row::{Row, RowKey};
+use super::row::{Row, RowKey, RowOperation};
 use super::shown::ShownRow;
 
-/// Bytes of a timer's time in front of its key.
+/// Bytes of a timer's or slice's time in front of its key.
 const TIME_LENGTH: usize = 8;
 
 /// Verifies all blocks: checksums, the order of rows within and between blocks, key groups,
@@ -58,44 +58,56 @@ fn verify_block(
     let mut rows = run.block_rows(block);
     let mut full_key = Vec::new();
     let mut previous = previous;
-    while let Some(row) = rows.next_row()? {
-        row.key.write_full(&mut full_key);
+    while rows.advance()? {
+        let Some((key, operation)) = rows.current() else { break };
+        key.write_full(&mut full_key);
         // Within a block the reader has compared them.
         if previous.take().is_some_and(|previous| previous >= full_key) {
             return Err(corrupt("it doesn't come after the block before it".to_owned()));
         }
-        check_row(state, &row, key_groups, max_parallelism).map_err(corrupt)?;
+        check_owned(state, &key, key_groups).map_err(corrupt)?;
+        // Of a tombstone only the full key counts, which may be the beginning of others.
+        if let RowOperation::Value(value) = operation {
+            check_row(state, &Row { key, value }, max_parallelism).map_err(corrupt)?;
+        }
     }
     Ok(full_key)
 }
 
-fn check_row(
+fn check_owned(
     state: &StateDeclaration,
-    row: &Row<'_>,
+    key: &RowKey<'_>,
     key_groups: Option<KeyGroupRange>,
-    max_parallelism: u32,
 ) -> Result<(), String> {
+    let group = u32::from(key.key_group);
+    match state.kind.is_keyed() && key_groups.is_some_and(|owned| !owned.contains(group)) {
+        true => Err(format!("key group {group} isn't one of those that the subtask owned")),
+        false => Ok(()),
+    }
+}
+
+fn check_row(state: &StateDeclaration, row: &Row<'_>, max_parallelism: u32) -> Result<(), String> {
     let group = u32::from(row.key.key_group);
-    let computed = key_group_of(state.kind, &row.key, max_parallelism);
+    let computed = key_group_of(state, &row.key, max_parallelism);
     if group != computed {
         return Err(format!("a key of key group {computed} is in key group {group}"));
-    }
-    if state.kind.is_keyed() && key_groups.is_some_and(|owned| !owned.contains(group)) {
-        return Err(format!("key group {group} isn't one of those that the subtask owned"));
     }
     let mut nowhere = serde_json::Serializer::new(io::sink());
     let shown = ShownRow { state, row }.serialize(&mut nowhere);
     shown.map_err(|error| format!("a row of key group {group} can't be decoded: {error}"))
 }
 
-fn key_group_of(kind: StateKind, key: &RowKey<'_>, max_parallelism: u32) -> u32 {
-    let key = match kind {
-        StateKind::EventTimeTimers | StateKind::ProcessingTimeTimers => {
-            key.key.get(TIME_LENGTH..).unwrap_or_default()
-        }
-        _ => key.key,
+fn key_group_of(state: &StateDeclaration, key: &RowKey<'_>, max_parallelism: u32) -> u32 {
+    let has_time = match state.kind {
+        StateKind::EventTimeTimers | StateKind::ProcessingTimeTimers => true,
+        StateKind::Slice => state.namespace.is_none(),
+        _ => false,
     };
-    match kind.is_keyed() {
+    let key = match has_time {
+        true => key.key.get(TIME_LENGTH..).unwrap_or_default(),
+        false => key.key,
+    };
+    match state.kind.is_keyed() {
         true => key_group(encoded_key_hash(key), max_parallelism),
         false => 0,
     }

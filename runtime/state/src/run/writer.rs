@@ -4,15 +4,26 @@
 use std::cmp::Ordering;
 
 use super::block;
-use super::description::{RunDescription, RunOrigin, StateDeclaration};
+use super::description::{RunDescription, RunKind, RunOrigin, StateDeclaration};
 use super::error::RunError;
 use super::footer::{Footer, Section, header};
 use super::index::IndexEntry;
-use super::row::{self, RowKey};
+use super::row::{self, RowKey, RowOperation};
+
+/// What became of the snapshot before this one, of which the states still know what was in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastSnapshot {
+    /// Its checkpoint was published, or there was none: what it held needn't be written again.
+    Published,
+    /// Its checkpoint wasn't published: its rows count as changed still.
+    GivenUp,
+}
 
 /// Gathers the rows of one operator's subtask into the bytes of a run.
 pub struct RunWriter {
     description: RunDescription,
+    /// Set when states are to remember what this snapshot held.
+    tracking: Option<LastSnapshot>,
     /// The finished part of the run.
     out: Vec<u8>,
     index: Vec<u8>,
@@ -23,25 +34,54 @@ pub struct RunWriter {
     block_first_key: Vec<u8>,
     /// Full keys of the last row of the state, and of the one being written.
     last_key: Vec<u8>,
+    last_was_range: bool,
     key: Vec<u8>,
     state_rows: u64,
 }
 
 impl RunWriter {
-    /// An empty run.
+    /// An empty run, which all rows are to be written to. The states remember nothing about it:
+    /// for savepoints, and for checkpoints that no other one builds on.
     pub fn new(origin: RunOrigin) -> RunWriter {
+        RunWriter::of_kind(origin, RunKind::Base, None)
+    }
+
+    /// An empty run of a sequence: later ones hold what has changed since. `last` is what became
+    /// of the one before, which the states remember.
+    pub fn incremental(origin: RunOrigin, kind: RunKind, last: LastSnapshot) -> RunWriter {
+        RunWriter::of_kind(origin, kind, Some(last))
+    }
+
+    fn of_kind(origin: RunOrigin, kind: RunKind, tracking: Option<LastSnapshot>) -> RunWriter {
         RunWriter {
-            description: RunDescription { origin, states: Vec::new() },
-            out: header().to_vec(),
+            description: RunDescription { origin, kind, states: Vec::new() },
+            tracking,
+            out: header(kind).to_vec(),
             index: Vec::new(),
             rows: 0,
             block: Vec::with_capacity(block::TARGET_LENGTH + 1024),
             block_rows: 0,
             block_first_key: Vec::new(),
             last_key: Vec::new(),
+            last_was_range: false,
             key: Vec::new(),
             state_rows: 0,
         }
+    }
+
+    /// Whether all rows are to be written, or those that have changed.
+    pub fn kind(&self) -> RunKind {
+        self.description.kind
+    }
+
+    /// Whether states are to remember what this run holds, and what became of the one before.
+    pub fn tracking(&self) -> Option<LastSnapshot> {
+        self.tracking
+    }
+
+    /// Whether any state was begun.
+    pub fn has_states(&self) -> bool {
+        !self.description.states.is_empty()
     }
 
     /// The following rows belong to this state, which the run doesn't have yet.
@@ -62,25 +102,48 @@ impl RunWriter {
         Ok(())
     }
 
-    /// Adds a row to the last begun state. Rows come in strictly ascending order of their keys.
+    /// Adds a value row to the last begun state, as [`write`](Self::write) does.
     ///
     /// # Errors
-    /// A row out of order or without a state, or one that's larger than a block can be.
+    /// As [`write`](Self::write).
     #[inline]
     pub fn put(&mut self, key: RowKey<'_>, value: &[u8]) -> Result<(), RunError> {
+        self.write(key, RowOperation::Value(value))
+    }
+
+    /// Adds a row to the last begun state. Rows come in strictly ascending order of their keys; a
+    /// range tombstone comes before a row of the same key.
+    ///
+    /// # Errors
+    /// A row out of order or without a state, a tombstone in a base run, or a row that's larger
+    /// than a block can be.
+    #[inline]
+    pub fn write(&mut self, key: RowKey<'_>, operation: RowOperation<'_>) -> Result<(), RunError> {
         key.write_full(&mut self.key);
-        if self.state_rows > 0 && self.last_key.as_slice().cmp(&self.key) != Ordering::Less {
-            return Err(self.unwritable("its rows are out of order"));
+        let range = operation == RowOperation::DeleteRange;
+        if self.state_rows > 0 {
+            let order = self.last_key.as_slice().cmp(&self.key);
+            if order == Ordering::Greater
+                || (order == Ordering::Equal && (range || !self.last_was_range))
+            {
+                return Err(self.unwritable("its rows are out of order"));
+            }
         }
         if self.description.states.is_empty() {
             return Err(self.unwritable("the row belongs to no state"));
+        }
+        let value = operation.value();
+        if self.description.kind == RunKind::Base && operation != RowOperation::Value(value) {
+            return Err(self.unwritable("a base run has no tombstones"));
         }
         let size = self.key.len() + value.len();
         if size > block::MAX_LENGTH {
             let state = self.state_name();
             return Err(RunError::RowTooLarge { state, size, limit: block::MAX_LENGTH });
         }
-        if !self.block.is_empty() && self.block.len() + size > block::TARGET_LENGTH {
+        // A block never begins with the key that the one before ended with.
+        let full = self.block.len() + size > block::TARGET_LENGTH;
+        if !self.block.is_empty() && full && self.last_key != self.key {
             self.finish_block();
         }
         if self.block.is_empty() {
@@ -88,8 +151,10 @@ impl RunWriter {
             self.last_key.clear();
         }
         let (key_length, namespace_length) = (key.key.len(), key.namespace.len());
-        row::write(&self.last_key, &self.key, key_length, namespace_length, value, &mut self.block);
+        let block = &mut self.block;
+        row::write(&self.last_key, &self.key, key_length, namespace_length, operation, block);
         std::mem::swap(&mut self.last_key, &mut self.key);
+        self.last_was_range = range;
         self.block_rows += 1;
         self.state_rows += 1;
         self.rows += 1;
@@ -114,6 +179,7 @@ impl RunWriter {
             })?;
         let index = std::mem::take(&mut self.index);
         let footer = Footer {
+            kind: self.description.kind,
             description: self.section(&description)?,
             index: self.section(&index)?,
             rows: self.rows,

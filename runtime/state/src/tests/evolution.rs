@@ -4,7 +4,7 @@ use thalweg_core::Record;
 use thalweg_core::record::Key;
 
 use super::*;
-use crate::{KeyedState, StateError, StateKind, TimerService};
+use crate::{KeyedState, LastSnapshot, RunKind, StateError, StateKind, TimerService};
 
 mod old {
     use super::Record;
@@ -39,6 +39,21 @@ mod new {
         pub(in super::super) struct Account {
             pub(in super::super) cents: String,
         }
+    }
+}
+
+/// The old program again, made able to read what the new one wrote.
+mod back {
+    use super::Record;
+
+    #[derive(Clone, Debug, PartialEq, Record)]
+    #[record(crate = "thalweg_core")]
+    pub(super) struct Account {
+        #[record(rename_from = "holder")]
+        pub(super) owner: String,
+        pub(super) cents: u64,
+        #[record(default)]
+        pub(super) closed: bool,
     }
 }
 
@@ -77,6 +92,72 @@ fn values_lists_and_maps_are_read_by_the_next_version() {
         assert_eq!(history.get(&mut state).unwrap(), vec![expected; 3]);
         let found = by_name.get(&mut state, &format!("name {key}")).unwrap();
         assert_eq!(found, Some(&(key as u32)));
+    }
+}
+
+/// A delta of the old program and then one of the new one, over the old program's base.
+#[test]
+fn each_run_is_read_with_its_own_schema() {
+    let published = LastSnapshot::Published;
+    let write = |state: &mut KeyedState<u32>, kind| {
+        let operator = "under test".into();
+        let origin =
+            RunOrigin { operator, subtask: 0, parallelism: 1, max_parallelism: MAX_PARALLELISM };
+        let mut writer = RunWriter::incremental(origin, kind, published);
+        state.snapshot(&mut writer).unwrap();
+        writer.finish().unwrap()
+    };
+    let mut state = KeyedState::<u32>::new(ranges(1)[0], MAX_PARALLELISM, None).unwrap();
+    let account = state.value_state::<old::Account>("account").unwrap();
+    let value = |key: u32, cents| old::Account { owner: key.to_string(), cents, closed: false };
+    for key in 0..30u32 {
+        state.set_current_key(key, key.key_hash());
+        account.set(&mut state, value(key, 1)).unwrap();
+    }
+    let mut runs = vec![write(&mut state, RunKind::Base)];
+    for key in 10..30u32 {
+        state.set_current_key(key, key.key_hash());
+        account.set(&mut state, value(key, 2)).unwrap();
+    }
+    runs.push(write(&mut state, RunKind::Delta));
+
+    let open = |run: &Vec<u8>| RunReader::open(Arc::new(run.clone())).unwrap();
+    let from = RestoredOperator::new(runs.iter().map(open).collect(), 0, 1).unwrap().continued();
+    let mut state =
+        KeyedState::<u32>::new(ranges(1)[0], MAX_PARALLELISM, Some(Arc::new(from))).unwrap();
+    let account = state.value_state::<new::Account>("account").unwrap();
+    for key in 20..30u32 {
+        state.set_current_key(key, key.key_hash());
+        let mut account = account.get_mut(&mut state).unwrap().unwrap();
+        account.limit = Some(u64::from(key));
+    }
+    runs.push(write(&mut state, RunKind::Delta));
+    assert_eq!(open(&runs[2]).row_count(), 10, "what was only restored isn't written again");
+
+    let from = Some(restored(&runs, 0, 1));
+    let mut state = KeyedState::<u32>::new(ranges(1)[0], MAX_PARALLELISM, from).unwrap();
+    let account = state.value_state::<new::Account>("account").unwrap();
+    for key in 0..30u32 {
+        state.set_current_key(key, key.key_hash());
+        let expected = new::Account {
+            limit: (key >= 20).then_some(u64::from(key)),
+            cents: if key < 10 { 1 } else { 2 },
+            holder: key.to_string(),
+        };
+        assert_eq!(account.get(&mut state).unwrap(), Some(&expected));
+    }
+    // Back to the old program, which can't know the new field's value but all others.
+    let from = Some(restored(&runs, 0, 1));
+    let mut state = KeyedState::<u32>::new(ranges(1)[0], MAX_PARALLELISM, from).unwrap();
+    let account = state.value_state::<back::Account>("account").unwrap();
+    for key in 0..30u32 {
+        state.set_current_key(key, key.key_hash());
+        let expected = back::Account {
+            owner: key.to_string(),
+            cents: if key < 10 { 1 } else { 2 },
+            closed: false,
+        };
+        assert_eq!(account.get(&mut state).unwrap(), Some(&expected));
     }
 }
 

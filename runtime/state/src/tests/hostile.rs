@@ -61,7 +61,7 @@ impl Everything {
         Ok(())
     }
 
-    fn run(&self) -> Vec<u8> {
+    fn run(&mut self) -> Vec<u8> {
         snapshot(0, 1, |writer| {
             self.keyed.snapshot(writer)?;
             self.timers.snapshot(writer)?;
@@ -76,7 +76,7 @@ fn wrong_rows_under_right_checksums_end_in_an_error_or_in_other_values() {
     let mut everything = Everything::new(None).unwrap();
     everything.fill().unwrap();
     let run = everything.run();
-    let again = Everything::new(Some(restored(std::slice::from_ref(&run), 0, 1))).unwrap();
+    let mut again = Everything::new(Some(restored(std::slice::from_ref(&run), 0, 1))).unwrap();
     assert_eq!(again.run(), run, "what was restored is snapshotted to the same bytes");
 
     let (mut errors, mut tries) = (0, 0);

@@ -39,8 +39,8 @@ impl AggregateFunction<String> for Lengths {
 }
 
 /// A subtask with one state of each kind.
-struct Subtask {
-    state: KeyedState<String>,
+pub(super) struct Subtask {
+    pub(super) state: KeyedState<String>,
     value: ValueState<String>,
     list: ListState<i32>,
     map: MapState<(u8, String), Option<u64>>,
@@ -49,7 +49,7 @@ struct Subtask {
 }
 
 impl Subtask {
-    fn new(range: KeyGroupRange, restored: Option<Arc<RestoredOperator>>) -> Subtask {
+    pub(super) fn new(range: KeyGroupRange, restored: Option<Arc<RestoredOperator>>) -> Subtask {
         let mut state = KeyedState::new(range, MAX_PARALLELISM, restored).unwrap();
         Subtask {
             value: state.value_state("value").unwrap(),
@@ -61,7 +61,7 @@ impl Subtask {
         }
     }
 
-    fn apply(&mut self, operation: &Operation) -> Result<(), StateError> {
+    pub(super) fn apply(&mut self, operation: &Operation) -> Result<(), StateError> {
         let state = &mut self.state;
         match operation.clone() {
             Operation::Set(value) => self.value.set(state, value)?,
@@ -107,7 +107,7 @@ impl Subtask {
 }
 
 #[derive(Debug, Clone)]
-enum Operation {
+pub(super) enum Operation {
     Set(String),
     Append(String),
     Update(String),
@@ -183,7 +183,7 @@ impl Model {
     }
 }
 
-fn operation() -> impl Strategy<Value = Operation> {
+pub(super) fn operation() -> impl Strategy<Value = Operation> {
     let text = || "[a-c\0é]{0,6}";
     let map_key = || (0..3u8, "[xy]{0,2}");
     let kinds = [StateKind::Value, StateKind::List, StateKind::Map, StateKind::Reducing];
@@ -235,7 +235,7 @@ proptest! {
             }
             runs = Some(
                 (0..parallelism)
-                    .zip(&subtasks)
+                    .zip(&mut subtasks)
                     .map(|(index, subtask)| {
                         snapshot(index, parallelism, |writer| subtask.state.snapshot(writer))
                     })

@@ -4,6 +4,7 @@
 mod budget;
 mod evolution;
 mod hostile;
+mod incremental;
 mod keyed_model;
 mod operator_state;
 mod slices_model;

@@ -111,7 +111,7 @@ proptest! {
             }
             runs = Some(
                 (0..parallelism)
-                    .zip(&subtasks)
+                    .zip(&mut subtasks)
                     .map(|(index, subtask)| {
                         snapshot(index, parallelism, |writer| subtask.snapshot(writer))
                     })

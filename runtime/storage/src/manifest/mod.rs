@@ -76,13 +76,14 @@ pub struct OperatorManifest {
     pub max_parallelism: u32,
     /// Whether all its subtasks had finished: then it isn't run again.
     pub finished: bool,
-    /// Its subtasks' snapshots, ordered by their indices. Those without state are left out.
+    /// The runs of its subtasks, ordered by the subtasks' indices. Those without state are left
+    /// out; those with a base run and deltas on it have an entry for each, in that order.
     pub subtasks: Vec<SubtaskManifest>,
     /// The state of its coordinator, of a source's enumerator for one.
     pub coordinator_state: Option<CoordinatorState>,
 }
 
-/// Where a subtask's snapshot is.
+/// Where a subtask's snapshot is, or one run of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubtaskManifest {
@@ -214,10 +215,12 @@ fn check_operator(operator: &OperatorManifest) -> Result<(), String> {
     if parallelism == 0 || max_parallelism == 0 || max_parallelism > MAX_MAX_PARALLELISM {
         return wrong(format!("parallelism {parallelism} of at most {max_parallelism}"));
     }
-    if !operator.subtasks.is_sorted_by(|a, b| a.index < b.index) {
+    if !operator.subtasks.is_sorted_by_key(|subtask| subtask.index) {
         return wrong("its subtasks aren't ordered by index".to_owned());
     }
     let mut next_group = 0;
+    // A base and its deltas have the same key groups.
+    let mut before = None;
     for subtask in &operator.subtasks {
         let index = subtask.index;
         if index >= parallelism {
@@ -232,10 +235,13 @@ fn check_operator(operator: &OperatorManifest) -> Result<(), String> {
             Err(error) => return wrong(format!("subtask {index}: {error}")),
         }
         if let Some(KeyGroups { start, end }) = subtask.key_groups {
-            if start > end || end > max_parallelism || (start < next_group && start < end) {
+            let again = before == Some((index, start, end));
+            let overlaps = !again && start < next_group && start < end;
+            if start > end || end > max_parallelism || overlaps {
                 return wrong(format!("subtask {index} can't own key groups {start} to {end}"));
             }
             next_group = next_group.max(end);
+            before = Some((index, start, end));
         }
     }
     Ok(())

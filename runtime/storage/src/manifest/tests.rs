@@ -91,6 +91,22 @@ fn the_bytes_are_these() {
 }
 
 #[test]
+fn a_subtask_may_have_a_base_and_deltas_in_objects_of_several_checkpoints() {
+    let delta = |object: &str| SubtaskManifest { object: object.into(), ..subtask(0, 0, 64) };
+    let runs = vec![subtask(0, 0, 64), delta("job/chk-4/count-0"), subtask(1, 64, 128)];
+    let mut manifest = CheckpointManifest { operators: vec![operator(1, runs)], ..manifest() };
+    let bytes = manifest.to_bytes().unwrap();
+    assert_eq!(CheckpointManifest::from_bytes(&bytes, "x").unwrap(), manifest);
+    let objects = manifest.objects().unwrap();
+    let objects: Vec<_> = objects.iter().map(BlobPath::as_str).collect();
+    assert_eq!(objects, ["job/chk-3/count-0", "job/chk-3/count-1", "job/chk-4/count-0"]);
+    // But not with other key groups.
+    manifest.operators[0].subtasks[1].key_groups = Some(KeyGroups { start: 0, end: 63 });
+    let error = manifest.to_bytes().unwrap_err().to_string();
+    assert!(error.contains("can't own key groups 0 to 63"), "{error}");
+}
+
+#[test]
 fn any_damaged_byte_and_any_cut_is_noticed() {
     let bytes = manifest().to_bytes().unwrap();
     for place in 0..bytes.len() {

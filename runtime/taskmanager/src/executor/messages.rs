@@ -59,8 +59,8 @@ impl TaskExecutor {
                 }
             }
             JobManagerMessage::CancelTask { attempt } => self.cancel(at, attempt, now),
-            JobManagerMessage::TriggerCheckpoint { job, checkpoint, attempt, triggered_ms } => {
-                self.trigger(job, Barrier { checkpoint, triggered_ms }, attempt, now);
+            JobManagerMessage::TriggerCheckpoint { job, attempt, barrier } => {
+                self.trigger(job, barrier, attempt, now);
             }
             JobManagerMessage::CheckpointCompleted { job, checkpoint } => {
                 self.completed(job, checkpoint);

@@ -53,6 +53,7 @@ use prepare::Deployment;
 use slots::SlotBudgets;
 use stores::Stores;
 use table::TaskTable;
+use upload::StoredRuns;
 
 /// How often the loop looks at the time.
 const TICK: Duration = Duration::from_millis(100);
@@ -128,6 +129,8 @@ struct Live {
     mailbox: Option<Arc<Mailbox>>,
     /// Channels whose memory it holds.
     channels: usize,
+    /// The runs of its operators in the checkpoints that its next snapshots may go on from.
+    stored: StoredRuns,
 }
 
 /// The process is ending.
@@ -233,6 +236,9 @@ impl TaskExecutor {
             Event::Prepared(attempt, prepared) => self.prepared(attempt, prepared, now),
             Event::Task(attempt, event) => self.task_event(attempt, event, now),
             Event::Stored(Ok(ack)) => {
+                if let Some(live) = self.live.get_mut(&ack.attempt) {
+                    live.stored.insert(ack.checkpoint, ack.handles.clone());
+                }
                 self.notice(Notice::CheckpointAcknowledged(ack), now);
             }
             Event::Stored(Err(decline)) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thalweg_core::Clock;
 use thalweg_core::configuration::Configuration;
-use thalweg_core::configuration::options::{execution, metrics, network};
+use thalweg_core::configuration::options::{checkpointing, execution, metrics, network};
 use thalweg_core::ids::Epoch;
 use thalweg_core::key_group::key_group_range;
 use thalweg_network::{NetworkEnvironment, Waker};
@@ -25,6 +25,9 @@ use crate::driver::TaskWaker;
 use crate::task::{
     Mailbox, SpecRestore, Task, TaskMetrics, TaskObserver, TaskPorts, TaskSpec, panic_message,
 };
+
+/// The option by which state may be dropped that no operator asks for.
+const ALLOW_UNCLAIMED: &str = "execution.state-recovery.ignore-unclaimed-state";
 
 /// A deployment on its way to become a task.
 #[derive(Debug, Clone)]
@@ -73,6 +76,7 @@ pub(super) fn check(deployment: &Deployment, build_id: u64) -> Result<SubtaskInf
 pub(super) async fn prepare(
     codes: &CodeCache,
     stores: &Stores,
+    configuration: &Configuration,
     deployment: &Deployment,
     subtask: SubtaskInfo,
 ) -> Result<Prepared, FailureInfo> {
@@ -96,6 +100,7 @@ pub(super) async fn prepare(
         index: subtask.index,
         parallelism: subtask.parallelism,
         key_groups: subtask.key_groups,
+        continued: is_incremental(&effective(configuration, &job.configuration), job),
     };
     let fetched = restore::fetch(store.as_deref(), restore, restored_subtask).await;
     let restore = fetched.map_err(|(operator, error)| {
@@ -157,6 +162,8 @@ pub(super) fn make(
         splits: task.source_splits.iter().cloned().collect(),
         restore: prepared.restore,
         checkpointing: job.checkpointing,
+        incremental: is_incremental(&configuration, job),
+        allow_unclaimed: job.configuration.get(ALLOW_UNCLAIMED).is_some_and(|v| v == "true"),
         state_budget: around.state_budget,
         stores: around.stores,
         latency_interval: configuration.get(&metrics::LATENCY_INTERVAL),
@@ -171,6 +178,11 @@ pub(super) fn make(
         clock: Arc::clone(around.clock),
     };
     Ok(Task::new(spec, ports))
+}
+
+/// Whether a job's snapshots go on from each other: not where they go inline into a message.
+fn is_incremental(configuration: &Configuration, job: &JobInformation) -> bool {
+    job.checkpoint_directory.is_some() && configuration.get(&checkpointing::INCREMENTAL)
 }
 
 /// The process's configuration with what the job sets in its place. What isn't an option of this

@@ -10,7 +10,7 @@ use thalweg_rpc::message::{CheckpointDecline, DeclineReason, FailureInfo, Notice
 
 use super::prepare::{self, Deployment, Prepared, Surroundings};
 use super::upload::{self, SnapshotOwner};
-use super::{Live, TaskExecutor, wiring};
+use super::{Live, TaskExecutor, restore, wiring};
 use crate::driver::TaskWaker;
 use crate::metrics::TaskIdentity;
 use crate::task::{Mailbox, TaskEvent, TaskMetrics, TaskOutcome, TaskSnapshot};
@@ -21,13 +21,21 @@ impl TaskExecutor {
         let attempt = deployment.task.attempt;
         match self.admit(&deployment) {
             Ok((subtask, channels)) => {
-                let live =
-                    Live { deployment: deployment.clone(), subtask, mailbox: None, channels };
+                let live = Live {
+                    deployment: deployment.clone(),
+                    subtask,
+                    mailbox: None,
+                    channels,
+                    stored: restore::own_runs(&deployment.task, subtask.parallelism),
+                };
                 self.live.insert(attempt, live);
                 let (codes, stores) = (Arc::clone(&self.codes), Arc::clone(&self.stores));
                 let inbox = Arc::clone(&self.inbox);
+                let configuration = self.parts.configuration.clone();
                 self.parts.driver.run_aside(Box::pin(async move {
-                    let prepared = prepare::prepare(&codes, &stores, &deployment, subtask).await;
+                    let prepared =
+                        prepare::prepare(&codes, &stores, &configuration, &deployment, subtask);
+                    let prepared = prepared.await;
                     inbox.prepared(attempt, prepared);
                 }));
             }
@@ -138,7 +146,8 @@ impl TaskExecutor {
 
     /// Makes a snapshot durable, aside.
     fn store(&mut self, attempt: ExecutionAttemptId, snapshot: TaskSnapshot) {
-        let Some(live) = self.live.get(&attempt) else { return };
+        let Some(live) = self.live.get_mut(&attempt) else { return };
+        let former = upload::take_former(&mut live.stored, &snapshot.chain.operators);
         let job = Arc::clone(&live.deployment.job);
         let key_groups = live.subtask.key_groups;
         let owner = SnapshotOwner { job: job.job_id, attempt, key_groups };
@@ -149,7 +158,7 @@ impl TaskExecutor {
             let stored = match store.transpose() {
                 Ok(store) => {
                     let store = store.as_deref();
-                    upload::store_snapshot(store, owner, snapshot, clock.as_ref()).await
+                    upload::store_snapshot(store, owner, snapshot, former, clock.as_ref()).await
                 }
                 Err(error) => Err(CheckpointDecline {
                     job: owner.job,

@@ -1,10 +1,13 @@
 //! Makes a task's snapshot durable and says where it is.
 //!
-//! One object holds the runs of all operators of the task. Without a directory they go into the
-//! acknowledgement itself. Not here: who is told.
+//! One object holds the new runs of all operators of the task; the acknowledgement also names the
+//! earlier ones that deltas go on from. Without a directory runs go into the acknowledgement
+//! itself. Not here: who is told.
+
+use std::collections::BTreeMap;
 
 use thalweg_core::Clock;
-use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId};
+use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId, OperatorId};
 use thalweg_core::key_group::KeyGroupRange;
 use thalweg_operators::chain::OperatorSnapshot;
 use thalweg_rpc::MESSAGE_BYTES_MAX;
@@ -35,12 +38,37 @@ enum UploadError {
     #[error(transparent)]
     Path(#[from] BlobPathError),
     #[error("the snapshot of operator {operator} isn't readable: {source}")]
-    Run { operator: thalweg_core::ids::OperatorId, source: RunError },
+    Run { operator: OperatorId, source: RunError },
     #[error(
         "the snapshot takes {bytes} bytes and there is no directory for it; set \
          execution.checkpointing.dir"
     )]
     NoDirectory { bytes: usize },
+    #[error(
+        "the snapshot of operator {operator} goes on from checkpoint {checkpoint}, of which it \
+         has nothing; this is a bug in the engine"
+    )]
+    NoBase { operator: OperatorId, checkpoint: CheckpointId },
+}
+
+/// The runs of a task's operators, by the checkpoint that they belong to.
+pub(super) type StoredRuns = BTreeMap<CheckpointId, Vec<SnapshotHandle>>;
+
+/// The earlier runs that a snapshot's deltas go on from. Others are forgotten: only this
+/// snapshot's checkpoint, or the one that it goes on from, can be the newest published one when
+/// the next snapshot is taken.
+pub(super) fn take_former(
+    stored: &mut StoredRuns,
+    operators: &[OperatorSnapshot],
+) -> Vec<SnapshotHandle> {
+    stored.retain(|checkpoint, _| operators.iter().any(|o| o.extends == Some(*checkpoint)));
+    let of = |operator: &OperatorSnapshot| {
+        let stored = operator.extends.and_then(|checkpoint| stored.get(&checkpoint));
+        let of_operator = operator.operator;
+        let stored = stored.into_iter().flatten();
+        stored.filter(move |handle| handle.operator == of_operator).cloned().collect::<Vec<_>>()
+    };
+    operators.iter().flat_map(of).collect()
 }
 
 /// Stores the snapshot and gives what is to be told about it.
@@ -48,6 +76,7 @@ pub(super) async fn store_snapshot(
     store: Option<&dyn BlobStore>,
     owner: SnapshotOwner,
     snapshot: TaskSnapshot,
+    former: Vec<SnapshotHandle>,
     clock: &dyn Clock,
 ) -> Result<CheckpointAck, CheckpointDecline> {
     let checkpoint = snapshot.chain.barrier.checkpoint;
@@ -60,12 +89,11 @@ pub(super) async fn store_snapshot(
         ..CheckpointMeasures::default()
     };
     let taken = snapshot.taken;
-    match store_runs(store, owner, checkpoint, snapshot.chain.operators).await {
-        Ok(handles) => {
-            let bytes = handles.iter().map(|handle| handle.length).sum();
+    match store_runs(store, owner, checkpoint, snapshot.chain.operators, former).await {
+        Ok((handles, written)) => {
             measures.asynchronous_ms = ms(clock.elapsed().saturating_sub(taken));
-            measures.checkpointed_bytes = bytes;
-            measures.state_bytes = bytes;
+            measures.checkpointed_bytes = written;
+            measures.state_bytes = handles.iter().map(|handle| handle.length).sum();
             let SnapshotOwner { job, attempt, .. } = owner;
             Ok(CheckpointAck { job, checkpoint, attempt, handles, input_ended, measures })
         }
@@ -83,12 +111,18 @@ async fn store_runs(
     owner: SnapshotOwner,
     checkpoint: CheckpointId,
     operators: Vec<OperatorSnapshot>,
-) -> Result<Vec<SnapshotHandle>, UploadError> {
+    former: Vec<SnapshotHandle>,
+) -> Result<(Vec<SnapshotHandle>, u64), UploadError> {
     let mut runs = Vec::with_capacity(operators.len());
-    for OperatorSnapshot { operator, run } in operators {
+    for OperatorSnapshot { operator, run, extends } in operators {
         let contents = Contents::of(run, owner.key_groups)
             .map_err(|source| UploadError::Run { operator, source })?;
         if let Some(contents) = contents {
+            if let Some(checkpoint) = extends
+                && !former.iter().any(|handle| handle.operator == operator)
+            {
+                return Err(UploadError::NoBase { operator, checkpoint });
+            }
             runs.push((operator, contents));
         }
     }
@@ -97,7 +131,7 @@ async fn store_runs(
     if inline && bytes > INLINE_BYTES_MAX {
         return Err(UploadError::NoDirectory { bytes });
     }
-    let mut handles = Vec::with_capacity(runs.len());
+    let mut handles = former;
     let path = object(owner.job, checkpoint, owner.attempt)?;
     let mut object = Vec::with_capacity(if inline { 0 } else { bytes });
     for (operator, Contents { run, key_groups }) in runs {
@@ -116,7 +150,9 @@ async fn store_runs(
     {
         store.put(&path, object).await?;
     }
-    Ok(handles)
+    // Each operator's together, the base first.
+    handles.sort_by_key(|handle| handle.operator);
+    Ok((handles, bytes as u64))
 }
 
 /// The object of one task's snapshot: named by the attempt, so that what a lost attempt still

@@ -36,6 +36,7 @@ fn rates_are_taken_over_the_last_ten_seconds_and_counters_since_the_start() {
         metrics.set_io(input, IoCounters::default());
         registry.sample(s(100 + second));
     }
+    metrics.set_initialization(Duration::from_millis(1_250));
     metrics.activity.change(Activity::Busy, s(120));
     let snapshot = registry.snapshot(s(125));
     let values = &snapshot.tasks[0].values;
@@ -44,6 +45,7 @@ fn rates_are_taken_over_the_last_ten_seconds_and_counters_since_the_start() {
     assert_eq!(value(values, "busyTimeMsPerSecond"), 500.0);
     assert_eq!(value(values, "accumulateBusyTimeMs"), 5000.0);
     assert_eq!(value(values, "isBackPressured"), 0.0);
+    assert_eq!(value(values, "initializationTime"), 1250.0);
     assert!(values.iter().all(|(name, _)| name != "currentInputWatermark"), "it isn't known");
     assert!(registry.entries.lock().values().all(|entry| entry.samples.len() <= 12));
 }

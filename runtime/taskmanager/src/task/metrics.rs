@@ -34,6 +34,7 @@ pub struct TaskMetrics {
     checkpoint: AtomicU64,
     checkpoint_start_delay_ms: AtomicU64,
     checkpoint_alignment_ns: AtomicU64,
+    initialization_ms: AtomicU64,
     latency_ms: AtomicI64,
     operators: Mutex<Arc<[OperatorEntry]>>,
 }
@@ -73,6 +74,7 @@ impl Default for TaskMetrics {
             checkpoint: AtomicU64::new(0),
             checkpoint_start_delay_ms: AtomicU64::new(0),
             checkpoint_alignment_ns: AtomicU64::new(0),
+            initialization_ms: AtomicU64::new(0),
             latency_ms: AtomicI64::new(-1),
             operators: Mutex::new(Arc::from([])),
         }
@@ -120,6 +122,11 @@ impl TaskMetrics {
         self.checkpoint_alignment_ns.load(Relaxed)
     }
 
+    /// How long its operators took to open and to take up their state, in ms; 0 before that.
+    pub fn initialization_ms(&self) -> u64 {
+        self.initialization_ms.load(Relaxed)
+    }
+
     /// The age of the last latency marker that arrived, in ms; None while none has.
     pub fn latency_ms(&self) -> Option<i64> {
         Some(self.latency_ms.load(Relaxed)).filter(|ms| *ms >= 0)
@@ -152,6 +159,11 @@ impl TaskMetrics {
         self.checkpoint_start_delay_ms.store(start_delay_ms, Relaxed);
         let nanos = u64::try_from(alignment.as_nanos()).unwrap_or(u64::MAX);
         self.checkpoint_alignment_ns.store(nanos, Relaxed);
+    }
+
+    pub(crate) fn set_initialization(&self, took: std::time::Duration) {
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.initialization_ms.store(ms, Relaxed);
     }
 
     pub(super) fn set_latency(&self, ms: i64) {

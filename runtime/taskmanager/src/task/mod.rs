@@ -249,6 +249,7 @@ impl Task {
 
     fn open(&mut self) -> Result<Step, thalweg_rpc::message::FailureInfo> {
         self.observer.observe(TaskEvent::StateChanged(ExecutionState::Initializing));
+        let began = self.clock.elapsed();
         let mut chain = match self.spec.open(&self.clock, &self.wake, &self.opening) {
             Ok(chain) => chain,
             Err(failed) => {
@@ -274,6 +275,7 @@ impl Task {
         self.chain = Some(chain);
         let finished = self.spec.restore.take().is_some_and(|restore| restore.finished);
         self.phase = if finished { Phase::Draining } else { Phase::Running };
+        self.metrics.set_initialization(self.clock.elapsed().saturating_sub(began));
         self.observer.observe(TaskEvent::StateChanged(ExecutionState::Running));
         Ok(Step::Ready)
     }

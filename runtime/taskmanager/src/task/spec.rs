@@ -39,6 +39,10 @@ pub struct TaskSpec {
     pub restore: Option<SpecRestore>,
     /// Whether checkpoints are taken.
     pub checkpointing: bool,
+    /// Whether snapshots go on from those of published checkpoints.
+    pub incremental: bool,
+    /// Whether restored state that no operator asks for may be forgotten.
+    pub allow_unclaimed: bool,
     /// Memory for state, shared by the tasks of the slot.
     pub state_budget: MemoryBudget,
     /// Opens the stores that its sinks write to.
@@ -98,7 +102,13 @@ impl TaskSpec {
         let instances = self
             .instances(vertex, current)
             .map_err(|failure| Box::new(OpenFailure { chain: None, failure }))?;
-        let builder = ChainBuilder::new(vertex, instances, self.inputs, &self.edges);
+        let mut builder = ChainBuilder::new(vertex, instances, self.inputs, &self.edges);
+        if self.incremental {
+            builder = builder.incremental(self.restore.as_ref().map(|restore| restore.checkpoint));
+        }
+        if self.allow_unclaimed {
+            builder = builder.allow_unclaimed();
+        }
         let names: BTreeMap<OperatorId, &str> =
             vertex.operators.iter().map(|o| (o.id, o.name.as_str())).collect();
         let mut splits = std::mem::take(&mut self.splits);
@@ -121,7 +131,8 @@ impl TaskSpec {
                 metrics,
             }
         });
-        opened.map_err(|(chain, error)| {
+        opened.map_err(|failed| {
+            let (chain, error) = *failed;
             let failure = super::failure::of_chain(&error);
             Box::new(OpenFailure { chain: Some(chain), failure })
         })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_core::configuration::Configuration;
+use thalweg_core::element::Barrier;
 use thalweg_core::ids::{CheckpointId, Epoch, ExecutionAttemptId, TaskManagerId};
 use thalweg_core::status::ExecutionState;
 use thalweg_core::{Clock, SystemClock};
@@ -213,10 +214,10 @@ impl JobManager {
     }
 
     pub(super) fn trigger(&mut self, checkpoint: u64, attempt: ExecutionAttemptId) {
-        let checkpoint = CheckpointId(checkpoint);
+        let (checkpoint, published) = (CheckpointId(checkpoint), CheckpointId(0));
+        let barrier = Barrier { checkpoint, triggered_ms: 0, published };
         let job = super::job::JOB;
-        let triggered_ms = 0;
-        self.send(JobManagerMessage::TriggerCheckpoint { job, checkpoint, attempt, triggered_ms });
+        self.send(JobManagerMessage::TriggerCheckpoint { job, attempt, barrier });
     }
 
     pub(super) fn completed(&mut self, checkpoint: u64) {

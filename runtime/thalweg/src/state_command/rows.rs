@@ -7,7 +7,7 @@ use std::io::Write;
 use serde::Serialize;
 use thalweg_core::key_group::KeyGroupRange;
 use thalweg_state::StateKind;
-use thalweg_state::run::{Row, RunReader, ShownRow};
+use thalweg_state::run::{MergedRows, Row, RunReader, ShownRow, StateDeclaration};
 use thalweg_storage::CheckpointManifest;
 
 use super::error::StateCommandError;
@@ -54,16 +54,22 @@ pub(super) fn rows(
     let mut known = BTreeSet::new();
     let mut found = false;
     for operator in show::operators(manifest, options.operator.as_deref())? {
-        for place in runs::of_operator(operator) {
-            let run = place.open(store)?;
-            for (number, declared) in run.description().states.iter().enumerate() {
+        let places: Vec<_> = runs::of_operator(operator).collect();
+        // A base and its deltas are read together.
+        for places in places.chunk_by(|a, b| a.subtask == b.subtask) {
+            let runs: Vec<_> = places
+                .iter()
+                .map(|place| Ok((*place, place.open(store)?)))
+                .collect::<Result<_, StateCommandError>>()?;
+            let Some((_, last)) = runs.last() else { continue };
+            for declared in &last.description().states {
                 if declared.name != state {
                     known.insert(format!("{:?}", declared.name));
                     continue;
                 }
                 found = true;
                 let groups = wanted_groups(options.key_group, operator.max_parallelism);
-                printer.print(&place, &run, number, groups)?;
+                printer.print(&runs, declared, groups)?;
             }
         }
     }
@@ -91,17 +97,21 @@ struct Printer<'o> {
 }
 
 impl Printer<'_> {
-    fn print(
+    fn print<'r>(
         &mut self,
-        place: &RunPlace<'_>,
-        run: &RunReader,
-        number: usize,
+        runs: &'r [(RunPlace<'_>, RunReader)],
+        state: &StateDeclaration,
         groups: KeyGroupRange,
     ) -> Result<(), StateCommandError> {
-        let mut cursor = run.rows(number, groups);
+        let in_run = |(place, run): &'r (RunPlace<'_>, RunReader)| {
+            Some((place, run, run.find_state(&state.name, state.kind)?))
+        };
+        let layers: Vec<_> = runs.iter().filter_map(in_run).collect();
+        let mut rows = MergedRows::new(layers.iter().map(|layer| (layer.1, layer.2)), groups);
         while self.left > 0 {
-            let row = cursor.next_row().map_err(|error| place.error(error))?;
-            let Some(row) = row else { break };
+            let row = rows.next_row().map_err(|(layer, error)| layers[layer].0.error(error))?;
+            let Some((layer, row)) = row else { break };
+            let (place, run, number) = layers[layer];
             self.print_row(place, run, number, &row)?;
             self.left -= 1;
         }

@@ -23,7 +23,7 @@ pub(super) struct RunPlace<'m> {
     pub(super) crc32c: u32,
 }
 
-/// All runs of a checkpoint: by operator, then by subtask.
+/// All runs of a checkpoint: by operator, then by subtask, a base before its deltas.
 pub(super) fn of(manifest: &CheckpointManifest) -> impl Iterator<Item = RunPlace<'_>> {
     manifest.operators.iter().flat_map(of_operator)
 }

@@ -146,6 +146,10 @@ fn state_is_exactly_once_after_a_function_has_panicked() {
         let checkpoints = cluster.rest.json(&format!("/jobs/{job}/checkpoints"))?;
         checkpoints["latest"]["restored"]["id"].as_u64()
     });
+    let metric = |name: &str| cluster.rest.job_metric(&job, name);
+    assert_eq!(metric("numRestarts"), Some(1.0));
+    assert!(metric("lastCheckpointRestoreTimestamp").is_some_and(|at| at > 0.0));
+    assert!(metric("lastCheckpointRestoreDuration").is_some_and(|ms| ms >= 0.0));
     let exceptions = cluster.rest.json(&format!("/jobs/{job}/exceptions")).unwrap();
     let text = exceptions.to_string();
     assert!(text.contains("row 6000 is too much") && text.contains("fragile count"), "{text}");

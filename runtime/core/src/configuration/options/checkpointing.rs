@@ -44,6 +44,15 @@ option_group! {
          `execution.checkpointing.interval` is set.",
     );
 
+    /// Whether checkpoints go on from earlier ones.
+    INCREMENTAL: bool = ConfigOption::new(
+        "execution.checkpointing.incremental",
+        || true,
+        "Whether a checkpoint holds what has changed since the last one, and refers to earlier \
+         ones' objects for the rest. Without, each holds everything.",
+    )
+    .flink_default("false");
+
     /// The longest a checkpoint may take.
     TIMEOUT: Duration = ConfigOption::new(
         "execution.checkpointing.timeout",

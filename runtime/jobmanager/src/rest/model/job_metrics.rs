@@ -15,6 +15,9 @@ const STATE_TIMES: [(JobStatus, &str); 6] = [
     (JobStatus::Failing, "failingTime"),
 ];
 
+/// Not one of Flink's; there once the job was restored.
+const RESTORE_DURATION: &str = "lastCheckpointRestoreDuration";
+
 /// All metrics of a job at `now_ms`: those computed here, then its own ([`JobFacts::metrics`]),
 /// which win.
 pub fn job_metrics(job: &JobFacts, now_ms: i64) -> Metrics {
@@ -34,6 +37,9 @@ pub fn job_metrics(job: &JobFacts, now_ms: i64) -> Metrics {
     put("numRestarts", i64::try_from(job.restarts).unwrap_or(i64::MAX));
     if let Some(checkpoints) = &job.checkpoints {
         put_checkpoints(&mut metrics, checkpoints);
+        if let Some(ms) = restore_ms(job, checkpoints, now_ms) {
+            metrics.insert(RESTORE_DURATION.to_owned(), MetricValue::Integer(ms));
+        }
     }
     metrics.extend(job.metrics.clone());
     metrics
@@ -64,6 +70,22 @@ fn all_running_ms(job: &JobFacts, now_ms: i64) -> i64 {
         latest = latest.max(task.timestamps.get(&ExecutionState::Running).copied());
     }
     latest.map_or(0, |at| (now_ms - at).max(0))
+}
+
+/// How long the last restore took: from the decision until all tasks were running. Of one that's
+/// under way, how long it has taken so far.
+fn restore_ms(job: &JobFacts, checkpoints: &CheckpointFacts, now_ms: i64) -> Option<i64> {
+    let begun = checkpoints.latest_restored.as_ref()?.restore_ms;
+    let mut end = begun;
+    for task in job.vertices.iter().flat_map(|vertex| &vertex.subtasks) {
+        // Those of other regions went on all the time.
+        end = match task.timestamps.get(&ExecutionState::Running) {
+            Some(at) => end.max(*at),
+            None if job.state.is_globally_terminal() => end,
+            None => end.max(now_ms),
+        };
+    }
+    Some(end - begun)
 }
 
 fn put_checkpoints(metrics: &mut Metrics, facts: &CheckpointFacts) {

@@ -264,6 +264,59 @@ fn a_failed_a_pending_and_a_restored_checkpoint_have_their_own_members() {
     assert_eq!(answer["summary"]["state_size"]["p50"], "NaN");
 }
 
+/// The members that all kinds of checkpoints share, and those that only the outcome adds.
+#[test]
+fn checkpoints_and_savepoints_of_every_outcome_have_flinks_members_and_no_others() {
+    let sample: Value = serde_json::from_str(include_str!("../samples/checkpoints.json")).unwrap();
+    let members =
+        |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    let of_class = |class: &str| {
+        let history = sample["history"].as_array().unwrap();
+        members(history.iter().find(|one| one["className"] == class).unwrap())
+    };
+    // The one that failed isn't in the sample: Flink's class adds these two to what all have.
+    let shared = of_class("in_progress");
+    let mut failed = shared.clone();
+    failed.extend(["failure_timestamp", "failure_message"].map(str::to_owned));
+    let outcomes = [
+        (CheckpointOutcome::InProgress, shared.clone(), "IN_PROGRESS"),
+        (
+            CheckpointOutcome::Completed { external_path: "file:/c".into(), discarded: false },
+            of_class("completed"),
+            "COMPLETED",
+        ),
+        (CheckpointOutcome::Failed { at_ms: DAY, message: "full".into() }, failed, "FAILED"),
+    ];
+    let kinds = [
+        (CheckpointKind::Checkpoint, false, Value::Null, "CHECKPOINT"),
+        (CheckpointKind::Savepoint, true, json!("CANONICAL"), "SAVEPOINT"),
+        (CheckpointKind::SyncSavepoint, true, json!("CANONICAL"), "SYNC_SAVEPOINT"),
+    ];
+    for (outcome, expected, status) in outcomes {
+        for (kind, is_savepoint, format, name) in &kinds {
+            let mut facts = checkpoint(9);
+            (facts.kind, facts.outcome) = (*kind, outcome.clone());
+            facts.savepoint_format = format.as_str().map(str::to_owned);
+            let answer = written(checkpoints::details(&facts));
+            let mut sorted = members(&answer);
+            sorted.sort();
+            let mut expected = expected.clone();
+            expected.sort();
+            assert_eq!(sorted, expected, "{name} {status}");
+            let described = (&answer["status"], &answer["checkpoint_type"]);
+            assert_eq!(described, (&json!(status), &json!(name)));
+            let savepoint = (&answer["is_savepoint"], &answer["savepointFormat"]);
+            assert_eq!(savepoint, (&json!(is_savepoint), format));
+        }
+    }
+    let facts = CheckpointFacts {
+        latest_savepoint: Some(Arc::new(checkpoint(4))),
+        ..CheckpointFacts::default()
+    };
+    let latest = &written(checkpoints::checkpoints(&facts))["latest"];
+    assert_eq!((&latest["savepoint"]["id"], &latest["completed"]), (&json!(4), &Value::Null));
+}
+
 #[test]
 fn secrets_in_the_configuration_are_hidden() {
     let mut cluster = cluster();

@@ -75,6 +75,40 @@ fn a_jobs_checkpoint_metrics_are_those_of_the_latest_completed_one() {
 }
 
 #[test]
+fn a_restore_lasts_until_the_last_task_runs_and_restarts_are_counted() {
+    let mut job = job();
+    let number = |job: &JobFacts, name: &str, now: i64| {
+        job_metrics(job, now).get(name).map_or(-9, |value| value.as_i64().unwrap())
+    };
+    let duration = |job: &JobFacts, now: i64| number(job, "lastCheckpointRestoreDuration", now);
+    assert_eq!(
+        (duration(&job, DAY), number(&job, "lastCheckpointRestoreTimestamp", DAY)),
+        (-9, -1)
+    );
+    job.restarts = 3;
+    assert_eq!(number(&job, "numRestarts", DAY), 3);
+
+    let restored = |restore_ms: i64| RestoredCheckpointFacts {
+        restore_ms,
+        ..RestoredCheckpointFacts::default()
+    };
+    let checkpoints = job.checkpoints.get_or_insert_default();
+    checkpoints.latest_restored = Some(restored(DAY + 21_000));
+    let running = |task: &SubtaskFacts| task.timestamps[&ExecutionState::Running];
+    let tasks = || job.vertices.iter().flat_map(|vertex| &vertex.subtasks);
+    let last = tasks().map(running).max().unwrap();
+    assert_eq!(duration(&job, DAY + 50_000), last - (DAY + 21_000), "over");
+    assert_eq!(number(&job, "lastCheckpointRestoreTimestamp", DAY), DAY + 21_000);
+
+    job.vertices[0].subtasks[0].timestamps.remove(&ExecutionState::Running);
+    assert_eq!(duration(&job, DAY + 50_000), 29_000, "under way");
+    job.state = JobStatus::Failed;
+    let last = job.vertices.iter().flat_map(|vertex| &vertex.subtasks);
+    let last = last.filter_map(|task| task.timestamps.get(&ExecutionState::Running)).max();
+    assert_eq!(duration(&job, DAY + 50_000), last.unwrap() - (DAY + 21_000), "it never ended");
+}
+
+#[test]
 fn a_failed_checkpoint_lasts_until_its_failure_and_an_unanswered_one_has_no_duration() {
     let mut statistics = checkpoint(5);
     assert_eq!(statistics.end_to_end_ms(), Some(67));

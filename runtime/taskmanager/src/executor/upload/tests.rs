@@ -7,7 +7,7 @@ use thalweg_core::element::Barrier;
 use thalweg_core::ids::OperatorId;
 use thalweg_operators::chain::ChainSnapshot;
 use thalweg_rpc::message::{OperatorRestore, RestorePiece, TaskRestore};
-use thalweg_state::run::{RunOrigin, RunWriter, StateDeclaration};
+use thalweg_state::run::{LastSnapshot, RowKey, RunKind, RunOrigin, RunWriter, StateDeclaration};
 use thalweg_storage::MemoryStore;
 
 use super::*;
@@ -34,11 +34,15 @@ fn run(subtask: u32, states: &[(&str, StateKind)]) -> Vec<u8> {
 fn snapshot(runs: Vec<Vec<u8>>) -> TaskSnapshot {
     let operators = (1_u128..).zip(runs);
     let operators = operators
-        .map(|(id, run)| OperatorSnapshot { operator: OperatorId::new(id), run })
+        .map(|(id, run)| OperatorSnapshot { operator: OperatorId::new(id), run, extends: None })
         .collect();
     TaskSnapshot {
         chain: ChainSnapshot {
-            barrier: Barrier { checkpoint: CheckpointId(4), triggered_ms: 0 },
+            barrier: Barrier {
+                checkpoint: CheckpointId(4),
+                triggered_ms: 0,
+                published: CheckpointId(0),
+            },
             operators,
             input_ended: true,
         },
@@ -77,14 +81,14 @@ fn restore_of(handles: Vec<SnapshotHandle>) -> TaskRestore {
 }
 
 fn subtask(key_groups: KeyGroupRange) -> RestoredSubtask {
-    RestoredSubtask { index: 0, parallelism: 2, key_groups }
+    RestoredSubtask { index: 0, parallelism: 2, key_groups, continued: true }
 }
 
 #[tokio::test]
 async fn all_runs_of_a_task_share_an_object_and_come_back_from_it() {
     let store = MemoryStore::new();
     let clock = SystemClock::new();
-    let ack = store_snapshot(Some(&store), owner(), three(), &clock).await.unwrap();
+    let ack = store_snapshot(Some(&store), owner(), three(), Vec::new(), &clock).await.unwrap();
     assert_eq!(store.list(&BlobPath::root()).await.unwrap().len(), 1);
     assert!(ack.input_ended);
     let operators: Vec<_> = ack.handles.iter().map(|h| (h.operator.bits(), h.key_groups)).collect();
@@ -111,7 +115,7 @@ async fn all_runs_of_a_task_share_an_object_and_come_back_from_it() {
 async fn a_damaged_object_is_refused_by_its_checksum() {
     let store = MemoryStore::new();
     let clock = SystemClock::new();
-    let ack = store_snapshot(Some(&store), owner(), three(), &clock).await.unwrap();
+    let ack = store_snapshot(Some(&store), owner(), three(), Vec::new(), &clock).await.unwrap();
     let path = store.list(&BlobPath::root()).await.unwrap().remove(0);
     let mut bytes = store.get(&path).await.unwrap();
     bytes[20] ^= 1;
@@ -125,17 +129,17 @@ async fn a_damaged_object_is_refused_by_its_checksum() {
 #[tokio::test]
 async fn without_a_directory_snapshots_go_inline_as_long_as_they_fit_a_message() {
     let clock = SystemClock::new();
-    let ack = store_snapshot(None, owner(), three(), &clock).await.unwrap();
+    let ack = store_snapshot(None, owner(), three(), Vec::new(), &clock).await.unwrap();
     assert!(ack.handles.iter().all(|h| matches!(h.data, SnapshotData::Inline(_))));
     let spec = fetch(None, &restore_of(ack.handles), subtask(KEY_GROUPS)).await.unwrap();
     assert_eq!(spec.operators.len(), 2);
     let garbage = snapshot(vec![vec![1, 2, 3]]);
-    let declined = store_snapshot(None, owner(), garbage, &clock).await.unwrap_err();
+    let declined = store_snapshot(None, owner(), garbage, Vec::new(), &clock).await.unwrap_err();
     let DeclineReason::Failed(reason) = declined.reason else { panic!("{declined:?}") };
     assert!(reason.contains("isn't readable"), "{reason}");
     // The bound is checked on what the operators wrote, whatever it is.
     let large = run(0, &[("a".repeat(INLINE_BYTES_MAX).as_str(), StateKind::Value)]);
-    let declined = store_snapshot(None, owner(), snapshot(vec![large]), &clock).await;
+    let declined = store_snapshot(None, owner(), snapshot(vec![large]), Vec::new(), &clock).await;
     let DeclineReason::Failed(reason) = declined.unwrap_err().reason else { panic!() };
     assert!(reason.contains("execution.checkpointing.dir"), "{reason}");
 }
@@ -147,4 +151,64 @@ fn a_lost_attempt_writes_to_an_object_of_its_own() {
     assert_ne!(path(1), path(2));
     let folder = layout::checkpoint_folder(JobId::new(1), CheckpointId(4)).unwrap();
     assert!(path(1).is_within(&folder));
+}
+
+/// Two values of state `a`: all of them, or as a delta.
+fn counted(kind: RunKind, values: &[u8]) -> Vec<u8> {
+    let operator = "count".to_owned();
+    let origin = RunOrigin { operator, subtask: 0, parallelism: 2, max_parallelism: 128 };
+    let mut writer = RunWriter::incremental(origin, kind, LastSnapshot::Published);
+    let declaration = StateDeclaration {
+        name: "a".to_owned(),
+        kind: StateKind::Value,
+        key: None,
+        namespace: None,
+        map_key: None,
+        value: None,
+    };
+    writer.begin_state(declaration).unwrap();
+    for value in values {
+        let key = RowKey { key_group: 3, key: &[*value], namespace: &[], sub_key: &[] };
+        writer.put(key, &[*value]).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_delta_refers_to_the_runs_that_it_goes_on_from_and_is_restored_with_them() {
+    let (store, clock) = (MemoryStore::new(), SystemClock::new());
+    let mut stored = StoredRuns::new();
+    let base = snapshot(vec![counted(RunKind::Base, &[1, 2]), run(0, &[])]);
+    let base = store_snapshot(Some(&store), owner(), base, Vec::new(), &clock).await.unwrap();
+    stored.insert(CheckpointId(4), base.handles.clone());
+    // A checkpoint that was given up in between is forgotten.
+    stored.insert(CheckpointId(5), Vec::new());
+
+    let mut delta = snapshot(vec![counted(RunKind::Delta, &[2, 3])]);
+    delta.chain.barrier.checkpoint = CheckpointId(6);
+    delta.chain.operators[0].extends = Some(CheckpointId(4));
+    let former = take_former(&mut stored, &delta.chain.operators);
+    assert_eq!((&former, stored.len()), (&base.handles, 1));
+    let ack = store_snapshot(Some(&store), owner(), delta.clone(), former, &clock).await.unwrap();
+    assert_eq!((ack.handles.len(), &ack.handles[0]), (2, &base.handles[0]));
+    let lengths: Vec<u64> = ack.handles.iter().map(|handle| handle.length).collect();
+    let measures = ack.measures;
+    assert_eq!(
+        (measures.checkpointed_bytes, measures.state_bytes),
+        (lengths[1], lengths.iter().sum())
+    );
+
+    let operator = ack.handles[0].operator;
+    let pieces = ack.handles.into_iter().map(|handle| RestorePiece { old_subtask: 0, handle });
+    let operator = OperatorRestore { operator, old_parallelism: 2, pieces: pieces.collect() };
+    let restore =
+        TaskRestore { checkpoint: CheckpointId(6), finished: false, operators: vec![operator] };
+    let spec = fetch(Some(&store), &restore, subtask(KEY_GROUPS)).await.unwrap();
+    let restored = spec.operators.values().next().unwrap();
+    assert_eq!(restored.continued_lengths(), lengths, "the next snapshot goes on from these");
+
+    // Without what it goes on from it's refused, not stored.
+    let declined = store_snapshot(Some(&store), owner(), delta, Vec::new(), &clock).await;
+    let DeclineReason::Failed(reason) = declined.unwrap_err().reason else { panic!() };
+    assert!(reason.contains("goes on from checkpoint 4"), "{reason}");
 }

@@ -282,7 +282,8 @@ impl SourceOperator for Numbers {
 }
 
 pub(super) fn barrier(checkpoint: u64) -> Barrier {
-    Barrier { checkpoint: CheckpointId(checkpoint), triggered_ms: 1_000_000 }
+    let published = CheckpointId(checkpoint - 1);
+    Barrier { checkpoint: CheckpointId(checkpoint), triggered_ms: 1_000_000, published }
 }
 
 /// A task and all that is around it.
@@ -422,6 +423,8 @@ fn spec(setting: &Setting, diary: &Diary) -> TaskSpec {
         inputs: usize::from(source_rows.is_none()),
         edges: vec![EdgeTarget { operator: 1, tag: None }],
         splits: BTreeMap::new(),
+        incremental: true,
+        allow_unclaimed: false,
         restore: None,
         checkpointing: setting.checkpointing,
         state_budget: MemoryBudget::unlimited(),

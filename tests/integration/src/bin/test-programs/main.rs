@@ -1,8 +1,9 @@
 //! Programs that the tests run as a user would run an application: the first argument says which.
 //!
 //! They are what the example applications aren't: several jobs in one program, a function that
-//! panics, a program that isn't the same each time.
+//! panics, a program that isn't the same each time, one whose types change.
 
+mod accounts;
 mod counts;
 mod not_deterministic;
 mod two_jobs;
@@ -11,9 +12,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     thalweg::run("test-programs", |env, args| match args.split_first() {
+        Some((name, args)) if name == "accounts" => accounts::run(env, args),
         Some((name, args)) if name == "counts" => counts::run(env, args),
         Some((name, args)) if name == "two-jobs" => two_jobs::run(env, args),
         Some((name, args)) if name == "not-deterministic" => not_deterministic::run(env, args),
-        _ => Err("the first argument is counts, two-jobs or not-deterministic".into()),
+        _ => Err("the first argument is accounts, counts, two-jobs or not-deterministic".into()),
     })
 }

@@ -1,0 +1,177 @@
+//! Which timers a delta run has to hold: each knows in which interval between two snapshots it
+//! was registered, and a log says where those of the last intervals are. Not here: the timers.
+
+use std::collections::BTreeSet;
+
+use crate::budget::MemoryAccount;
+use crate::run::LastSnapshot;
+
+/// Changes that are remembered before it's cheaper to write all timers: this many, and some for
+/// each timer.
+const REMEMBERED_MIN: usize = 1024;
+/// What a timer that is gone takes besides its bytes, in its tree.
+const GONE_OVERHEAD: usize = 32;
+
+/// The interval in which a timer was registered: it ends with a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct Born(u32);
+
+/// Where a timer is: its time, and its key's hash.
+type Place = (i64, u64);
+
+/// What has changed since the last published checkpoint.
+#[derive(Debug, Default)]
+pub(super) struct TimerChanges {
+    /// Now.
+    interval: u32,
+    /// Timers of later intervals are in no published checkpoint.
+    published: u32,
+    /// None: all counts as changed.
+    known: Option<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The last snapshot held all timers, as no older run had them.
+    whole_pending: bool,
+    /// Places of timers that were registered: since the last snapshot, and before it.
+    added: Vec<Place>,
+    added_pending: Vec<Place>,
+    /// Full keys of timers that runs have and that are gone: since the last snapshot, and before.
+    gone: BTreeSet<Box<[u8]>>,
+    gone_pending: BTreeSet<Box<[u8]>>,
+    bytes: usize,
+}
+
+impl Known {
+    fn measure(&mut self) -> usize {
+        let places = self.added.capacity() + self.added_pending.capacity();
+        let gone = self.gone.iter().chain(&self.gone_pending);
+        let gone: usize = gone.map(|key| key.len() + GONE_OVERHEAD).sum();
+        self.bytes = places * size_of::<Place>() + gone;
+        self.bytes
+    }
+}
+
+impl TimerChanges {
+    /// What a timer is to remember that's registered now.
+    pub(super) fn now(&self) -> Born {
+        Born(self.interval)
+    }
+
+    /// Whether no published checkpoint has it.
+    pub(super) fn is_new(&self, born: Born) -> bool {
+        born.0 > self.published
+    }
+
+    /// A timer was registered; there are `length` now, and `there` tells where some are.
+    #[inline]
+    pub(super) fn registered(
+        &mut self,
+        place: Place,
+        length: usize,
+        there: impl Fn(&Place) -> bool,
+        account: &mut MemoryAccount,
+    ) {
+        let Some(known) = &mut self.known else { return };
+        if known.added.len() == known.added.capacity() {
+            let before = known.bytes;
+            if known.added.len() > 2 * length + REMEMBERED_MIN {
+                // Most have fired already.
+                known.added.retain(there);
+                known.added.sort_unstable();
+                known.added.dedup();
+            }
+            known.added.reserve(1);
+            account.change(before, known.measure());
+        }
+        known.added.push(place);
+    }
+
+    /// A timer is gone; `length` are left.
+    #[inline]
+    pub(super) fn removed(
+        &mut self,
+        born: Born,
+        length: usize,
+        encode: impl FnOnce(&mut Vec<u8>),
+        account: &mut MemoryAccount,
+    ) {
+        let Some(known) = &mut self.known else { return };
+        if born.0 >= self.interval {
+            return;
+        }
+        if known.gone.len() >= length + REMEMBERED_MIN {
+            account.change(known.bytes, 0);
+            self.known = None;
+            return;
+        }
+        let mut key = Vec::new();
+        encode(&mut key);
+        let bytes = key.len() + GONE_OVERHEAD;
+        if known.gone.insert(key.into_boxed_slice()) {
+            known.bytes += bytes;
+            account.change(0, bytes);
+        }
+    }
+
+    /// The fate of the last snapshot is known.
+    pub(super) fn settle(&mut self, last: LastSnapshot, account: &mut MemoryAccount) {
+        if last == LastSnapshot::GivenUp {
+            return;
+        }
+        self.published = self.interval.saturating_sub(1);
+        if let Some(known) = &mut self.known {
+            let before = known.bytes;
+            known.whole_pending = false;
+            known.added_pending = Vec::new();
+            known.gone_pending.clear();
+            account.change(before, known.measure());
+        }
+    }
+
+    /// Whether a delta has to hold all timers.
+    pub(super) fn is_whole(&self) -> bool {
+        self.known.as_ref().is_none_or(|known| known.whole_pending)
+    }
+
+    /// Where timers are that may be new, each place once.
+    pub(super) fn added(&self) -> impl Iterator<Item = Place> {
+        let known = self.known.iter();
+        let mut places: Vec<Place> = known
+            .flat_map(|known| known.added.iter().chain(&known.added_pending))
+            .copied()
+            .collect();
+        places.sort_unstable();
+        places.dedup();
+        places.into_iter()
+    }
+
+    /// The full keys of timers that are gone, ascending; some may be there again.
+    pub(super) fn gone(&self) -> impl Iterator<Item = &[u8]> {
+        let known = self.known.iter();
+        known.flat_map(|known| known.gone.union(&known.gone_pending)).map(|key| &**key)
+    }
+
+    /// A snapshot was taken that holds all timers, or all changes.
+    pub(super) fn taken(&mut self, account: &mut MemoryAccount) {
+        self.interval += 1;
+        match &mut self.known {
+            Some(known) => {
+                let before = known.bytes;
+                known.added_pending.append(&mut known.added);
+                known.added = Vec::new();
+                known.gone_pending.append(&mut known.gone);
+                account.change(before, known.measure());
+            }
+            None => self.known = Some(Known { whole_pending: true, ..Known::default() }),
+        }
+    }
+
+    /// All that's there is in published runs: from now on changes are noted.
+    pub(super) fn track(&mut self) {
+        self.published = self.interval;
+        self.interval += 1;
+        self.known = Some(Known::default());
+    }
+}
