@@ -17,6 +17,7 @@ mod inputs;
 mod ports;
 mod process;
 mod rest;
+mod s3;
 mod waiting;
 
 pub use binaries::{application, other_build};
@@ -25,4 +26,5 @@ pub use inputs::{FraudInput, PersonalisationInput, check_output};
 pub use ports::free_port;
 pub use process::{Ended, Process, strs};
 pub use rest::Rest;
+pub use s3::S3;
 pub use waiting::{DEADLINE, try_within, wait_until, wait_within};

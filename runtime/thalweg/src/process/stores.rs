@@ -58,11 +58,14 @@ impl Stores {
         let location = configuration.get(&checkpointing::DIRECTORY);
         let location =
             location.or_else(|| configuration.get(&high_availability::STORAGE_DIRECTORY));
-        let Some(location) = location else { return Ok(None) };
-        let name = location.as_str().to_owned();
+        location.map(|location| self.named(location.as_str())).transpose()
+    }
+
+    /// The store of that name, as the JobManager uses stores.
+    pub(crate) fn named(&self, location: &str) -> Result<CheckpointStore, BlobError> {
         // S3's store waits without a thread.
-        let blocking = location.scheme() != Some("s3");
-        Ok(Some(CheckpointStore { store: self.open(&name)?, name, blocking }))
+        let blocking = !location.starts_with("s3://");
+        Ok(CheckpointStore { store: self.open(location)?, name: location.to_owned(), blocking })
     }
 }
 

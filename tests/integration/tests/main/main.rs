@@ -18,5 +18,6 @@ mod configuration;
 mod faults;
 mod monitoring;
 mod programs;
+mod s3;
 mod sockets;
 mod strangers;
