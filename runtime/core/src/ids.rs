@@ -92,6 +92,12 @@ pub fn job_id(cluster_id: &str, ordinal: u32) -> JobId {
     JobId::derive(&format!("{cluster_id}/{ordinal}"))
 }
 
+/// The id of the log that decides who leads the cluster of the application `cluster_id`. No
+/// `execute()` has it.
+pub fn cluster_log_id(cluster_id: &str) -> JobId {
+    JobId::derive(&format!("{cluster_id}/leader"))
+}
+
 /// A TaskManager's process: its host and port with a random suffix, or what it was started with.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Debug)]
 pub struct TaskManagerId(pub String);

@@ -4,7 +4,7 @@
 //! - [`job_master`]s, each with its execution graph, scheduler and restart strategy, and its
 //!   [`checkpoint_coordinator`] and [`source_coordinator`];
 //! - the [`resource_manager`] with its slot manager, and the drivers that start TaskManagers;
-//! - [`high_availability`]: who leads;
+//! - [`high_availability`]: who leads, and what is recorded for whoever leads next;
 //! - the [`endpoint`], the one task that owns all of these and performs what they decide;
 //! - [`rest`], what people and tools see of it.
 //!

@@ -33,6 +33,8 @@ pub fn sources(graph: &JobGraph) -> impl Iterator<Item = (OperatorId, u32)> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceCoordinator {
     assigned: BTreeMap<OperatorId, Vec<Vec<SourceSplit>>>,
+    /// Of sources whose splits are in their tasks' state.
+    restored: BTreeMap<OperatorId, Vec<u8>>,
 }
 
 /// What a checkpoint keeps of a source's coordinator: which splits were given out.
@@ -48,7 +50,14 @@ impl SourceCoordinator {
             .into_iter()
             .map(|(operator, parallelism, splits)| (operator, distribute(splits, parallelism)))
             .collect();
-        Self { assigned }
+        Self { assigned, restored: BTreeMap::new() }
+    }
+
+    /// The same with sources of a checkpoint, whose splits were found before it: this is the
+    /// state that it has of them.
+    #[must_use]
+    pub fn with_restored(self, state: impl IntoIterator<Item = (OperatorId, Vec<u8>)>) -> Self {
+        Self { restored: state.into_iter().collect(), ..self }
     }
 
     /// What a subtask of a source starts with, when it isn't restored.
@@ -67,7 +76,8 @@ impl SourceCoordinator {
         let encoded = self.assigned.iter().filter_map(|(operator, subtasks)| {
             Some((*operator, postcard::to_stdvec(&state(subtasks)).ok()?))
         });
-        encoded.collect()
+        let restored = self.restored.iter().map(|(operator, bytes)| (*operator, bytes.clone()));
+        encoded.chain(restored).collect()
     }
 }
 
@@ -121,6 +131,17 @@ mod tests {
         assert_eq!(ids(&[1, 10, 4, 6], 2), [vec!["0", "1"], vec!["2", "3"]]);
         assert_eq!(ids(&[5], 3), [vec!["0"], vec![], vec![]]);
         assert_eq!(ids(&[], 2), [Vec::<String>::new(), vec![]]);
+    }
+
+    #[test]
+    fn what_a_checkpoint_has_of_a_source_is_in_the_next_one_too() {
+        let (new, old) = (OperatorId::new(1), OperatorId::new(2));
+        let coordinator = SourceCoordinator::new([(new, 1, vec![split(0, 0)])]);
+        let coordinator = coordinator.with_restored([(old, vec![7])]);
+        let state = coordinator.state();
+        assert_eq!(state.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [new, old]);
+        assert_eq!(state[1].1, [7]);
+        assert_eq!(coordinator.initial_splits(old, 0), None);
     }
 
     #[test]

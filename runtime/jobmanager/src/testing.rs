@@ -87,6 +87,7 @@ pub(crate) fn information(graph: &Arc<JobGraph>, checkpointing: bool) -> Arc<Job
         configuration: Default::default(),
         checkpointing,
         checkpoint_directory: None,
+        log_epoch: None,
     })
 }
 

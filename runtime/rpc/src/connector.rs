@@ -1,9 +1,12 @@
 //! The TaskManager's side: connects to its JobManager, and when to try again. Not here: the
 //! registration that follows, which is a message.
 
+use std::fmt::Debug;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use thalweg_core::ids::Epoch;
 use tokio::runtime::Handle;
 
 use crate::handshake::{self, Identity};
@@ -23,6 +26,12 @@ pub enum ConnectError {
         /// What went wrong.
         cause: String,
     },
+    /// Nobody leads, or it can't be found out who. Trying again may help.
+    #[error("it isn't known which JobManager leads: {cause}")]
+    NoLeader {
+        /// Why.
+        cause: String,
+    },
     /// The two can't talk. Trying again doesn't help.
     #[error("the JobManager at {address} can't be used: {cause}")]
     Refused {
@@ -31,6 +40,24 @@ pub enum ConnectError {
         /// Why, and what to do.
         cause: String,
     },
+}
+
+/// Where the leader is, as far as anybody knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaderAddress {
+    /// Host and port.
+    pub address: String,
+    /// Its epoch.
+    pub epoch: Epoch,
+}
+
+/// The future of a look for the leader; a failure's text says what to do.
+pub type Locating<'l> = Pin<Box<dyn Future<Output = Result<LeaderAddress, String>> + Send + 'l>>;
+
+/// Finds the leader, where it can be another one each time.
+pub trait LeaderLocator: Debug + Send + Sync {
+    /// Looks once.
+    fn locate(&self) -> Locating<'_>;
 }
 
 /// How a TaskManager reaches its JobManager.
@@ -45,6 +72,17 @@ pub enum Connector {
         /// This process.
         identity: Identity,
     },
+    /// Over the network, at wherever the leader is now.
+    Located {
+        /// Makes the connection.
+        transport: Arc<dyn Transport>,
+        /// Finds the leader.
+        locator: Arc<dyn LeaderLocator>,
+        /// This process.
+        identity: Identity,
+        /// How often to look whether another one leads.
+        period: Duration,
+    },
     /// In the same process.
     InProcess {
         /// The JobManager's.
@@ -55,7 +93,7 @@ pub enum Connector {
 }
 
 impl Connector {
-    /// Connects once. Takes at most 10 s.
+    /// Connects once. Takes at most 10 s, and as long again to find the leader.
     pub async fn connect(
         &self,
         runtime: &Handle,
@@ -71,16 +109,47 @@ impl Connector {
                 Ok(here)
             }
             Self::Remote { transport, address, identity } => {
-                let attempt = connect_remote(transport.as_ref(), address, *identity, runtime);
-                tokio::time::timeout(HANDSHAKE_TIMEOUT, attempt).await.unwrap_or_else(|_| {
-                    Err(ConnectError::Unreachable {
-                        address: address.clone(),
-                        cause: format!("no answer within {} s", HANDSHAKE_TIMEOUT.as_secs()),
-                    })
-                })
+                within_time(transport.as_ref(), address, *identity, runtime).await
+            }
+            Self::Located { transport, locator, identity, .. } => {
+                let located = tokio::time::timeout(HANDSHAKE_TIMEOUT, locator.locate()).await;
+                let located = located.unwrap_or_else(|_| Err("the store is silent".to_owned()));
+                let LeaderAddress { address, .. } =
+                    located.map_err(|cause| ConnectError::NoLeader { cause })?;
+                within_time(transport.as_ref(), &address, *identity, runtime).await
             }
         }
     }
+
+    /// Looks again and again who leads, and tells; returns at once where it's always the same.
+    /// Ends when `tell` says that nobody wants to know any more.
+    pub async fn watch(&self, tell: impl Fn(LeaderAddress) -> bool) {
+        let Self::Located { locator, period, .. } = self else { return };
+        loop {
+            tokio::time::sleep(*period).await;
+            // What can't be found out now is looked at again.
+            if let Ok(leader) = locator.locate().await
+                && !tell(leader)
+            {
+                return;
+            }
+        }
+    }
+}
+
+async fn within_time(
+    transport: &dyn Transport,
+    address: &str,
+    identity: Identity,
+    runtime: &Handle,
+) -> Result<Link<ToJobManager, ToTaskManager>, ConnectError> {
+    let attempt = connect_remote(transport, address, identity, runtime);
+    tokio::time::timeout(HANDSHAKE_TIMEOUT, attempt).await.unwrap_or_else(|_| {
+        Err(ConnectError::Unreachable {
+            address: address.to_owned(),
+            cause: format!("no answer within {} s", HANDSHAKE_TIMEOUT.as_secs()),
+        })
+    })
 }
 
 async fn connect_remote(

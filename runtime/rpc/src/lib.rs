@@ -20,7 +20,9 @@ pub mod listener;
 pub mod message;
 pub mod transport;
 
-pub use connector::{ConnectError, Connector, Reconnect, ReconnectDecision};
+pub use connector::{
+    ConnectError, Connector, LeaderAddress, LeaderLocator, Locating, Reconnect, ReconnectDecision,
+};
 pub use fence::{Admission, EpochGuard, Outbox};
 pub use frame::MESSAGE_BYTES_MAX;
 pub use handshake::{Identity, PROTOCOL_VERSION};

@@ -5,10 +5,26 @@
 //! <job id>/chk-<n>/<operator id>-<subtask>    one run, where it came to the JobManager inline
 //! <job id>/chk-<n>/manifest                   written last: the checkpoint is complete
 //! ```
+//!
+//! Where a log decides what counts, the last part of each of these names begins with `e<epoch>-`,
+//! the epoch in that log of the leader whose tasks wrote the object ([`of_epoch`]). So no name is
+//! made by two leaders, and a collector knows whose an object is ([`origin_of`]). Then there are
+//! also
+//!
+//! ```text
+//! <job id>/e<epoch>-graph                     the JobGraph that the leader runs
+//! <job id>/e<epoch>-result                    how the job ended, and what it returned
+//! <cluster log>/leader                        who leads the cluster, as far as anybody knows
+//! <cluster log>/application                   whose cluster id it is
+//! <cluster log>/once/<hash of the name>       a value of `env.once`
+//! ```
+//!
+//! and the logs, which [`log::names`](crate::log::names) names.
 
-use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId, OperatorId};
+use thalweg_core::ids::{CheckpointId, Epoch, ExecutionAttemptId, JobId, OperatorId};
 
 use crate::blob::{BlobPath, BlobPathError};
+use crate::log::collect::ObjectOrigin;
 
 const MANIFEST: &str = "manifest";
 
@@ -62,6 +78,83 @@ pub fn task_snapshot(
     checkpoint_folder(job, checkpoint)?.join(&attempt.to_string())
 }
 
+/// The graph that a leader of the job runs; always [`of_epoch`].
+///
+/// # Errors
+/// As [`job_folder`].
+pub fn graph(job: JobId) -> Result<BlobPath, BlobPathError> {
+    job_folder(job)?.join("graph")
+}
+
+/// What a job returned; always [`of_epoch`].
+///
+/// # Errors
+/// As [`job_folder`].
+pub fn result(job: JobId) -> Result<BlobPath, BlobPathError> {
+    job_folder(job)?.join("result")
+}
+
+/// Who leads a cluster. `cluster` is its log's id.
+///
+/// # Errors
+/// As [`job_folder`].
+pub fn leader(cluster: JobId) -> Result<BlobPath, BlobPathError> {
+    job_folder(cluster)?.join("leader")
+}
+
+/// Which application has the cluster id.
+///
+/// # Errors
+/// As [`job_folder`].
+pub fn application(cluster: JobId) -> Result<BlobPath, BlobPathError> {
+    job_folder(cluster)?.join("application")
+}
+
+/// A value of `env.once`.
+///
+/// # Errors
+/// As [`job_folder`].
+pub fn once(cluster: JobId, name: &str) -> Result<BlobPath, BlobPathError> {
+    // Any text can be a name, so it isn't a part of the path; what is stored repeats it.
+    job_folder(cluster)?.join(&format!("once/{}", JobId::derive(name)))
+}
+
+/// The same name as an object of this epoch; the name itself where there's no log.
+///
+/// # Errors
+/// As [`job_folder`].
+pub fn of_epoch(path: &BlobPath, epoch: Option<Epoch>) -> Result<BlobPath, BlobPathError> {
+    let Some(Epoch(epoch)) = epoch else { return Ok(path.clone()) };
+    match path.as_str().rsplit_once('/') {
+        Some((folder, name)) => BlobPath::parse(folder)?.join(&format!("e{epoch}-{name}")),
+        None => BlobPath::parse(&format!("e{epoch}-{path}")),
+    }
+}
+
+/// The name without its epoch, and the epoch.
+fn without_epoch(path: &BlobPath) -> Option<(BlobPath, Epoch)> {
+    let (folder, name) = path.as_str().rsplit_once('/')?;
+    let (epoch, name) = name.strip_prefix('e')?.split_once('-')?;
+    let epoch = Epoch(epoch.parse().ok()?);
+    let plain = BlobPath::parse(folder).ok()?.join(name).ok()?;
+    // Compared as a whole, so that only the one spelling counts.
+    (of_epoch(&plain, Some(epoch)).as_ref() == Ok(path)).then_some((plain, epoch))
+}
+
+/// Where an object of a job comes from; None if its name doesn't tell. What belongs to a leader
+/// and not to one of its checkpoints comes after all of these.
+pub fn origin_of(path: &BlobPath) -> Option<ObjectOrigin> {
+    let (plain, epoch) = without_epoch(path)?;
+    let mut parts = plain.as_str().split('/');
+    let _job: JobId = parts.next()?.parse().ok()?;
+    let checkpoint_id = match (parts.next()?, parts.next()) {
+        (folder, Some(_)) => CheckpointId(folder.strip_prefix("chk-")?.parse().ok()?),
+        ("graph" | "result", None) => CheckpointId(u64::MAX),
+        (_, None) => return None,
+    };
+    parts.next().is_none().then_some(ObjectOrigin { epoch, checkpoint_id })
+}
+
 /// A savepoint's manifest, in the savepoint's own directory.
 ///
 /// # Errors
@@ -72,12 +165,13 @@ pub fn savepoint_manifest() -> Result<BlobPath, BlobPathError> {
 
 /// The checkpoint that a path is the manifest of, if it is one's.
 pub fn checkpoint_of_manifest(path: &BlobPath) -> Option<(JobId, CheckpointId)> {
-    let mut parts = path.as_str().split('/');
+    let plain = without_epoch(path).map_or_else(|| path.clone(), |(plain, _)| plain);
+    let mut parts = plain.as_str().split('/');
     let job: JobId = parts.next()?.parse().ok()?;
     let number: u64 = parts.next()?.strip_prefix("chk-")?.parse().ok()?;
     let checkpoint = CheckpointId(number);
     // Compared as a whole, so that only the one spelling counts.
-    (manifest(job, checkpoint).as_ref() == Ok(path)).then_some((job, checkpoint))
+    (manifest(job, checkpoint).as_ref() == Ok(&plain)).then_some((job, checkpoint))
 }
 
 #[cfg(test)]
@@ -104,6 +198,40 @@ mod tests {
             ["x/chk-7/manifest", "chk-7", &format!("{folder}/x"), &format!("{folder}/manifest/x")]
         {
             assert_eq!(checkpoint_of_manifest(&BlobPath::parse(other).unwrap()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_name_with_an_epoch_tells_its_origin_and_no_other_name_does() {
+        let (job, checkpoint, epoch) = (JobId::new(10), CheckpointId(7), Epoch(3));
+        let folder = "0000000000000000000000000000000a";
+        let path = of_epoch(&manifest(job, checkpoint).unwrap(), Some(epoch)).unwrap();
+        assert_eq!(path.as_str(), format!("{folder}/chk-7/e3-manifest"));
+        assert_eq!(checkpoint_of_manifest(&path), Some((job, checkpoint)));
+        let attempt = task_snapshot(job, checkpoint, ExecutionAttemptId::new(12)).unwrap();
+        let named = of_epoch(&attempt, Some(epoch)).unwrap();
+        for path in [path, named] {
+            let origin = ObjectOrigin { epoch, checkpoint_id: checkpoint };
+            assert_eq!(origin_of(&path), Some(origin), "{path}");
+        }
+        for path in [graph(job).unwrap(), result(job).unwrap()] {
+            let path = of_epoch(&path, Some(epoch)).unwrap();
+            let origin = ObjectOrigin { epoch, checkpoint_id: CheckpointId(u64::MAX) };
+            assert_eq!(origin_of(&path), Some(origin), "{path}");
+        }
+        assert_eq!(of_epoch(&attempt, None).unwrap(), attempt);
+        let digits = "1234567890123456789012345678901";
+        for other in [
+            attempt.as_str(),
+            &format!("{folder}/chk-7/e{digits}-2"),
+            &format!("{folder}/chk-7/e03-manifest"),
+            &format!("{folder}/chk-7/x/e3-manifest"),
+            &format!("{folder}/other/e3-manifest"),
+            &format!("{folder}/e3-strange"),
+            "x/chk-7/e3-manifest",
+            "e3-graph",
+        ] {
+            assert_eq!(origin_of(&BlobPath::parse(other).unwrap()), None, "{other}");
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod inventory;
 pub mod layout;
 pub mod log;
 pub mod manifest;
+pub mod sealed;
 
 pub use self::blob::{
     BlobError, BlobFuture, BlobPath, BlobPathError, BlobStore, BlobStoreOpener, DirectoryStore,

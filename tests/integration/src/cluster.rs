@@ -65,6 +65,18 @@ impl Cluster {
         self.job_manager = Some(Process::start("the JobManager", &self.binary, &all));
     }
 
+    /// A second JobManager on ports of its own, and its REST; it isn't counted as the cluster's.
+    pub fn standby(&self, arguments: &[String]) -> (Process, Rest) {
+        let (rpc_port, rest_port) = (free_port(), free_port());
+        let config = self.config();
+        let rpc_port = format!("jobmanager.rpc.port={rpc_port}");
+        let rest = format!("rest.port={rest_port}");
+        let mut all = vec!["jobmanager", "--config", &config, "-D", &rpc_port, "-D", &rest, "--"];
+        all.extend(arguments.iter().map(String::as_str));
+        let process = Process::start("the other JobManager", &self.binary, &all);
+        (process, Rest::new(&format!("127.0.0.1:{rest_port}")))
+    }
+
     /// Starts a TaskManager with so many slots.
     pub fn start_task_manager(&mut self, slots: u32) {
         let process = self.task_manager_of(&self.binary, slots);

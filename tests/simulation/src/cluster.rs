@@ -183,6 +183,7 @@ async fn run_job_manager(world: Arc<World>) -> turmoil::Result {
         acceptor,
         driver: Box::new(StandaloneDriver),
         election: Box::new(StandaloneElection),
+        records: None,
         store: Some(CheckpointStore {
             store: Arc::new(world.store.clone()),
             name: STORE.to_owned(),

@@ -12,7 +12,8 @@ use super::{Configuration, ConfigurationError};
 /// 2. the default parallelism isn't above the max parallelism;
 /// 3. the exponential delay doesn't start above its maximum;
 /// 4. checkpoints have a place to be written to;
-/// 5. keys for S3 come in pairs, and are there when they are to be used.
+/// 5. a leader shows itself more often than it is believed;
+/// 6. keys for S3 come in pairs, and are there when they are to be used.
 pub(super) fn check(configuration: &Configuration) -> Result<(), ConfigurationError> {
     let get = configuration;
     if get.get(&heartbeat::TIMEOUT) <= get.get(&heartbeat::INTERVAL) {
@@ -49,6 +50,15 @@ pub(super) fn check(configuration: &Configuration) -> Result<(), ConfigurationEr
             "checkpoints are on and have no place to be written to",
             (&checkpointing::INTERVAL, &checkpointing::DIRECTORY),
             "set the directory",
+        );
+    }
+    let (lease, period) = (&high_availability::LEASE_DURATION, &high_availability::RETRY_PERIOD);
+    if get.get(lease) <= get.get(period) {
+        return contradiction(
+            configuration,
+            "every leader would count as gone between two signs of life",
+            (lease, period),
+            "make the lease several times the period",
         );
     }
     check_s3_keys(configuration)

@@ -8,6 +8,7 @@ use thalweg_core::key_group::key_group_range;
 use thalweg_rpc::message::{
     OperatorRestore, RestorePiece, SnapshotData, SnapshotHandle, TaskRestore,
 };
+use thalweg_storage::{CheckpointManifest, CoordinatorState, OperatorManifest};
 
 /// What one subtask contributed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -87,6 +88,42 @@ pub enum RestoreError {
 }
 
 impl CompletedCheckpoint {
+    /// The checkpoint that a manifest describes. It knows operators, not vertices: each of them
+    /// is one here, and finds its own wherever the graph has it now.
+    pub fn of_manifest(manifest: &CheckpointManifest) -> Self {
+        let vertices = manifest.operators.iter().map(vertex_of_operator).collect();
+        let state = |operator: &OperatorManifest| {
+            let CoordinatorState(bytes) = operator.coordinator_state.as_ref()?;
+            Some((operator.operator_id, bytes.clone()))
+        };
+        Self {
+            job: manifest.job_id,
+            id: manifest.checkpoint_id,
+            triggered_ms: manifest.trigger_time_ms,
+            acknowledged_ms: manifest.completion_time_ms,
+            vertices,
+            coordinators: manifest.operators.iter().filter_map(state).collect(),
+        }
+    }
+
+    /// Whether it has this operator, with or without state.
+    pub fn has_operator(&self, operator: OperatorId) -> bool {
+        self.vertices.iter().any(|vertex| vertex.operators.contains(&operator))
+    }
+
+    /// The snapshots of a subtask that had finished then, if the parallelism is still the same.
+    pub(super) fn of_finished(&self, vertex: &JobVertex, subtask: u32) -> Vec<SnapshotHandle> {
+        let mut handles = Vec::new();
+        for operator in &vertex.operators {
+            let old = self.vertices.iter().find(|old| old.operators.contains(&operator.id));
+            let old = old.filter(|old| old.subtasks.len() == vertex.parallelism as usize);
+            let old = old.and_then(|old| old.subtasks.get(subtask as usize));
+            let old = old.filter(|old| old.finished).into_iter().flat_map(|old| &old.handles);
+            handles.extend(old.filter(|handle| handle.operator == operator.id).cloned());
+        }
+        handles
+    }
+
     /// Checks that `graph` can be restored from this: every operator with state is there, with the
     /// same number of key groups.
     pub fn check(&self, graph: &JobGraph) -> Result<(), RestoreError> {
@@ -163,6 +200,36 @@ impl CompletedCheckpoint {
     pub fn objects(&self) -> Vec<&str> {
         let handles = self.vertices.iter().flat_map(|v| &v.subtasks).flat_map(|s| &s.handles);
         object_paths(handles)
+    }
+}
+
+fn vertex_of_operator(operator: &OperatorManifest) -> VertexSnapshot {
+    let mut subtasks: Vec<SubtaskSnapshot> = (0..operator.parallelism)
+        .map(|index| SubtaskSnapshot {
+            finished: operator.finished || operator.finished_subtasks.contains(&index),
+            handles: Vec::new(),
+        })
+        .collect();
+    for subtask in &operator.subtasks {
+        let path = subtask.object.clone();
+        let handle = SnapshotHandle {
+            operator: operator.operator_id,
+            key_groups: subtask.key_groups.map(Into::into),
+            data: SnapshotData::Object { path, offset: subtask.offset },
+            length: subtask.length,
+            crc32c: subtask.crc32c,
+        };
+        // A manifest is checked when it is read: the index is below the parallelism.
+        if let Some(of) = subtasks.get_mut(subtask.index as usize) {
+            of.handles.push(handle);
+        }
+    }
+    VertexSnapshot {
+        vertex: JobVertexId::new(operator.operator_id.bits()),
+        name: operator.name.clone(),
+        max_parallelism: operator.max_parallelism,
+        operators: vec![operator.operator_id],
+        subtasks,
     }
 }
 

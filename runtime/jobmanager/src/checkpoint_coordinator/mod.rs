@@ -226,7 +226,8 @@ impl CheckpointCoordinator {
             return;
         }
         let coordinators = self.coordinators.clone();
-        if let Some(complete) = pending.complete(self.job, graph, coordinators, now) {
+        let former = self.completed.back();
+        if let Some(complete) = pending.complete(self.job, graph, coordinators, former, now) {
             self.publishing = Some((complete.clone(), pending.finishing()));
             self.pending = None;
             actions.push(CheckpointAction::Publish(complete));

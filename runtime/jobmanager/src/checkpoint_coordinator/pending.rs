@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId, OperatorId};
+use thalweg_core::job_graph::JobVertex;
 use thalweg_core::status::ExecutionState;
 use thalweg_rpc::message::{CheckpointAck, SnapshotHandle};
 
@@ -128,20 +129,24 @@ impl PendingCheckpoint {
         object_paths(handles).into_iter().map(str::to_owned).collect()
     }
 
-    /// The checkpoint as a whole. Complete ones only: None while anything is awaited.
+    /// The checkpoint as a whole. Complete ones only: None while anything is awaited. `former` is
+    /// the last one, in which the tasks that had finished before this one began had taken part.
     pub(super) fn complete(
         &self,
         job: JobId,
         graph: &ExecutionGraph,
         coordinators: Vec<(OperatorId, Vec<u8>)>,
+        former: Option<&CompletedCheckpoint>,
         now: Moment,
     ) -> Option<CompletedCheckpoint> {
-        let subtask = |part: &Part| -> Option<SubtaskSnapshot> {
+        let subtask = |vertex: &JobVertex, index: u32, part: &Part| -> Option<SubtaskSnapshot> {
             match part {
                 Part::Awaited(_) => None,
-                Part::FinishedBefore => {
-                    Some(SubtaskSnapshot { finished: true, handles: Vec::new() })
-                }
+                // What it left behind is still needed: rows that were collected, for one.
+                Part::FinishedBefore => Some(SubtaskSnapshot {
+                    finished: true,
+                    handles: former.map(|f| f.of_finished(vertex, index)).unwrap_or_default(),
+                }),
                 Part::Acknowledged(ack) => Some(SubtaskSnapshot {
                     finished: ack.input_ended,
                     handles: Vec::<SnapshotHandle>::clone(&ack.handles),
@@ -155,7 +160,10 @@ impl PendingCheckpoint {
                 name: vertex.name.clone(),
                 max_parallelism: vertex.max_parallelism,
                 operators: vertex.operators.iter().map(|o| o.id).collect(),
-                subtasks: parts.iter().map(subtask).collect::<Option<_>>()?,
+                subtasks: (0u32..)
+                    .zip(parts)
+                    .map(|(index, part)| subtask(vertex, index, part))
+                    .collect::<Option<_>>()?,
             })
         });
         Some(CompletedCheckpoint {

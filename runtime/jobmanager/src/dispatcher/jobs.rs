@@ -28,7 +28,7 @@ impl Dispatcher {
             epoch: self.options.epoch,
             seed: self.options.seed,
             sources: job.sources,
-            restore: None,
+            restore: job.restore,
             highest_checkpoint: job.highest_checkpoint,
         };
         match JobMaster::new(description, now) {

@@ -10,6 +10,7 @@ use thalweg_core::ids::CheckpointId;
 use thalweg_core::job_graph::JobGraph;
 use thalweg_rpc::message::JobInformation;
 
+use crate::checkpoint_coordinator::CompletedCheckpoint;
 use crate::source_coordinator::{SourceCoordinator, SplitEnumeration};
 
 /// A job, captured by one `execute` of a program.
@@ -46,6 +47,8 @@ pub struct PreparedJob {
     pub configuration: Configuration,
     /// Its sources' splits.
     pub sources: SourceCoordinator,
+    /// The checkpoint that it begins with.
+    pub restore: Option<CompletedCheckpoint>,
     /// The highest checkpoint id that the store knows of the job.
     pub highest_checkpoint: CheckpointId,
 }

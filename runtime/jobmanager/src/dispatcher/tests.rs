@@ -104,6 +104,7 @@ fn jobs_that_ended_are_remembered_up_to_a_bound() {
             information: information(&graph, false),
             configuration: configuration(&[]),
             sources: SourceCoordinator::default(),
+            restore: None,
             highest_checkpoint: CheckpointId(0),
         };
         dispatcher.handle(Event::Submitted(Box::new(job)), at(0));

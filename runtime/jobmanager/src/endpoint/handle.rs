@@ -3,23 +3,40 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use thalweg_core::Clock;
 use thalweg_core::configuration::Configuration;
-use thalweg_core::ids::{CheckpointId, JobId};
+use thalweg_core::ids::{CheckpointId, Epoch, JobId};
 use thalweg_rpc::message::JobInformation;
 use tokio::sync::{mpsc, oneshot};
 
 use super::mail::{CancelError, Mail, SubmitError};
 use super::options::CheckpointStore;
 use super::store;
-use crate::checkpoint_coordinator::CheckpointOptions;
+use crate::checkpoint_coordinator::{CheckpointOptions, CompletedCheckpoint};
 use crate::dispatcher::{JobSubmission, PreparedJob};
+use crate::high_availability::{Claimed, ClaimedJob, Records};
 use crate::job_master::JobResult;
 use crate::rest::model::{ClusterFacts, JobFacts};
 use crate::rest::{RestFailure, RestGateway, RestReply};
 use crate::source_coordinator::{SourceCoordinator, sources};
+
+/// Claims of a job before it is given up, with pauses that double up to the longest one.
+const CLAIMS_MAX: u32 = 10;
+const CLAIM_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Why a JobManager has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndReason {
+    /// It was asked to end everything.
+    ShutDown,
+    /// It was asked to end, and has left jobs and TaskManagers to the next leader.
+    Suspended(String),
+    /// Another one leads, or nobody can know: this one must do nothing more.
+    LeadershipLost(String),
+}
 
 /// A JobManager. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -30,25 +47,81 @@ pub struct JobManagerHandle {
     pub(super) configuration: Arc<Configuration>,
     pub(super) build_id: u64,
     pub(super) store: Option<CheckpointStore>,
+    pub(super) records: Option<Records>,
+    pub(super) end: Arc<Mutex<Option<EndReason>>>,
 }
 
 impl JobManagerHandle {
     /// Runs a job to its end. Its sources' splits are found first, on this thread, which may block.
+    /// With high availability it goes on with its last checkpoint; one that has ended isn't run
+    /// again, its result is the recorded one.
     ///
     /// # Errors
     /// When the job can't be taken in. A job that was and has failed is a result.
     pub async fn submit(&self, submission: JobSubmission) -> Result<JobResult, SubmitError> {
-        let prepared = self.prepare(submission).await?;
+        let configuration = self.configuration_of(&submission)?;
+        let id = submission.graph.job_id;
+        if self.mailbox.is_closed() {
+            return Err(SubmitError::Ended);
+        }
+        if self.job(&id.to_string()).is_some() {
+            return Err(SubmitError::Duplicate(id));
+        }
+        let claimed = match self.claim(id).await? {
+            Some(Claimed::Ended(result)) => {
+                tracing::info!(job = %id, "the job is {} already and isn't run", result.status);
+                return Ok(result);
+            }
+            Some(Claimed::Leads(claimed)) => Some(*claimed),
+            None => None,
+        };
+        let (leader, restore) = match claimed {
+            Some(ClaimedJob { leader, restore }) => (Some(Box::new(leader)), restore),
+            None => (None, None),
+        };
+        let epoch = leader.as_ref().map(|leader| leader.leadership().epoch());
+        let prepared = self.prepare(submission, configuration, epoch, restore).await?;
         let (reply, result) = oneshot::channel();
-        let mail = Mail::Submit(Box::new(prepared), reply);
+        let mail = Mail::Submit(Box::new(prepared), leader, reply);
         self.mailbox.send(mail).await.map_err(|_| SubmitError::Ended)?;
         result.await.map_err(|_| SubmitError::Ended)?
     }
 
-    async fn prepare(&self, submission: JobSubmission) -> Result<PreparedJob, SubmitError> {
+    fn configuration_of(&self, submission: &JobSubmission) -> Result<Configuration, SubmitError> {
         let mut configuration = Configuration::clone(&self.configuration);
         configuration.extend(&submission.configuration);
         configuration.validate().map_err(|error| SubmitError::Invalid(error.to_string()))?;
+        Ok(configuration)
+    }
+
+    /// Claims the job's log, where jobs are recorded. What may pass is tried again for a while.
+    async fn claim(&self, job: JobId) -> Result<Option<Claimed>, SubmitError> {
+        let Some(records) = &self.records else { return Ok(None) };
+        let mut pause = Duration::from_millis(100);
+        for attempt in 1.. {
+            if self.mailbox.is_closed() {
+                return Err(SubmitError::Ended);
+            }
+            match records.claim(job).await {
+                Ok(claimed) => return Ok(Some(claimed)),
+                Err(error) if error.is_transient() && attempt < CLAIMS_MAX => {
+                    tracing::warn!(%job, "the job can't be claimed, it is tried again: {error}");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(CLAIM_PAUSE_MAX);
+                }
+                Err(error) => return Err(SubmitError::Records(error.to_string())),
+            }
+        }
+        Err(SubmitError::Ended)
+    }
+
+    async fn prepare(
+        &self,
+        submission: JobSubmission,
+        configuration: Configuration,
+        log_epoch: Option<Epoch>,
+        restore: Option<CompletedCheckpoint>,
+    ) -> Result<PreparedJob, SubmitError> {
         let graph = submission.graph;
         let checkpointing = CheckpointOptions::of(&configuration).is_some();
         let highest_checkpoint = match &self.store {
@@ -65,12 +138,15 @@ impl JobManagerHandle {
             }
         };
         let mut splits = Vec::new();
-        for (operator, parallelism) in sources(&graph) {
+        let known = |operator| restore.as_ref().is_some_and(|r| r.has_operator(operator));
+        for (operator, parallelism) in sources(&graph).filter(|(source, _)| !known(*source)) {
             let found =
                 submission.splits.enumerate(operator, parallelism).map_err(SubmitError::Source)?;
             splits.push((operator, parallelism, found));
         }
-        let directory = self.store.as_ref().filter(|_| checkpointing);
+        let restored = restore.iter().flat_map(|r| r.coordinators.iter().cloned());
+        let sources = SourceCoordinator::new(splits).with_restored(restored);
+        let directory = self.store.as_ref().filter(|_| checkpointing || restore.is_some());
         let information = JobInformation {
             job_id: graph.job_id,
             job_name: graph.name.clone(),
@@ -84,11 +160,13 @@ impl JobManagerHandle {
             configuration: keys_and_values(&configuration)?,
             checkpointing,
             checkpoint_directory: directory.map(|store| store.name.clone()),
+            log_epoch,
         };
         Ok(PreparedJob {
             information: Arc::new(information),
             configuration,
-            sources: SourceCoordinator::new(splits),
+            sources,
+            restore,
             highest_checkpoint,
         })
     }
@@ -113,9 +191,29 @@ impl JobManagerHandle {
         }
     }
 
+    /// Ends the JobManager and leaves its jobs and TaskManagers to the next leader, who needn't
+    /// wait. Returns when that is done. For high availability only: else nobody would go on.
+    pub async fn suspend(&self, reason: &str) {
+        let (reply, done) = oneshot::channel();
+        if self.mailbox.send(Mail::Suspend(reason.to_owned(), reply)).await.is_ok() {
+            // It has ended either way.
+            let _ = done.await;
+        }
+    }
+
     /// Returns when the JobManager has ended, for whatever reason.
     pub async fn ended(&self) {
         self.mailbox.closed().await;
+    }
+
+    /// Why it has ended, if it has.
+    pub fn end_reason(&self) -> Option<EndReason> {
+        self.end.lock().clone()
+    }
+
+    /// Where jobs and values are recorded, with high availability.
+    pub fn records(&self) -> Option<&Records> {
+        self.records.as_ref()
     }
 }
 

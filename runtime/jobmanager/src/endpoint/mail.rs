@@ -4,6 +4,7 @@ use thalweg_core::ids::JobId;
 use thalweg_core::status::JobStatus;
 use thalweg_rpc::LinkError;
 use thalweg_rpc::message::ToJobManager;
+use thalweg_storage::log::Leader;
 use tokio::sync::oneshot;
 
 use crate::checkpoint_coordinator::CheckpointEvent;
@@ -26,6 +27,9 @@ pub enum SubmitError {
     /// The JobManager ended before the job did.
     #[error("the JobManager has ended before the job")]
     Ended,
+    /// What is recorded of it, or was to be, can't be read or written.
+    #[error("{0}")]
+    Records(String),
 }
 
 /// A job can't be cancelled.
@@ -43,18 +47,23 @@ pub enum CancelError {
 }
 
 /// One message to the endpoint.
-#[derive(Debug)]
-pub(super) enum Mail {
+pub(crate) enum Mail {
     /// A TaskManager says something.
     Peer(ConnectionId, Box<ToJobManager>),
     /// A connection is gone.
     PeerGone(ConnectionId, LinkError),
-    /// Run a job; answered at its end.
-    Submit(Box<PreparedJob>, oneshot::Sender<Result<JobResult, SubmitError>>),
+    /// Run a job, with its log's leader if it has one; answered at its end.
+    Submit(Box<PreparedJob>, Option<Box<Leader>>, oneshot::Sender<Result<JobResult, SubmitError>>),
     /// End a job.
     Cancel(JobId, oneshot::Sender<Result<(), CancelError>>),
     /// What became of a manifest.
     Publication(JobId, CheckpointEvent),
+    /// A job's end is recorded.
+    JobRecorded(Box<JobResult>),
+    /// Another JobManager leads, or nobody can know: nothing more may be done here.
+    LeadershipLost(String),
+    /// End here, and leave jobs and TaskManagers to the next leader.
+    Suspend(String, oneshot::Sender<()>),
     /// End everything.
     ShutDown(String, oneshot::Sender<()>),
 }

@@ -4,9 +4,10 @@
 mod connections;
 mod handle;
 mod log;
-mod mail;
+pub(crate) mod mail;
 mod options;
-mod store;
+mod recorded;
+pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 
@@ -19,22 +20,25 @@ use thalweg_core::Clock;
 use thalweg_core::ids::JobId;
 use thalweg_core::status::JobStatus;
 use thalweg_rpc::Acceptor;
+use thalweg_storage::log::Leader;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-pub use handle::JobManagerHandle;
+pub use handle::{EndReason, JobManagerHandle};
 pub use mail::{CancelError, SubmitError};
 pub use options::{CheckpointStore, JobManagerOptions};
 
 use crate::dispatcher::{Action, Dispatcher, DispatcherOptions, Event, PreparedJob};
 use crate::facts::ClusterDescription;
 use crate::high_availability::ElectionError;
+use crate::high_availability::job_log::JobLog;
 use crate::job_master::JobResult;
 use crate::moment::Moment;
 use crate::resource_manager::{ResourceManagerDriver, ResourceManagerOptions};
 use crate::rest::model::ClusterFacts;
 use connections::Connections;
 use mail::Mail;
+use recorded::Recorded;
 
 /// How many messages wait in the mailbox; whoever sends more waits.
 const MAILBOX_MAX: usize = 4096;
@@ -56,6 +60,7 @@ pub struct JobManager {
     accepting: bool,
     driver: Box<dyn ResourceManagerDriver>,
     store: Option<CheckpointStore>,
+    recorded: Recorded,
     submitters: BTreeMap<JobId, Submitter>,
     description: ClusterDescription,
     facts: Arc<RwLock<Arc<ClusterFacts>>>,
@@ -98,10 +103,15 @@ impl JobManager {
             configuration: Arc::new(options.configuration),
             build_id: options.build_id,
             store: options.store.clone(),
+            records: options.records.clone(),
+            end: Arc::default(),
         };
+        let weak_mailbox = sender.downgrade();
+        let held = recorded::hold(options.election, weak_mailbox.clone(), &options.runtime);
         let this = Self {
             dispatcher,
-            weak_mailbox: sender.downgrade(),
+            recorded: Recorded::new(options.records, held, Arc::clone(&handle.end)),
+            weak_mailbox,
             connections: Connections::new(options.runtime.clone(), sender),
             mailbox,
             acceptor: options.acceptor,
@@ -130,10 +140,19 @@ impl JobManager {
                 mail = self.mailbox.recv() => match mail {
                     Some(Mail::ShutDown(reason, reply)) => {
                         self.say_farewell(reason).await;
+                        self.recorded.release(EndReason::ShutDown).await;
                         // Whoever asked may have gone.
                         let _ = reply.send(());
                         return;
                     }
+                    Some(Mail::Suspend(reason, reply)) => {
+                        self.recorded.release(EndReason::Suspended(reason)).await;
+                        // Whoever asked may have gone.
+                        let _ = reply.send(());
+                        return;
+                    }
+                    // TaskManagers aren't told: they follow the one that leads.
+                    Some(Mail::LeadershipLost(reason)) => return self.recorded.lost(reason),
                     Some(mail) => self.receive(mail),
                     None => return,
                 },
@@ -164,19 +183,23 @@ impl JobManager {
                 self.connections.close(connection);
                 self.handle(Event::Disconnected(connection));
             }
-            Mail::Submit(job, reply) => self.submit(job, reply),
+            Mail::Submit(job, leader, reply) => self.submit(job, leader, reply),
             Mail::Cancel(job, reply) => {
                 let answer = self.cancel(job);
                 // Whoever asked may have gone.
                 let _ = reply.send(answer);
             }
             Mail::Publication(job, event) => self.handle(Event::Publication(job, event)),
-            // Handled by `run`, which ends with it.
-            Mail::ShutDown(..) => {}
+            Mail::JobRecorded(result) => {
+                self.recorded.forget(result.job);
+                self.answer(*result);
+            }
+            // Handled by `run`, which ends with them.
+            Mail::ShutDown(..) | Mail::Suspend(..) | Mail::LeadershipLost(_) => {}
         }
     }
 
-    fn submit(&mut self, job: Box<PreparedJob>, reply: Submitter) {
+    fn submit(&mut self, job: Box<PreparedJob>, leader: Option<Box<Leader>>, reply: Submitter) {
         let id = job.information.job_id;
         if self.dispatcher.job(id).is_some() || self.submitters.contains_key(&id) {
             // Whoever asked may have gone.
@@ -184,7 +207,17 @@ impl JobManager {
             return;
         }
         self.submitters.insert(id, reply);
+        if let Some(leader) = leader {
+            self.recorded.claimed(*leader, &job);
+        }
         self.handle(Event::Submitted(job));
+        self.log_of(id);
+    }
+
+    /// The log of a job that is recorded, once the job was taken in.
+    fn log_of(&mut self, job: JobId) -> Option<&JobLog> {
+        self.dispatcher.job(job)?;
+        self.recorded.log_of(job, &self.runtime, &self.weak_mailbox)
     }
 
     fn cancel(&mut self, job: JobId) -> Result<(), CancelError> {
@@ -216,6 +249,9 @@ impl JobManager {
             Action::Send(connection, message) => return self.connections.send(connection, message),
             Action::Disconnect(connection) => self.connections.close(connection),
             Action::Publish(checkpoint) => self.publish(checkpoint),
+            // Where a job has a log, its collector finds what isn't needed.
+            Action::DiscardCheckpoint { .. } | Action::DeleteObjects(_)
+                if self.recorded.is_on() => {}
             Action::DiscardCheckpoint { checkpoint, kept_objects } => {
                 self.with_store(move |store| async move {
                     let done = store::discard(&store, &checkpoint, &kept_objects).await;
@@ -229,14 +265,10 @@ impl JobManager {
             Action::ReleaseWorker(id) => self.driver.release_worker(&id),
             Action::JobEnded(result) => {
                 log::job_ended(&result);
-                if let Some(submitter) = self.submitters.remove(&result.job) {
-                    // Facts show the end before the program learns of it: it may exit at once.
-                    self.facts_renewed = None;
-                    self.facts_stale = true;
-                    let now = Moment::of(self.clock.as_ref());
-                    self.renew_facts(now);
-                    // The program may not wait for it.
-                    let _ = submitter.send(Ok(*result));
+                match self.log_of(result.job) {
+                    // The program learns of it once it is recorded.
+                    Some(log) => log.end(*result),
+                    None => self.answer(*result),
                 }
             }
             Action::Observe(job, observation) => log::job(job, &observation),
@@ -245,8 +277,24 @@ impl JobManager {
         None
     }
 
-    fn publish(&self, checkpoint: crate::checkpoint_coordinator::CompletedCheckpoint) {
+    /// Tells the program how its job has ended.
+    fn answer(&mut self, result: JobResult) {
+        let Some(submitter) = self.submitters.remove(&result.job) else { return };
+        // Facts show the end before the program learns of it: it may exit at once.
+        self.facts_renewed = None;
+        self.facts_stale = true;
+        let now = Moment::of(self.clock.as_ref());
+        self.renew_facts(now);
+        // The program may not wait for it.
+        let _ = submitter.send(Ok(result));
+    }
+
+    fn publish(&mut self, checkpoint: crate::checkpoint_coordinator::CompletedCheckpoint) {
         let job = checkpoint.job;
+        if self.recorded.is_on() {
+            self.log_of(job).into_iter().for_each(|log| log.publish(checkpoint.clone()));
+            return;
+        }
         let graph = self.dispatcher.job(job).map(|job| Arc::clone(&job.information().graph));
         let (Some(graph), Some(mailbox)) = (graph, self.weak_mailbox.upgrade()) else { return };
         self.with_store(move |store| async move {

@@ -9,7 +9,7 @@ use thalweg_rpc::Acceptor;
 use thalweg_storage::BlobStore;
 use tokio::runtime::Handle;
 
-use crate::high_availability::LeaderElection;
+use crate::high_availability::{LeaderElection, Records};
 use crate::resource_manager::ResourceManagerDriver;
 
 /// Where manifests are written.
@@ -47,6 +47,9 @@ pub struct JobManagerOptions {
     pub election: Box<dyn LeaderElection>,
     /// Where checkpoints go; needed by jobs that take some.
     pub store: Option<CheckpointStore>,
+    /// Where jobs are recorded, for whoever leads next; None without high availability. Its
+    /// checkpoints are in `store`.
+    pub records: Option<Records>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// What its tasks run on.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
-use thalweg_core::ids::{CheckpointId, JobId, OperatorId};
+use thalweg_core::ids::{CheckpointId, Epoch, JobId, OperatorId};
 use thalweg_core::job_graph::JobGraph;
 use thalweg_rpc::message::{SnapshotData, SnapshotHandle};
 use thalweg_storage::manifest::{self, FORMAT_VERSION};
@@ -15,7 +15,9 @@ use thalweg_storage::{
 use tokio::runtime::Handle;
 
 use super::options::CheckpointStore;
-use crate::checkpoint_coordinator::{CheckpointEvent, CompletedCheckpoint, VertexSnapshot};
+use crate::checkpoint_coordinator::{
+    CheckpointEvent, CompletedCheckpoint, SubtaskSnapshot, VertexSnapshot,
+};
 
 /// Does something with a store where blocking is allowed.
 pub(super) fn spawn(
@@ -38,22 +40,29 @@ pub(super) async fn publish(
     complete: &CompletedCheckpoint,
 ) -> CheckpointEvent {
     let checkpoint = complete.id;
-    match try_publish(store, graph, complete).await {
-        Ok((path, bytes)) => CheckpointEvent::Published { checkpoint, path, bytes },
+    match write_manifest(store, graph, complete, None).await {
+        Ok((path, bytes)) => {
+            let path = format!("{}/{path}", store.name);
+            CheckpointEvent::Published { checkpoint, path, bytes }
+        }
         Err(cause) => CheckpointEvent::PublishFailed { checkpoint, cause },
     }
 }
 
-async fn try_publish(
+/// Writes a checkpoint's manifest, inline snapshots first, under names of this epoch. Gives its
+/// path in the store and its length. Whether it counts is another matter where a log decides.
+pub(crate) async fn write_manifest(
     store: &CheckpointStore,
     graph: &JobGraph,
     complete: &CompletedCheckpoint,
-) -> Result<(String, u64), String> {
+    epoch: Option<Epoch>,
+) -> Result<(BlobPath, u64), String> {
     let mut operators = BTreeMap::new();
     for vertex in &complete.vertices {
-        for operator in &vertex.operators {
-            let part = operator_manifest(store, graph, complete, vertex, *operator).await?;
-            operators.insert(*operator, part);
+        for id in &vertex.operators {
+            let part = (vertex, *id);
+            let part = operator_manifest(store, graph, complete, part, epoch).await?;
+            operators.insert(*id, part);
         }
     }
     let manifest = CheckpointManifest {
@@ -68,32 +77,31 @@ async fn try_publish(
         operators: operators.into_values().collect(),
     };
     let bytes = manifest.to_bytes().map_err(|error| error.to_string())?.len();
-    // `save` reads back what it finds when the outcome of its write is unknown or another's.
-    let saved = manifest::save(store.store.as_ref(), &manifest).await;
-    let path = match saved {
-        Ok(path) => path,
-        Err(error) => match manifest::load(store.store.as_ref(), complete.job, complete.id).await {
-            Ok(there) if there == manifest => {
-                layout::manifest(complete.job, complete.id).map_err(|e| e.to_string())?
-            }
+    let (job, id, blobs) = (complete.job, complete.id, store.store.as_ref());
+    let path = layout::manifest(job, id).and_then(|path| layout::of_epoch(&path, epoch));
+    let path = path.map_err(|error| error.to_string())?;
+    // It reads back what it finds when the outcome of its write is unknown or another's.
+    if let Err(error) = manifest::save_to(blobs, &path, &manifest).await {
+        match manifest::load_from(blobs, &path, job, id).await {
+            Ok(there) if there == manifest => {}
             Ok(_) | Err(_) => return Err(error.to_string()),
-        },
-    };
-    Ok((format!("{}/{path}", store.name), u64::try_from(bytes).unwrap_or(u64::MAX)))
+        }
+    }
+    Ok((path, u64::try_from(bytes).unwrap_or(u64::MAX)))
 }
 
 async fn operator_manifest(
     store: &CheckpointStore,
     graph: &JobGraph,
     complete: &CompletedCheckpoint,
-    vertex: &VertexSnapshot,
-    operator: OperatorId,
+    (vertex, operator): (&VertexSnapshot, OperatorId),
+    epoch: Option<Epoch>,
 ) -> Result<OperatorManifest, String> {
     let node = graph.vertices.iter().flat_map(|v| &v.operators).find(|o| o.id == operator);
     let mut subtasks = Vec::new();
     for (index, snapshot) in (0u32..).zip(&vertex.subtasks) {
         for handle in snapshot.handles.iter().filter(|handle| handle.operator == operator) {
-            let (object, offset) = durable(store, complete, index, handle).await?;
+            let (object, offset) = durable(store, complete, (index, handle), epoch).await?;
             subtasks.push(SubtaskManifest {
                 index,
                 key_groups: handle.key_groups.map(Into::into),
@@ -104,6 +112,10 @@ async fn operator_manifest(
             });
         }
     }
+    let ended = |ended: &(u32, &SubtaskSnapshot)| ended.1.finished;
+    let finished: Vec<u32> =
+        (0u32..).zip(&vertex.subtasks).filter(ended).map(|(index, _)| index).collect();
+    let all_finished = finished.len() == vertex.subtasks.len();
     let state = complete.coordinators.iter().find(|(id, _)| *id == operator);
     Ok(OperatorManifest {
         operator_id: operator,
@@ -111,7 +123,8 @@ async fn operator_manifest(
         name: node.map_or_else(|| vertex.name.clone(), |node| node.name.clone()),
         parallelism: u32::try_from(vertex.subtasks.len()).unwrap_or(u32::MAX),
         max_parallelism: vertex.max_parallelism,
-        finished: vertex.subtasks.iter().all(|subtask| subtask.finished),
+        finished: all_finished,
+        finished_subtasks: if all_finished { Vec::new() } else { finished },
         subtasks,
         coordinator_state: state.map(|(_, bytes)| CoordinatorState(bytes.clone())),
     })
@@ -121,13 +134,14 @@ async fn operator_manifest(
 async fn durable(
     store: &CheckpointStore,
     complete: &CompletedCheckpoint,
-    subtask: u32,
-    handle: &SnapshotHandle,
+    (subtask, handle): (u32, &SnapshotHandle),
+    epoch: Option<Epoch>,
 ) -> Result<(String, u64), String> {
     match &handle.data {
         SnapshotData::Object { path, offset } => Ok((path.clone(), *offset)),
         SnapshotData::Inline(bytes) => {
             let path = layout::snapshot(complete.job, complete.id, handle.operator, subtask)
+                .and_then(|path| layout::of_epoch(&path, epoch))
                 .map_err(|error| error.to_string())?;
             store.store.put(&path, bytes.clone()).await.map_err(|error| error.to_string())?;
             Ok((path.to_string(), 0))

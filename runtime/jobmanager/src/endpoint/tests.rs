@@ -16,9 +16,11 @@ use thalweg_rpc::message::{
 use thalweg_rpc::{AcceptorSender, Connector, EpochGuard, Link, accept_channel};
 use thalweg_storage::{BlobPath, BlobStore, MemoryStore, manifest};
 
+mod recorded;
+
 use super::*;
 use crate::dispatcher::JobSubmission;
-use crate::high_availability::StandaloneElection;
+use crate::high_availability::{LeaderElection, Records, StandaloneElection};
 use crate::resource_manager::StandaloneDriver;
 use crate::rest::{RestFailure, RestGateway};
 use crate::source_coordinator::SplitEnumeration;
@@ -52,17 +54,26 @@ fn submission(parallelism: u32, settings: &[(&str, &str)]) -> JobSubmission {
 }
 
 async fn start(store: Option<Arc<MemoryStore>>) -> (JobManagerHandle, AcceptorSender) {
-    let (sender, acceptor) = accept_channel();
     let store =
         store.map(|store| CheckpointStore { store, name: "memory:".to_owned(), blocking: false });
+    start_with(store, None, Box::new(StandaloneElection)).await
+}
+
+async fn start_with(
+    store: Option<CheckpointStore>,
+    records: Option<Records>,
+    election: Box<dyn LeaderElection>,
+) -> (JobManagerHandle, AcceptorSender) {
+    let (sender, acceptor) = accept_channel();
     let options = JobManagerOptions {
         configuration: configuration(&[("heartbeat.interval", "20 ms")]),
         build_id: 7,
         seed: 1,
         acceptor,
         driver: Box::new(StandaloneDriver),
-        election: Box::new(StandaloneElection),
+        election,
         store,
+        records,
         clock: Arc::new(SystemClock::new()),
         runtime: Handle::current(),
         version: "0.1.0".to_owned(),
@@ -171,7 +182,7 @@ impl Puppet {
                         self.notice(Notice::CheckpointAcknowledged(ack));
                     }
                 }
-                JobManagerMessage::CheckpointCompleted { .. } => {
+                JobManagerMessage::CheckpointCompleted { .. } if !self.hold => {
                     self.all(ExecutionState::Finished);
                 }
                 JobManagerMessage::Heartbeat(heartbeat) => {
@@ -191,6 +202,7 @@ impl Puppet {
                 JobManagerMessage::Refused(refusal) => return refusal.to_string(),
                 JobManagerMessage::Registered { .. }
                 | JobManagerMessage::Received { .. }
+                | JobManagerMessage::CheckpointCompleted { .. }
                 | JobManagerMessage::CheckpointAborted { .. } => {}
             }
         }

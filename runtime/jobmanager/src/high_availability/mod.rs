@@ -1,10 +1,32 @@
-//! Who leads: one JobManager at a time, in terms that rise. Behind a trait: alone here, a Lease in
-//! Kubernetes. Not here: fencing in the store, which is what really keeps two leaders apart.
+//! High availability: who leads, one JobManager at a time in terms that rise, and what outlives
+//! it.
+//!
+//! Who leads is behind a trait: [`StandaloneElection`] where there's only one JobManager,
+//! [`StoreElection`] with nothing but a store. An election only makes a takeover quick: what keeps
+//! two leaders apart are the logs of `thalweg_storage::log`, one for the cluster and one for each
+//! job. [`Records`] reads and writes what programs and jobs leave there, and `job_log` is the one
+//! place that appends to a job's log.
+
+mod error;
+mod garbage;
+mod hint;
+pub(crate) mod job_log;
+mod off_thread;
+mod recorded_result;
+mod records;
+mod store_election;
 
 use std::fmt::Debug;
 use std::pin::Pin;
 
 use thalweg_core::ids::Epoch;
+
+pub use error::HighAvailabilityError;
+pub use hint::{HintDecision, HintWatch, LeaderHint};
+pub use off_thread::off_thread;
+pub(crate) use records::Claimed;
+pub use records::{ClaimedJob, Records, RecordsOptions};
+pub use store_election::{StoreElection, read_hint};
 
 /// A leader's term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +48,17 @@ pub type Campaign<'a> =
 pub trait LeaderElection: Debug + Send {
     /// Waits until this JobManager leads.
     fn campaign(&mut self) -> Campaign<'_>;
+
+    /// Does what keeps the leadership, and returns once it is lost: with the reason, for people.
+    /// Safe to cancel. Never returns where it can't be lost.
+    fn hold(&mut self) -> Pin<Box<dyn Future<Output = String> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
+
+    /// Gives the leadership up, so that another one needn't wait.
+    fn release(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// There is only one JobManager: it leads, in term 1.

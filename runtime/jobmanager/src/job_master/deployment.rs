@@ -21,17 +21,17 @@ pub(super) fn deployment(
     let vertex = graph.vertex(task);
     let execution = graph.execution(task);
     let slot = execution.slot.as_ref()?;
-    let source_splits = match restore {
-        Some(_) => Vec::new(),
-        None => vertex
-            .operators
-            .iter()
-            .filter_map(|operator| {
-                let splits = sources.initial_splits(operator.id, task.subtask)?;
-                Some((operator.id, splits.to_vec()))
-            })
-            .collect(),
-    };
+    // A source that the checkpoint knows finds its splits in its state.
+    let new = vertex
+        .operators
+        .iter()
+        .filter(|operator| restore.is_none_or(|checkpoint| !checkpoint.has_operator(operator.id)));
+    let source_splits = new
+        .filter_map(|operator| {
+            let splits = sources.initial_splits(operator.id, task.subtask)?;
+            Some((operator.id, splits.to_vec()))
+        })
+        .collect();
     Some(TaskDeployment {
         attempt: execution.id,
         attempt_number: execution.number,

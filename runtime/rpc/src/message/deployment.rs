@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use thalweg_core::ids::{AllocationId, ExecutionAttemptId, JobId, JobVertexId, OperatorId};
+use thalweg_core::ids::{AllocationId, Epoch, ExecutionAttemptId, JobId, JobVertexId, OperatorId};
 use thalweg_core::job_graph::{JobGraph, ShipStrategy};
 use thalweg_core::split::SourceSplit;
 
@@ -39,6 +39,9 @@ pub struct JobInformation {
     pub checkpointing: bool,
     /// The directory or bucket that snapshots are written to; None: they go inline.
     pub checkpoint_directory: Option<String>,
+    /// With high availability: the JobManager's epoch in the job's log, which the names of the
+    /// tasks' snapshots hold.
+    pub log_epoch: Option<Epoch>,
 }
 
 /// One task.

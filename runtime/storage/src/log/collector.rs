@@ -8,26 +8,28 @@ use super::entry::{EntryHeader, LogPosition};
 use super::error::LogError;
 use super::names::{self, LogName, Segment};
 use super::reader::Log;
-use crate::blob::BlobPath;
+use crate::blob::{BlobPath, BlobStore};
 use crate::layout;
 
 /// What a seal holds. Only its name counts.
 const SEAL: &[u8] = b"entries of this segment may have been deleted\n";
 
-/// Classifies all objects of the job but the log's. `view` was taken before, and `referenced` are
-/// all objects that roots refer to, their manifests included: it was read without a failure.
-/// `origin_of` tells an object's origin from its name, if that is one of a checkpoint's.
+/// Classifies all objects of the job in `store` but the log's; it may be another store than the
+/// log's. `view` was taken before, and `referenced` are all objects that roots refer to, their
+/// manifests included: it was read without a failure. `origin_of` tells an object's origin from
+/// its name, if that is one of a checkpoint's.
 ///
 /// # Errors
 /// The store fails.
 pub async fn plan(
     log: &Log,
+    store: &dyn BlobStore,
     view: &CollectorView,
     referenced: &BTreeSet<BlobPath>,
     origin_of: impl Fn(&BlobPath) -> Option<ObjectOrigin>,
 ) -> Result<ObjectPlan<BlobPath>, LogError> {
     let own = names::folder(log.job)?;
-    let listed = log.store.list(&layout::job_folder(log.job)?).await?;
+    let listed = store.list(&layout::job_folder(log.job)?).await?;
     let objects = listed.into_iter().filter(|path| !path.is_within(&own));
     let objects = objects.map(|path| {
         let origin = origin_of(&path);
@@ -40,9 +42,9 @@ pub async fn plan(
 ///
 /// # Errors
 /// The store fails: some of it may be left.
-pub async fn delete(log: &Log, plan: &ObjectPlan<BlobPath>) -> Result<usize, LogError> {
+pub async fn delete(store: &dyn BlobStore, plan: &ObjectPlan<BlobPath>) -> Result<usize, LogError> {
     for path in &plan.garbage {
-        log.store.delete(path).await?;
+        store.delete(path).await?;
     }
     Ok(plan.garbage.len())
 }

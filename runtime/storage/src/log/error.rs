@@ -86,7 +86,7 @@ pub enum LogError {
     /// The store doesn't do what high availability is built on.
     #[error(
         "the store can't be used for high availability: {reason}; use one that honours \
-         conditional writes (If-None-Match), or set high-availability.type to none"
+         conditional writes (If-None-Match), or unset high-availability.storageDir"
     )]
     UnfitStore {
         /// What it did.

@@ -193,6 +193,15 @@ impl Leader {
         }
     }
 
+    /// Looks whether it still leads.
+    ///
+    /// # Errors
+    /// It's fenced, or the store fails: then nothing is known.
+    pub async fn check(&mut self) -> Result<(), LogError> {
+        let next = self.read_next().await?;
+        Ok(self.leadership.check(next.as_ref())?)
+    }
+
     /// Looks whether it still leads, and permits commits up to the last published checkpoint.
     ///
     /// # Errors

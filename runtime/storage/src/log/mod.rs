@@ -10,9 +10,8 @@
 //! [`Log`], [`Leader`] and [`collector`] read the facts from a [`BlobStore`] and do what was
 //! decided, no more. Nothing here has a clock: time-outs are the store's.
 //!
-//! Not here: electing a leader, which only makes a takeover quick; what a checkpoint holds.
-//! **The JobManager doesn't use this log yet**: a checkpoint still counts once its manifest is
-//! stored.
+//! Not here: electing a leader, which only makes a takeover quick; what a checkpoint holds. The
+//! JobManager uses all of it in its `high_availability`.
 //!
 //! [`BlobStore`]: crate::blob::BlobStore
 

@@ -14,7 +14,7 @@ use thalweg_core::ids::{CheckpointId, JobId, OperatorId};
 use thalweg_core::key_group::{KeyGroupRange, MAX_MAX_PARALLELISM};
 use thiserror::Error;
 
-pub use self::store::{load, save};
+pub use self::store::{load, load_from, save, save_to};
 use crate::blob::{BlobError, BlobPath, BlobPathError};
 
 /// The version that is written, and the highest that is read.
@@ -76,6 +76,9 @@ pub struct OperatorManifest {
     pub max_parallelism: u32,
     /// Whether all its subtasks had finished: then it isn't run again.
     pub finished: bool,
+    /// The subtasks that had finished, ascending, where not all of them had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finished_subtasks: Vec<u32>,
     /// The runs of its subtasks, ordered by the subtasks' indices. Those without state are left
     /// out; those with a base run and deltas on it have an entry for each, in that order.
     pub subtasks: Vec<SubtaskManifest>,
@@ -217,6 +220,12 @@ fn check_operator(operator: &OperatorManifest) -> Result<(), String> {
     }
     if !operator.subtasks.is_sorted_by_key(|subtask| subtask.index) {
         return wrong("its subtasks aren't ordered by index".to_owned());
+    }
+    let finished = &operator.finished_subtasks;
+    let known = finished.iter().all(|index| *index < parallelism);
+    if !finished.is_sorted_by(|a, b| a < b) || !known || (operator.finished && !finished.is_empty())
+    {
+        return wrong(format!("subtasks {finished:?} can't be those of {parallelism} that ended"));
     }
     let mut next_group = 0;
     // A base and its deltas have the same key groups.

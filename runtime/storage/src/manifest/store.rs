@@ -76,11 +76,24 @@ pub async fn save(
     store: &dyn BlobStore,
     manifest: &CheckpointManifest,
 ) -> Result<BlobPath, ManifestError> {
-    let bytes = manifest.to_bytes()?;
     let path = layout::manifest(manifest.job_id, manifest.checkpoint_id)?;
-    match store.put_if_absent(&path, bytes.clone()).await? {
-        PutOutcome::Created => Ok(path),
-        PutOutcome::AlreadyExists if store.get(&path).await? == bytes => Ok(path),
+    save_to(store, &path, manifest).await?;
+    Ok(path)
+}
+
+/// As [`save`], under another name: one that holds the leader's epoch.
+///
+/// # Errors
+/// As [`save`].
+pub async fn save_to(
+    store: &dyn BlobStore,
+    path: &BlobPath,
+    manifest: &CheckpointManifest,
+) -> Result<(), ManifestError> {
+    let bytes = manifest.to_bytes()?;
+    match store.put_if_absent(path, bytes.clone()).await? {
+        PutOutcome::Created => Ok(()),
+        PutOutcome::AlreadyExists if store.get(path).await? == bytes => Ok(()),
         PutOutcome::AlreadyExists => Err(ManifestError::Exists { place: path.to_string() }),
     }
 }
@@ -94,8 +107,20 @@ pub async fn load(
     job: JobId,
     checkpoint: CheckpointId,
 ) -> Result<CheckpointManifest, ManifestError> {
-    let path = layout::manifest(job, checkpoint)?;
-    let bytes = store.get(&path).await?;
+    load_from(store, &layout::manifest(job, checkpoint)?, job, checkpoint).await
+}
+
+/// As [`load`], from another name.
+///
+/// # Errors
+/// As [`load`].
+pub async fn load_from(
+    store: &dyn BlobStore,
+    path: &BlobPath,
+    job: JobId,
+    checkpoint: CheckpointId,
+) -> Result<CheckpointManifest, ManifestError> {
+    let bytes = store.get(path).await?;
     let manifest = CheckpointManifest::from_bytes(&bytes, path.as_str())?;
     if (manifest.job_id, manifest.checkpoint_id) != (job, checkpoint) {
         let reason = format!(

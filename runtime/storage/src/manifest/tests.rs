@@ -24,6 +24,7 @@ fn operator(id: u128, subtasks: Vec<SubtaskManifest>) -> OperatorManifest {
         parallelism: 2,
         max_parallelism: 128,
         finished: false,
+        finished_subtasks: Vec::new(),
         subtasks,
         coordinator_state: Some(CoordinatorState(vec![0, 255, 16])),
     }
@@ -41,7 +42,7 @@ fn manifest() -> CheckpointManifest {
         channel_state: Vec::new(),
         operators: vec![
             operator(1, vec![subtask(0, 0, 64), subtask(1, 64, 128)]),
-            operator(2, Vec::new()),
+            OperatorManifest { finished_subtasks: vec![1], ..operator(2, Vec::new()) },
         ],
     }
 }
@@ -129,7 +130,13 @@ fn a_later_version_is_named() {
 #[test]
 fn a_contradictory_manifest_is_neither_written_nor_read() {
     type Change = fn(&mut CheckpointManifest);
-    let broken: [(&str, Change); 10] = [
+    let broken: [(&str, Change); 13] = [
+        ("[1, 0] can't be", |m| m.operators[0].finished_subtasks = vec![1, 0]),
+        ("[2] can't be", |m| m.operators[0].finished_subtasks = vec![2]),
+        ("[0] can't be", |m| {
+            m.operators[0].finished = true;
+            m.operators[0].finished_subtasks = vec![0];
+        }),
         ("aren't ordered by id", |m| m.operators.swap(0, 1)),
         ("aren't ordered by index", |m| m.operators[0].subtasks.swap(0, 1)),
         ("a subtask 1", |m| m.operators[0].parallelism = 1),

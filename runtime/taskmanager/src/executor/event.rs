@@ -4,7 +4,7 @@ use thalweg_core::ids::ExecutionAttemptId;
 use thalweg_rpc::message::{
     CheckpointAck, CheckpointDecline, FailureInfo, ToJobManager, ToTaskManager,
 };
-use thalweg_rpc::{ConnectError, Link, LinkError};
+use thalweg_rpc::{ConnectError, LeaderAddress, Link, LinkError};
 
 use super::prepare::Prepared;
 use crate::task::TaskEvent;
@@ -17,6 +17,8 @@ pub(super) enum Event {
     Stop(String),
     /// An attempt to reach the JobManager is over.
     Connected(Result<Link<ToJobManager, ToTaskManager>, ConnectError>),
+    /// This JobManager leads, as far as anybody knows.
+    Leader(LeaderAddress),
     /// The JobManager says something, or won't any more.
     Received(Result<ToTaskManager, LinkError>),
     /// A deployment's code and state are there.

@@ -12,7 +12,7 @@ use thalweg_core::status::ExecutionState;
 use thalweg_rpc::message::{
     CheckpointAck, CheckpointDecline, DeclineReason, FailureInfo, ToJobManager, ToTaskManager,
 };
-use thalweg_rpc::{ConnectError, Link};
+use thalweg_rpc::{ConnectError, LeaderAddress, Link};
 use tokio::sync::Notify;
 
 use super::event::Event;
@@ -36,6 +36,7 @@ struct News {
 #[derive(Default)]
 struct Places {
     connected: Option<Connected>,
+    leader: Option<LeaderAddress>,
     executions: BTreeMap<ExecutionAttemptId, News>,
 }
 
@@ -50,6 +51,12 @@ impl Inbox {
     /// An attempt to reach the JobManager is over.
     pub(super) fn connected(&self, connected: Connected) {
         self.places.lock().connected = Some(connected);
+        self.changed.notify_one();
+    }
+
+    /// Somebody leads.
+    pub(super) fn leader(&self, leader: LeaderAddress) {
+        self.places.lock().leader = Some(leader);
         self.changed.notify_one();
     }
 
@@ -93,6 +100,7 @@ impl Inbox {
     pub(super) fn take(&self) -> Vec<Event> {
         let places = std::mem::take(&mut *self.places.lock());
         let mut events: Vec<Event> = places.connected.map(Event::Connected).into_iter().collect();
+        events.extend(places.leader.map(Event::Leader));
         for (attempt, news) in places.executions {
             let News { prepared, state, input_ended, snapshot, declined, stored, ended } = news;
             events.extend(prepared.map(|prepared| Event::Prepared(attempt, prepared)));

@@ -35,7 +35,9 @@ use thalweg_rpc::message::{
     Notice, Registration, TaskManagerHeartbeat, TaskManagerMessage, TaskManagerResources,
     ToTaskManager,
 };
-use thalweg_rpc::{ConnectError, Connector, EpochGuard, LinkReceiver, Outbox, ReconnectDecision};
+use thalweg_rpc::{
+    ConnectError, Connector, EpochGuard, LeaderAddress, LinkReceiver, Outbox, ReconnectDecision,
+};
 use thalweg_storage::BlobStoreOpener;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -192,6 +194,7 @@ impl TaskExecutor {
     /// Runs until everything has ended. `stop` is SIGTERM, or whatever else ends the process.
     pub(crate) async fn run(mut self, mut stop: oneshot::Receiver<String>) -> ExitReason {
         let inbox = Arc::clone(&self.inbox);
+        self.watch_leader();
         let mut next_tick = tokio::time::Instant::now();
         let mut stop_asked = false;
         loop {
@@ -231,6 +234,7 @@ impl TaskExecutor {
                 self.send_due(now);
             }
             Event::Connected(Err(error)) => return self.connect_failed(&error, now),
+            Event::Leader(leader) => return self.leader_shown(&leader, now),
             Event::Received(Ok(message)) => return self.message(message, now),
             Event::Received(Err(error)) => return self.link_lost(&error.to_string(), now),
             Event::Prepared(attempt, prepared) => self.prepared(attempt, prepared, now),
@@ -245,6 +249,24 @@ impl TaskExecutor {
                 tracing::warn!(checkpoint = %decline.checkpoint, "{:?}", decline.reason);
                 self.notice(Notice::CheckpointDeclined(decline), now);
             }
+        }
+        self.stopped(now)
+    }
+
+    /// Has it told who leads, where that can change.
+    fn watch_leader(&self) {
+        let (connector, inbox) = (self.parts.connector.clone(), Arc::downgrade(&self.inbox));
+        self.parts.runtime.spawn(async move {
+            let tell = |leader| inbox.upgrade().map(|inbox| inbox.leader(leader)).is_some();
+            connector.watch(tell).await;
+        });
+    }
+
+    /// A leader that stands still keeps its connections open: who finds another one leaves it.
+    fn leader_shown(&mut self, leader: &LeaderAddress, now: Duration) -> Option<ExitReason> {
+        if self.connection.is_registered() && leader.epoch > self.guard.epoch() {
+            let reason = format!("the JobManager at {} leads now", leader.address);
+            return self.link_lost(&reason, now);
         }
         self.stopped(now)
     }

@@ -146,3 +146,6 @@ async fn fetch_piece(
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

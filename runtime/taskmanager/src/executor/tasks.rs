@@ -150,7 +150,8 @@ impl TaskExecutor {
         let former = upload::take_former(&mut live.stored, &snapshot.chain.operators);
         let job = Arc::clone(&live.deployment.job);
         let key_groups = live.subtask.key_groups;
-        let owner = SnapshotOwner { job: job.job_id, attempt, key_groups };
+        let log_epoch = job.log_epoch;
+        let owner = SnapshotOwner { job: job.job_id, attempt, log_epoch, key_groups };
         let (stores, inbox) = (Arc::clone(&self.stores), Arc::clone(&self.inbox));
         let clock = Arc::clone(&self.parts.clock);
         self.parts.driver.run_aside(Box::pin(async move {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use thalweg_core::Clock;
-use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId, OperatorId};
+use thalweg_core::ids::{CheckpointId, Epoch, ExecutionAttemptId, JobId, OperatorId};
 use thalweg_core::key_group::KeyGroupRange;
 use thalweg_operators::chain::OperatorSnapshot;
 use thalweg_rpc::MESSAGE_BYTES_MAX;
@@ -28,6 +28,8 @@ const INLINE_BYTES_MAX: usize = MESSAGE_BYTES_MAX / 2;
 pub(super) struct SnapshotOwner {
     pub(super) job: JobId,
     pub(super) attempt: ExecutionAttemptId,
+    /// Of the JobManager in the job's log, if the job has one.
+    pub(super) log_epoch: Option<Epoch>,
     pub(super) key_groups: KeyGroupRange,
 }
 
@@ -132,7 +134,7 @@ async fn store_runs(
         return Err(UploadError::NoDirectory { bytes });
     }
     let mut handles = former;
-    let path = object(owner.job, checkpoint, owner.attempt)?;
+    let path = object(owner, checkpoint)?;
     let mut object = Vec::with_capacity(if inline { 0 } else { bytes });
     for (operator, Contents { run, key_groups }) in runs {
         let (length, crc32c) = (run.len() as u64, crc32c::crc32c(&run));
@@ -157,12 +159,9 @@ async fn store_runs(
 
 /// The object of one task's snapshot: named by the attempt, so that what a lost attempt still
 /// writes can't take the place of another one's.
-fn object(
-    job: JobId,
-    checkpoint: CheckpointId,
-    attempt: ExecutionAttemptId,
-) -> Result<BlobPath, BlobPathError> {
-    layout::task_snapshot(job, checkpoint, attempt)
+fn object(owner: SnapshotOwner, checkpoint: CheckpointId) -> Result<BlobPath, BlobPathError> {
+    let path = layout::task_snapshot(owner.job, checkpoint, owner.attempt)?;
+    layout::of_epoch(&path, owner.log_epoch)
 }
 
 /// A run worth keeping.

@@ -209,6 +209,7 @@ pub(super) fn information(parallelism: u32, checkpointing: bool) -> JobInformati
         configuration: BTreeMap::new(),
         checkpointing,
         checkpoint_directory: checkpointing.then(|| "memory".to_owned()),
+        log_epoch: None,
     }
 }
 

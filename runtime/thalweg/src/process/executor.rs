@@ -11,6 +11,7 @@ use thalweg_core::configuration::Configuration;
 use thalweg_core::ids::{JobId, job_id};
 use thalweg_core::status::JobStatus;
 use thalweg_datastream::{ExecuteError, Executor, JobExecutionResult};
+use thalweg_jobmanager::high_availability::HighAvailabilityError;
 use thalweg_jobmanager::{JobManagerHandle, JobResult, JobSubmission};
 use thalweg_operators::FunctionResult;
 use thalweg_operators::code::JobCode;
@@ -70,6 +71,22 @@ impl ClusterExecutor {
         ))
     }
 
+    /// The recorded value, where values are recorded: whoever runs the program next sees the same.
+    fn recorded_once(
+        &self,
+        name: &str,
+        compute: &mut dyn FnMut() -> FunctionResult<Vec<u8>>,
+    ) -> Result<Vec<u8>, ExecuteError> {
+        let failed = |source| ExecuteError::Once { name: name.into(), source };
+        let unreadable = |e: HighAvailabilityError| failed(Box::new(e));
+        let Some(records) = self.job_manager.records() else { return compute().map_err(failed) };
+        if let Some(value) = self.runtime.block_on(records.once(name)).map_err(unreadable)? {
+            return Ok(value);
+        }
+        let value = compute().map_err(failed)?;
+        self.runtime.block_on(records.record_once(name, value)).map_err(unreadable)
+    }
+
     fn submission(&self, code: &Arc<JobCode>) -> Result<JobSubmission, ExecuteError> {
         let results = self.results.borrow();
         let encoded = results.iter().map(postcard::to_stdvec);
@@ -122,7 +139,7 @@ impl Executor for ClusterExecutor {
         if let Some(value) = self.once_values.borrow().get(name) {
             return Ok(value.clone());
         }
-        let value = compute().map_err(|source| ExecuteError::Once { name: name.into(), source })?;
+        let value = self.recorded_once(name, compute)?;
         self.once_values.borrow_mut().insert(name.into(), value.clone());
         Ok(value)
     }

@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use thalweg_core::clock::{Clock, SystemClock};
 use thalweg_core::configuration::Configuration;
-use thalweg_core::configuration::options::{high_availability, jobmanager, rest};
+use thalweg_core::configuration::options::{jobmanager, rest};
 use thalweg_datastream::StreamExecutionEnvironment;
-use thalweg_jobmanager::high_availability::StandaloneElection;
 use thalweg_jobmanager::resource_manager::StandaloneDriver;
 use thalweg_jobmanager::rest::{PortRule, RestServer};
 use thalweg_jobmanager::{JobManager, JobManagerHandle, JobManagerOptions};
@@ -19,6 +18,7 @@ use tokio::runtime::Runtime;
 
 use super::build_id::build_id;
 use super::executor::{ClusterExecutor, exit_code, process_seed};
+use super::high_availability::{self, JobManagerRecords};
 use super::settings::{ProcessError, configuration};
 use super::stores::Stores;
 use crate::application::Application;
@@ -43,15 +43,15 @@ pub fn run_job_manager(
         .map_err(ProcessError::Runtime)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stores = Stores::new(&configuration, process_seed(clock.as_ref()));
-    let job_manager = start(&configuration, &runtime, clock.clone(), &stores)?;
+    let job_manager = start(&configuration, name, (&runtime, clock.clone()), &stores)?;
     serve_rest(&configuration, &runtime, &job_manager)?;
     let reporter = Reporter::new(Some(job_manager.clone()), Arc::default(), stores, clock);
     reporter.serve(&configuration, runtime.handle(), false)?;
     end_on_signal(&runtime, job_manager.clone());
+    exit_when_another_leads(&runtime, job_manager.clone());
 
-    let cluster_id = configuration.get(&high_availability::CLUSTER_ID);
     let executor = ClusterExecutor {
-        cluster_id: cluster_id.unwrap_or_else(|| name.to_owned()),
+        cluster_id: high_availability::cluster_id(&configuration, name),
         configuration,
         arguments: options.arguments.clone(),
         job_manager: job_manager.clone(),
@@ -67,13 +67,19 @@ pub fn run_job_manager(
     drop(env);
     runtime.block_on(job_manager.shutdown("the application has ended"));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    Ok(exit_code(outcome))
+    match high_availability::exit_of(job_manager.end_reason()) {
+        Some((message, code)) => {
+            eprintln!("{message}");
+            Ok(ExitCode::from(code))
+        }
+        None => Ok(exit_code(outcome)),
+    }
 }
 
 fn start(
     configuration: &Configuration,
-    runtime: &Runtime,
-    clock: Arc<dyn Clock>,
+    name: &str,
+    (runtime, clock): (&Runtime, Arc<dyn Clock>),
     stores: &Stores,
 ) -> Result<JobManagerHandle, ProcessError> {
     let (sender, acceptor) = accept_channel();
@@ -85,14 +91,18 @@ fn start(
         .block_on(listening)
         .map_err(|source| ProcessError::RpcPort { address: address.clone(), source })?;
     tracing::info!("TaskManagers are expected at {bound}");
+    let address = format!("{}:{}", configuration.get(&jobmanager::RPC_ADDRESS), bound.port());
+    let edge = (&clock, runtime);
+    let recorded = JobManagerRecords::open(configuration, stores, (name, address), edge)?;
     let options = JobManagerOptions {
         configuration: configuration.clone(),
         build_id: identity.build_id,
         seed: process_seed(clock.as_ref()),
         acceptor,
         driver: Box::new(StandaloneDriver),
-        election: Box::new(StandaloneElection),
-        store: stores.checkpoints(configuration)?,
+        election: recorded.election,
+        store: recorded.checkpoints,
+        records: recorded.records,
         clock,
         runtime: runtime.handle().clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -114,11 +124,31 @@ fn serve_rest(
     Ok(())
 }
 
-/// A signal ends the JobManager, and with it the TaskManagers and the application.
+/// A signal ends the JobManager, and with it the TaskManagers and the application; with high
+/// availability the next JobManager goes on with them.
 fn end_on_signal(runtime: &Runtime, job_manager: JobManagerHandle) {
     runtime.spawn(async move {
         let signal = super::settings::termination().await;
+        if job_manager.records().is_some() {
+            return job_manager.suspend(signal).await;
+        }
         tracing::warn!("{signal}: the JobManager ends, and its job and TaskManagers with it");
         job_manager.shutdown(signal).await;
+    });
+}
+
+/// How long the application has to return after its JobManager has ended.
+const RETURN_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A JobManager that doesn't lead ends its process, whatever the application is doing.
+fn exit_when_another_leads(runtime: &Runtime, job_manager: JobManagerHandle) {
+    runtime.spawn(async move {
+        job_manager.ended().await;
+        if let Some((message, code)) = high_availability::exit_of(job_manager.end_reason()) {
+            tokio::time::sleep(RETURN_TIMEOUT).await;
+            eprintln!("{message}");
+            #[expect(clippy::disallowed_methods, reason = "the application may never return")]
+            std::process::exit(i32::from(code));
+        }
     });
 }

@@ -138,6 +138,8 @@ impl LocalCluster {
         };
         let slots = configuration.get(&taskmanager::NUMBER_OF_TASK_SLOTS);
         let driver = LocalDriver::new(slots, move |number| workers.start(number));
+        let store = stores.checkpoints(&configuration)?;
+        store.iter().try_for_each(|store| stores.check(store, &runtime))?;
         let options = JobManagerOptions {
             configuration: configuration.clone(),
             build_id: 0,
@@ -145,7 +147,8 @@ impl LocalCluster {
             acceptor,
             driver: Box::new(driver),
             election: Box::new(StandaloneElection),
-            store: stores.checkpoints(&configuration)?,
+            store,
+            records: None,
             clock: clock.clone(),
             runtime: runtime.handle().clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -6,6 +6,7 @@
 mod build_id;
 mod codes;
 mod executor;
+mod high_availability;
 mod job_manager;
 mod local;
 mod machine;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use thalweg_core::configuration::{Configuration, ConfigurationError};
-use thalweg_jobmanager::high_availability::ElectionError;
+use thalweg_jobmanager::high_availability::{ElectionError, HighAvailabilityError};
 use thalweg_jobmanager::rest::RestServerError;
 use thalweg_storage::BlobError;
 use thalweg_taskmanager::StartError;
@@ -57,6 +57,9 @@ pub enum ProcessError {
     /// This JobManager can't lead.
     #[error(transparent)]
     Election(#[from] ElectionError),
+    /// The place where jobs are recorded can't be used.
+    #[error(transparent)]
+    HighAvailability(#[from] HighAvailabilityError),
     /// The checkpoints' place can't be used.
     #[error(transparent)]
     Store(#[from] BlobError),

@@ -9,11 +9,16 @@ use thalweg_core::configuration::Configuration;
 use thalweg_core::configuration::options::{checkpointing, high_availability};
 use thalweg_jobmanager::endpoint::CheckpointStore;
 use thalweg_storage::blob::RequestMetrics;
+use thalweg_storage::log::{LogError, WriterId, probe};
 use thalweg_storage::{BlobError, BlobStore, BlobStoreOpener, LocalStores};
+use tokio::runtime::Runtime;
+
+use super::settings::ProcessError;
 
 /// Opens stores. Clones share their clients.
 #[derive(Clone)]
 pub(crate) struct Stores {
+    seed: u64,
     #[cfg(feature = "s3")]
     s3: Arc<super::s3::S3>,
 }
@@ -28,13 +33,13 @@ impl Stores {
     /// The stores of a process that is configured so. `seed` is that of no other process.
     #[cfg(feature = "s3")]
     pub(crate) fn new(configuration: &Configuration, seed: u64) -> Self {
-        Self { s3: Arc::new(super::s3::S3::new(configuration, seed)) }
+        Self { seed, s3: Arc::new(super::s3::S3::new(configuration, seed)) }
     }
 
-    /// The stores of a process.
+    /// The stores of a process. `seed` is that of no other process.
     #[cfg(not(feature = "s3"))]
-    pub(crate) fn new(_configuration: &Configuration, _seed: u64) -> Self {
-        Self {}
+    pub(crate) fn new(_configuration: &Configuration, seed: u64) -> Self {
+        Self { seed }
     }
 
     /// The stores of a command, which runs for a short time.
@@ -59,6 +64,24 @@ impl Stores {
         let location =
             location.or_else(|| configuration.get(&high_availability::STORAGE_DIRECTORY));
         location.map(|location| self.named(location.as_str())).transpose()
+    }
+
+    /// Writes to the store, reads and deletes, so that what is wrong with it is found at start.
+    /// What it lacks for high availability alone is a warning.
+    pub(crate) fn check(
+        &self,
+        store: &CheckpointStore,
+        runtime: &Runtime,
+    ) -> Result<(), ProcessError> {
+        let writer = WriterId(u128::from(self.seed));
+        match runtime.block_on(probe::probe(store.store.as_ref(), writer)) {
+            Ok(()) => Ok(()),
+            Err(LogError::Store(error)) => Err(ProcessError::Store(error)),
+            Err(error) => {
+                tracing::warn!("{}: {error}", store.name);
+                Ok(())
+            }
+        }
     }
 
     /// The store of that name, as the JobManager uses stores.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use thalweg_core::clock::{Clock, SystemClock};
 use thalweg_core::configuration::Configuration;
-use thalweg_core::configuration::options::{heartbeat, high_availability, jobmanager, taskmanager};
+use thalweg_core::configuration::options::{heartbeat, jobmanager, taskmanager};
 use thalweg_core::ids::TaskManagerId;
 use thalweg_rpc::{Connector, Identity, TcpTransport};
 use thalweg_taskmanager::driver::ThreadDriver;
@@ -18,9 +18,9 @@ use thalweg_taskmanager::{
 use super::build_id::build_id;
 use super::codes::CapturedCodes;
 use super::executor::process_seed;
-use super::machine;
 use super::settings::{ProcessError, configuration, termination};
 use super::stores::Stores;
+use super::{high_availability, machine};
 use crate::application::Application;
 use crate::command_line::ClusterOptions;
 use crate::metrics::Reporter;
@@ -44,7 +44,7 @@ pub fn run_task_manager(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stores = Stores::new(&configuration, process_seed(clock.as_ref()));
     let around = Surroundings { clock: &clock, stores: &stores, runtime: runtime.handle() };
-    let options = task_manager_options(name, application, &configuration, &around);
+    let options = task_manager_options(name, application, &configuration, &around)?;
     let mut worker = runtime.block_on(TaskManager::start(options))?;
     tracing::info!("TaskManager {}, data port {}", worker.id(), worker.data_address());
     let registries = Arc::new(Mutex::new(vec![(worker.id().clone(), worker.metrics_registry())]));
@@ -86,12 +86,14 @@ fn task_manager_options(
     application: &Application,
     configuration: &Configuration,
     around: &Surroundings<'_>,
-) -> TaskManagerOptions {
+) -> Result<TaskManagerOptions, ProcessError> {
     let Surroundings { clock, stores, runtime } = *around;
     let host = configuration.get(&jobmanager::RPC_ADDRESS);
     let address = format!("{host}:{}", configuration.get(&jobmanager::RPC_PORT));
     let build_id = build_id();
-    let cluster = configuration.get(&high_availability::CLUSTER_ID);
+    let identity = Identity { build_id };
+    let located = high_availability::connector(configuration, stores, name, (identity, runtime))?;
+    let at_address = || Connector::Remote { transport: Arc::new(TcpTransport), address, identity };
     // The host that others reach this process at: what it binds to, unless that is every address.
     let bind_host = configuration.get(&taskmanager::BIND_HOST);
     let host = match bind_host.as_str() {
@@ -99,21 +101,17 @@ fn task_manager_options(
         _ => bind_host,
     };
     let suffix = process_seed(clock.as_ref()) & 0xff_ffff;
-    TaskManagerOptions {
+    Ok(TaskManagerOptions {
         id: TaskManagerId(format!("{host}-{}-{suffix:06x}", std::process::id())),
         configuration: configuration.clone(),
         build_id,
-        connector: Connector::Remote {
-            transport: Arc::new(TcpTransport),
-            address,
-            identity: Identity { build_id },
-        },
+        connector: located.unwrap_or_else(at_address),
         data_plane: DataPlane::Network {
             transport: Arc::new(thalweg_network::remote::TcpTransport {
                 // Two TaskManagers exchange no heartbeats: each has its own with the JobManager.
                 silence_max: Some(configuration.get(&heartbeat::TIMEOUT)),
             }),
-            cluster: cluster.unwrap_or_else(|| name.to_owned()),
+            cluster: high_availability::cluster_id(configuration, name),
             host,
         },
         clock: clock.clone(),
@@ -121,5 +119,5 @@ fn task_manager_options(
         stores: Arc::new(stores.clone()),
         driver: Arc::new(ThreadDriver::new(clock.clone(), runtime.clone())),
         hardware: machine::hardware(),
-    }
+    })
 }

@@ -16,6 +16,7 @@ mod cancel;
 mod clusters;
 mod configuration;
 mod faults;
+mod high_availability;
 mod monitoring;
 mod programs;
 mod s3;

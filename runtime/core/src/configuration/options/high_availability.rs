@@ -1,5 +1,7 @@
 //! What outlives a JobManager, and under which name.
 
+use std::time::Duration;
+
 use super::option_group;
 use crate::configuration::{ConfigOption, Location};
 
@@ -17,9 +19,12 @@ option_group! {
     STORAGE_DIRECTORY: Option<Location> = ConfigOption::new(
         "high-availability.storageDir",
         || None,
-        "The application's durable storage. For now checkpoints are written there when \
-         `execution.checkpointing.dir` isn't set; that a JobManager started later goes on with \
-         the jobs of an earlier one isn't built yet.",
+        "The application's durable storage: a directory that all of its processes see under \
+         this name, or a bucket. Set, it turns high availability on for a cluster: a JobManager \
+         started later goes on with the jobs of an earlier one, gives the results of those that \
+         have ended, and a second one stands by. TaskManagers find their JobManager through it \
+         and need no `jobmanager.rpc.address`. Checkpoints go there too, unless \
+         `execution.checkpointing.dir` is set.",
     );
 
     /// The application's identity.
@@ -34,4 +39,23 @@ option_group! {
         "at most 63 letters, digits, dots, dashes and underscores, a letter or digit first",
         |id| id.as_deref().is_none_or(is_cluster_id),
     );
+
+    /// How long a silent leader is believed.
+    LEASE_DURATION: Duration = ConfigOption::new(
+        "high-availability.leader-election.lease-duration",
+        || Duration::from_secs(15),
+        "How long a JobManager that stands by waits after the leader's last sign of life before \
+         it takes over. A leader that was only slow is fenced by that and ends. One that was \
+         ended by SIGTERM isn't waited for, nor one that is restarted at the same address.",
+    )
+    .must_be("at least 100 ms", |lease| *lease >= Duration::from_millis(100));
+
+    /// How often the leader shows itself.
+    RETRY_PERIOD: Duration = ConfigOption::new(
+        "high-availability.leader-election.retry-period",
+        || Duration::from_secs(5),
+        "How often the leader gives a sign of life and looks whether it still leads, how often \
+         those that stand by look, and how often TaskManagers look who leads.",
+    )
+    .must_be("at least 10 ms", |period| *period >= Duration::from_millis(10));
 }

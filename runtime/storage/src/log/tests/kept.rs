@@ -95,7 +95,7 @@ fn only_what_nobody_can_refer_to_any_more_is_garbage() {
         let referenced = BTreeSet::from([object(1, 2), object(2, 4)]);
         let plan = |leader: &mut Leader, pending: Option<u64>| {
             let view = now(leader.collector_view(pending.map(CheckpointId))).unwrap();
-            now(collector::plan(&log, &view, &referenced, origin)).unwrap()
+            now(collector::plan(&log, store.as_ref(), &view, &referenced, origin)).unwrap()
         };
         let all = plan(&mut leader, None);
         assert_eq!(all.garbage, [object(1, 9), object(2, 3)]);
@@ -112,8 +112,9 @@ fn only_what_nobody_can_refer_to_any_more_is_garbage() {
         now(leader.terminal(status, None, None, None)).unwrap();
         let tail = now(log.tail()).unwrap().unwrap().header;
         let view = crate::log::collect::CollectorView::of_terminal(&tail).unwrap();
-        let last = now(collector::plan(&log, &view, &BTreeSet::new(), origin)).unwrap();
-        assert_eq!(now(collector::delete(&log, &last)).unwrap(), 5);
+        let last =
+            now(collector::plan(&log, store.as_ref(), &view, &BTreeSet::new(), origin)).unwrap();
+        assert_eq!(now(collector::delete(store.as_ref(), &last)).unwrap(), 5);
         let left = now(store.list(&crate::layout::job_folder(JOB).unwrap())).unwrap();
         let left: Vec<_> = left.into_iter().filter(|p| names::parse(JOB, p).is_none()).collect();
         assert_eq!(left, [object(3, 1), strange]);

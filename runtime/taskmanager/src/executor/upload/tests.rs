@@ -58,7 +58,7 @@ const KEY_GROUPS: KeyGroupRange = KeyGroupRange { start: 0, end: 64 };
 
 fn owner() -> SnapshotOwner {
     let attempt = ExecutionAttemptId::new(8);
-    SnapshotOwner { job: JobId::new(1), attempt, key_groups: KEY_GROUPS }
+    SnapshotOwner { job: JobId::new(1), attempt, log_epoch: None, key_groups: KEY_GROUPS }
 }
 
 /// Three operators: keyed state, none at all, and keyed beside operator state.
@@ -146,8 +146,10 @@ async fn without_a_directory_snapshots_go_inline_as_long_as_they_fit_a_message()
 
 #[test]
 fn a_lost_attempt_writes_to_an_object_of_its_own() {
-    let path =
-        |attempt| object(JobId::new(1), CheckpointId(4), ExecutionAttemptId::new(attempt)).unwrap();
+    let path = |attempt| {
+        let attempt = ExecutionAttemptId::new(attempt);
+        object(SnapshotOwner { attempt, ..owner() }, CheckpointId(4)).unwrap()
+    };
     assert_ne!(path(1), path(2));
     let folder = layout::checkpoint_folder(JobId::new(1), CheckpointId(4)).unwrap();
     assert!(path(1).is_within(&folder));

@@ -93,6 +93,7 @@ fn write_runs(store: &DirectoryStore, checkpoint: u64, folder: &BlobPath) -> Che
         parallelism: subtasks.len() as u32,
         max_parallelism: MAX_PARALLELISM,
         finished: false,
+        finished_subtasks: Vec::new(),
         subtasks,
         coordinator_state: None,
     };

@@ -1,0 +1,340 @@
+//! JobManagers with high availability, on one store that can fail.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use thalweg_core::ids::cluster_log_id;
+use thalweg_storage::blob::BlobErrorKind;
+use thalweg_storage::log::{ClaimOutcome, EntryBody, EntryKind, Leader, Log, WriterId};
+use thalweg_storage::{BlobError, BlobFuture, PutOutcome, layout};
+
+use super::*;
+use crate::high_availability::{
+    HighAvailabilityError, HintDecision, RecordsOptions, StoreElection, read_hint,
+};
+
+/// What happens to the next write of an entry of a job's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// It's done, and the answer is lost.
+    AnswerLost,
+    /// It's never done.
+    RequestLost,
+    /// It's done, and nothing can be read for a while.
+    Silence,
+}
+
+#[derive(Default)]
+struct Flaky {
+    inner: MemoryStore,
+    ignores_conditions: bool,
+    read_only: bool,
+    faults: Mutex<VecDeque<Fault>>,
+    failing_reads: Mutex<u32>,
+    deleted: Mutex<Vec<BlobPath>>,
+    /// Set when a write has met a fault.
+    struck: AtomicBool,
+}
+
+fn failed(path: &BlobPath, kind: io::ErrorKind) -> BlobError {
+    let (action, place) = ("reach", path.to_string());
+    let blob_kind = match kind {
+        io::ErrorKind::ReadOnlyFilesystem => BlobErrorKind::Permission,
+        _ => BlobErrorKind::Other,
+    };
+    BlobError { action, place, kind: blob_kind, source: kind.into() }
+}
+
+impl Flaky {
+    fn read_fails(&self) -> bool {
+        let mut failing = self.failing_reads.lock();
+        let fails = *failing > 0;
+        *failing = failing.saturating_sub(1);
+        fails
+    }
+
+    fn writable(&self, path: &BlobPath) -> Result<(), BlobError> {
+        if self.read_only { Err(failed(path, io::ErrorKind::ReadOnlyFilesystem)) } else { Ok(()) }
+    }
+}
+
+impl BlobStore for Flaky {
+    fn put<'s>(&'s self, path: &'s BlobPath, bytes: Vec<u8>) -> BlobFuture<'s, ()> {
+        Box::pin(async move {
+            self.writable(path)?;
+            self.inner.put(path, bytes).await
+        })
+    }
+
+    fn put_if_absent<'s>(
+        &'s self,
+        path: &'s BlobPath,
+        bytes: Vec<u8>,
+    ) -> BlobFuture<'s, PutOutcome> {
+        Box::pin(async move {
+            self.writable(path)?;
+            if self.ignores_conditions {
+                self.inner.put(path, bytes).await?;
+                return Ok(PutOutcome::Created);
+            }
+            let of_a_job = path.as_str().starts_with(&format!("{}/log/", job_id()));
+            let fault = if of_a_job { self.faults.lock().pop_front() } else { None };
+            if fault.is_none() {
+                return self.inner.put_if_absent(path, bytes).await;
+            }
+            self.struck.store(true, Ordering::Relaxed);
+            if fault != Some(Fault::RequestLost) {
+                self.inner.put_if_absent(path, bytes).await?;
+            }
+            if fault == Some(Fault::Silence) {
+                *self.failing_reads.lock() = 4;
+            }
+            Err(failed(path, io::ErrorKind::TimedOut))
+        })
+    }
+
+    fn get<'s>(&'s self, path: &'s BlobPath) -> BlobFuture<'s, Vec<u8>> {
+        Box::pin(async move {
+            if self.read_fails() {
+                return Err(failed(path, io::ErrorKind::TimedOut));
+            }
+            self.inner.get(path).await
+        })
+    }
+
+    fn get_range<'s>(&'s self, path: &'s BlobPath, range: Range<u64>) -> BlobFuture<'s, Vec<u8>> {
+        self.inner.get_range(path, range)
+    }
+
+    fn list<'s>(&'s self, folder: &'s BlobPath) -> BlobFuture<'s, Vec<BlobPath>> {
+        self.inner.list(folder)
+    }
+
+    fn delete<'s>(&'s self, path: &'s BlobPath) -> BlobFuture<'s, ()> {
+        Box::pin(async move {
+            self.writable(path)?;
+            self.deleted.lock().push(path.clone());
+            self.inner.delete(path).await
+        })
+    }
+}
+
+const SETTINGS: [(&str, &str); 2] =
+    [("execution.checkpointing.interval", "20 ms"), ("execution.checkpointing.dir", "/x")];
+
+fn place(store: &Arc<Flaky>) -> CheckpointStore {
+    CheckpointStore { store: store.clone(), name: "flaky:".to_owned(), blocking: false }
+}
+
+async fn open(
+    store: &Arc<Flaky>,
+    writer: u128,
+    application: &str,
+) -> Result<Records, HighAvailabilityError> {
+    let options = RecordsOptions {
+        store: place(store),
+        checkpoints: place(store),
+        cluster_id: "app".to_owned(),
+        application: application.to_owned(),
+        writer: WriterId(writer),
+        address: format!("host-{writer}:1"),
+    };
+    Records::open(options, &Handle::current()).await
+}
+
+fn election(store: &Arc<Flaky>, writer: u128) -> Box<StoreElection> {
+    let address = format!("host-{writer}:1");
+    let times = (Duration::from_millis(200), Duration::from_millis(20));
+    let clock = Arc::new(SystemClock::new());
+    let names = ("app".to_owned(), address);
+    Box::new(StoreElection::new(store.clone(), names, WriterId(writer), times, clock))
+}
+
+async fn job_manager(store: &Arc<Flaky>, writer: u128) -> (JobManagerHandle, AcceptorSender) {
+    let records = open(store, writer, "app").await.unwrap();
+    start_with(Some(place(store)), Some(records), election(store, writer)).await
+}
+
+/// The kinds of a job's entries.
+async fn kinds(store: &Arc<Flaky>) -> Vec<EntryKind> {
+    let log = Log::new(store.clone(), job_id());
+    let Some(tail) = log.tail().await.unwrap() else { return Vec::new() };
+    let mut kinds = Vec::new();
+    for place in 0..=tail.header.position.0 {
+        let entry = log.read(thalweg_storage::log::LogPosition(place)).await.unwrap().unwrap();
+        kinds.push(entry.header.kind);
+    }
+    kinds
+}
+
+async fn next_leader(store: &Arc<Flaky>, id: thalweg_core::ids::JobId, writer: u128) -> Leader {
+    let log = Log::new(store.clone(), id);
+    match Leader::claim(log, WriterId(writer), "other:1").await.unwrap() {
+        ClaimOutcome::Leads(leader) => *leader,
+        ClaimOutcome::Finished(entry) => panic!("ended by {entry:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_has_ended_is_not_run_again_and_its_store_holds_what_is_referenced() {
+    let store = Arc::new(Flaky::default());
+    let (first, acceptor) = job_manager(&store, 1).await;
+    tokio::spawn(Puppet::connect(acceptor, false).await.run());
+    let result = first.submit(submission(1, &SETTINGS)).await.unwrap();
+    assert_eq!(result.status, JobStatus::Finished);
+    first.shutdown("end").await;
+    assert_eq!(first.end_reason(), Some(EndReason::ShutDown));
+    assert!(matches!(
+        kinds(&store).await[..],
+        [EntryKind::Claim, EntryKind::Publish(CheckpointId(1)), EntryKind::Terminal(_)]
+    ));
+    // No TaskManager is there: nothing can run.
+    let (second, _acceptor) = job_manager(&store, 2).await;
+    let again = second.submit(submission(1, &SETTINGS)).await.unwrap();
+    assert_eq!(again, result);
+    second.shutdown("end").await;
+    let folder = layout::job_folder(job_id()).unwrap();
+    let left = store.list(&folder).await.unwrap();
+    let left: Vec<&str> = left
+        .iter()
+        .filter_map(|path| path.as_str().split_once('/'))
+        .map(|(_, name)| name)
+        .filter(|name| !name.starts_with("log/"))
+        .collect();
+    let operators = ["source", "sink"].map(thalweg_core::ids::OperatorId::derive);
+    let mut expected = operators.map(|id| format!("chk-1/e1-{id}-0")).to_vec();
+    expected.extend(["chk-1/e1-manifest".to_owned(), "e1-result".to_owned()]);
+    expected.sort();
+    assert_eq!(left, expected);
+}
+
+#[tokio::test]
+async fn whatever_the_store_says_a_checkpoint_is_published_once_and_then_committed() {
+    for fault in [Fault::AnswerLost, Fault::RequestLost, Fault::Silence] {
+        let store = Arc::new(Flaky::default());
+        let (handle, acceptor) = job_manager(&store, 1).await;
+        tokio::spawn(Puppet::connect(acceptor, false).await.run());
+        let submitting = handle.clone();
+        // The claim is the first entry: it isn't disturbed.
+        let job = tokio::spawn(async move { submitting.submit(submission(1, &SETTINGS)).await });
+        while kinds(&store).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        store.faults.lock().extend([fault, fault, fault, fault]);
+        assert_eq!(job.await.unwrap().unwrap().status, JobStatus::Finished, "{fault:?}");
+        assert!(store.struck.load(Ordering::Relaxed), "{fault:?} had no occasion");
+        let kinds = kinds(&store).await;
+        assert!(
+            matches!(
+                kinds[..],
+                [EntryKind::Claim, EntryKind::Publish(CheckpointId(1)), EntryKind::Terminal(_)]
+            ),
+            "{fault:?}: {kinds:?}"
+        );
+        handle.shutdown("end").await;
+    }
+}
+
+#[tokio::test]
+async fn a_leader_whose_job_another_one_claims_stops_and_does_nothing_more() {
+    let store = Arc::new(Flaky::default());
+    let (handle, acceptor) = job_manager(&store, 1).await;
+    let puppet = tokio::spawn(Puppet::connect(acceptor, true).await.run());
+    let submitting = handle.clone();
+    let job = tokio::spawn(async move { submitting.submit(submission(1, &[])).await });
+    while handle.cluster().jobs.first().is_none_or(|job| job.state != JobStatus::Running) {
+        tokio::task::yield_now().await;
+    }
+    next_leader(&store, job_id(), 2).await;
+    store.deleted.lock().clear();
+    // Its end isn't this leader's to record.
+    RestGateway::cancel(&handle, &job_id().to_string()).await.unwrap();
+    assert_eq!(job.await.unwrap().unwrap_err(), SubmitError::Ended);
+    let reason = handle.end_reason();
+    assert!(
+        matches!(&reason, Some(EndReason::LeadershipLost(why)) if why.contains("fenced")),
+        "{reason:?}"
+    );
+    assert_eq!(puppet.await.unwrap(), "closed", "TaskManagers aren't told to end");
+    assert_eq!(kinds(&store).await, [EntryKind::Claim, EntryKind::Claim]);
+    assert!(store.deleted.lock().is_empty());
+    assert_eq!(handle.submit(submission(1, &[])).await.unwrap_err(), SubmitError::Ended);
+}
+
+#[tokio::test]
+async fn a_leader_of_the_cluster_stops_when_another_one_has_claimed_it() {
+    let store = Arc::new(Flaky::default());
+    let (handle, _acceptor) = job_manager(&store, 1).await;
+    next_leader(&store, cluster_log_id("app"), 2).await;
+    tokio::time::timeout(Duration::from_secs(30), handle.ended()).await.unwrap();
+    let reason = handle.end_reason();
+    assert!(matches!(reason, Some(EndReason::LeadershipLost(_))), "{reason:?}");
+    // It isn't its hint to release any more.
+    assert!(!read_hint(store.as_ref(), "app").await.unwrap().unwrap().released);
+}
+
+#[tokio::test]
+async fn who_is_suspended_leaves_its_job_and_its_task_managers_to_the_next_one_at_once() {
+    let store = Arc::new(Flaky::default());
+    let (first, acceptor) = job_manager(&store, 1).await;
+    let puppet = tokio::spawn(Puppet::connect(acceptor, true).await.run());
+    let submitting = first.clone();
+    let job = tokio::spawn(async move { submitting.submit(submission(1, &SETTINGS)).await });
+    while kinds(&store).await.len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    first.suspend("SIGTERM").await;
+    assert_eq!(job.await.unwrap().unwrap_err(), SubmitError::Ended);
+    assert_eq!(puppet.await.unwrap(), "closed");
+    let hint = read_hint(store.as_ref(), "app").await.unwrap().unwrap();
+    let mut watch = crate::high_availability::HintWatch::new(
+        "other:1",
+        Duration::from_secs(60),
+        Duration::from_secs(1),
+    );
+    assert_eq!(watch.observe(Some(hint), Duration::ZERO), HintDecision::Claim);
+    let (second, acceptor) = job_manager(&store, 2).await;
+    tokio::spawn(Puppet::connect(acceptor, false).await.run());
+    let result = second.submit(submission(1, &SETTINGS)).await.unwrap();
+    assert_eq!(result.status, JobStatus::Finished);
+    let restored = second.cluster().jobs[0].checkpoints.clone().unwrap();
+    assert!(restored.latest_restored.is_some(), "it began where the first one was");
+    let tail = Log::new(store.clone(), job_id()).tail().await.unwrap().unwrap();
+    assert!(matches!(tail.body, EntryBody::Terminal { .. }));
+    second.shutdown("end").await;
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_used_is_refused_with_what_to_do_and_nothing_is_changed() {
+    let careless = Arc::new(Flaky { ignores_conditions: true, ..Flaky::default() });
+    let read_only = Arc::new(Flaky { read_only: true, ..Flaky::default() });
+    for (store, part) in [(careless, "honours conditional writes"), (read_only, "read-only")] {
+        let error = open(&store, 1, "app").await.unwrap_err().to_string();
+        assert!(error.contains("high-availability.storageDir = flaky:"), "{error}");
+        assert!(error.contains(part), "{error}");
+        assert!(store.list(&BlobPath::root()).await.unwrap().is_empty());
+    }
+    let store = Arc::new(Flaky::default());
+    open(&store, 1, "app").await.unwrap();
+    open(&store, 2, "app").await.unwrap();
+    let error = open(&store, 3, "another").await.unwrap_err().to_string();
+    for part in ["\"app\"", "\"another\"", "set another high-availability.cluster-id"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_value_of_a_name_counts_for_all_later_programs() {
+    let store = Arc::new(Flaky::default());
+    let first = open(&store, 1, "app").await.unwrap();
+    assert_eq!(first.once("a name / with anything").await.unwrap(), None);
+    let name = "a name / with anything";
+    assert_eq!(first.record_once(name, vec![1, 255]).await.unwrap(), [1, 255]);
+    let second = open(&store, 2, "app").await.unwrap();
+    assert_eq!(second.record_once(name, vec![2]).await.unwrap(), [1, 255]);
+    assert_eq!(second.once(name).await.unwrap(), Some(vec![1, 255]));
+    assert_eq!(second.once("another").await.unwrap(), None);
+}

@@ -1,0 +1,91 @@
+//! The result of a job as it is stored beside its terminal entry, for whoever asks later.
+
+use serde::{Deserialize, Serialize};
+use thalweg_core::ids::{JobId, OperatorId};
+use thalweg_core::status::JobStatus;
+use thalweg_rpc::message::{Accumulator, FailureInfo};
+use thalweg_storage::CoordinatorState;
+use thalweg_storage::log::TerminalStatus;
+use thalweg_storage::sealed::{self, SealedError};
+
+use crate::job_master::JobResult;
+
+const FORMAT_VERSION: u64 = 1;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recorded {
+    name: String,
+    status: TerminalStatus,
+    accumulators: Vec<RecordedAccumulator>,
+    error: Option<FailureInfo>,
+    runtime_ms: i64,
+    restarts: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordedAccumulator {
+    operator: String,
+    subtask: u32,
+    name: String,
+    /// Bytes as hexadecimal digits.
+    value: CoordinatorState,
+}
+
+/// The terminal status that a job's status is; None while it hasn't ended.
+pub(super) fn terminal_status(status: JobStatus) -> Option<TerminalStatus> {
+    match status {
+        JobStatus::Finished => Some(TerminalStatus::Finished),
+        JobStatus::Canceled => Some(TerminalStatus::Canceled),
+        JobStatus::Failed => Some(TerminalStatus::Failed),
+        _ => None,
+    }
+}
+
+/// The result as it is stored. `place` names it in errors.
+pub(super) fn to_bytes(result: &JobResult, place: &str) -> Result<Vec<u8>, SealedError> {
+    let unfit = |reason: &str| SealedError::Unfit { place: place.into(), reason: reason.into() };
+    let status = terminal_status(result.status);
+    let accumulator = |accumulator: &Accumulator| RecordedAccumulator {
+        operator: accumulator.operator.to_string(),
+        subtask: accumulator.subtask,
+        name: accumulator.name.clone(),
+        value: CoordinatorState(accumulator.value.clone()),
+    };
+    let recorded = Recorded {
+        name: result.name.clone(),
+        status: status.ok_or_else(|| unfit("the job hasn't ended"))?,
+        accumulators: result.accumulators.iter().map(accumulator).collect(),
+        error: result.error.clone(),
+        runtime_ms: result.runtime_ms,
+        restarts: result.restarts,
+    };
+    sealed::to_bytes(&recorded, FORMAT_VERSION, place)
+}
+
+/// The result of `job` that these bytes are.
+pub(super) fn from_bytes(bytes: &[u8], job: JobId, place: &str) -> Result<JobResult, SealedError> {
+    let recorded: Recorded = sealed::from_bytes(bytes, FORMAT_VERSION, place)?;
+    let accumulator = |recorded: RecordedAccumulator| {
+        let operator = recorded.operator.parse::<OperatorId>();
+        let CoordinatorState(value) = recorded.value;
+        let (subtask, name) = (recorded.subtask, recorded.name);
+        Ok(Accumulator { operator: operator?, subtask, name, value })
+    };
+    let accumulators: Result<_, thalweg_core::ids::ParseIdError> =
+        recorded.accumulators.into_iter().map(accumulator).collect();
+    let damaged = |error: thalweg_core::ids::ParseIdError| SealedError::Damaged {
+        place: place.to_owned(),
+        reason: error.to_string(),
+    };
+    Ok(JobResult {
+        job,
+        name: recorded.name,
+        status: recorded.status.into(),
+        accumulators: accumulators.map_err(damaged)?,
+        error: recorded.error,
+        runtime_ms: recorded.runtime_ms,
+        restarts: recorded.restarts,
+    })
+}

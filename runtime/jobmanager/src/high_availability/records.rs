@@ -1,0 +1,291 @@
+//! What programs and jobs leave in the store for whoever leads next: values of `env.once`, the
+//! JobGraph, results; and claiming a job with all that is known of it. Not here: appending to a
+//! job's log once it is claimed (`job_log`), and deleting (`garbage`).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thalweg_core::ids::{Epoch, JobId, cluster_log_id};
+use thalweg_core::job_graph::JobGraph;
+use thalweg_storage::blob::BlobErrorKind;
+use thalweg_storage::log::collect::CollectorView;
+use thalweg_storage::log::{ClaimOutcome, EntryBody, Leader, Log, LogEntry, WriterId, probe};
+use thalweg_storage::{BlobPath, CoordinatorState, PutOutcome, layout, manifest, sealed};
+use tokio::runtime::Handle;
+
+use super::off_thread::off_thread;
+use super::{HighAvailabilityError, garbage, recorded_result};
+use crate::checkpoint_coordinator::CompletedCheckpoint;
+use crate::endpoint::CheckpointStore;
+use crate::job_master::JobResult;
+
+/// The version of each of the objects here.
+const FORMAT_VERSION: u64 = 1;
+/// The most checkpoints that can be retained (`execution.checkpointing.num-retained`).
+const RETAINED_MAX: usize = 1000;
+
+/// What records are opened with.
+#[derive(Debug, Clone)]
+pub struct RecordsOptions {
+    /// Where logs and records are.
+    pub store: CheckpointStore,
+    /// Where checkpoints are; may be the same.
+    pub checkpoints: CheckpointStore,
+    /// The application's identity.
+    pub cluster_id: String,
+    /// Its name.
+    pub application: String,
+    /// This process, in logs.
+    pub writer: WriterId,
+    /// Where it is, for people.
+    pub address: String,
+}
+
+/// The records of an application. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Records {
+    options: Arc<RecordsOptions>,
+}
+
+/// A job that this process leads.
+pub struct ClaimedJob {
+    pub(crate) leader: Leader,
+    /// The last published checkpoint: what it goes on with.
+    pub restore: Option<CompletedCheckpoint>,
+}
+
+/// What became of a claim.
+pub(crate) enum Claimed {
+    Leads(Box<ClaimedJob>),
+    /// The job has ended like this.
+    Ended(JobResult),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApplicationRecord {
+    application: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OnceRecord {
+    name: String,
+    /// Bytes as hexadecimal digits.
+    value: CoordinatorState,
+}
+
+impl Records {
+    /// Opens the records: tries whether the store honours conditional writes, and takes the
+    /// cluster id for this application.
+    ///
+    /// # Errors
+    /// The store can't be used, or the cluster id is another application's.
+    pub async fn open(
+        options: RecordsOptions,
+        runtime: &Handle,
+    ) -> Result<Self, HighAvailabilityError> {
+        let asynchronous = |store: &CheckpointStore| CheckpointStore {
+            store: off_thread(store, runtime),
+            name: store.name.clone(),
+            blocking: false,
+        };
+        let store = asynchronous(&options.store);
+        let checkpoints = asynchronous(&options.checkpoints);
+        let options = RecordsOptions { store, checkpoints, ..options };
+        let this = Self { options: Arc::new(options) };
+        let tried = probe::probe(this.options.store.store.as_ref(), this.options.writer).await;
+        tried.map_err(|source| HighAvailabilityError::Unusable {
+            location: this.options.store.name.clone(),
+            source: Box::new(source),
+        })?;
+        this.admit_application().await?;
+        Ok(this)
+    }
+
+    /// Where logs and records are, usable from async code.
+    pub fn store(&self) -> &CheckpointStore {
+        &self.options.store
+    }
+
+    /// Where checkpoints are, usable from async code.
+    pub fn checkpoints(&self) -> &CheckpointStore {
+        &self.options.checkpoints
+    }
+
+    /// The application's identity.
+    pub fn cluster_id(&self) -> &str {
+        &self.options.cluster_id
+    }
+
+    fn cluster(&self) -> JobId {
+        cluster_log_id(&self.options.cluster_id)
+    }
+
+    async fn admit_application(&self) -> Result<(), HighAvailabilityError> {
+        let path = layout::application(self.cluster())?;
+        let name = self.options.application.clone();
+        let record = ApplicationRecord { application: name.clone() };
+        let found: ApplicationRecord = self.first(&path, &record).await?;
+        if found.application == name {
+            return Ok(());
+        }
+        Err(HighAvailabilityError::OtherApplication {
+            location: self.options.store.name.clone(),
+            cluster_id: self.options.cluster_id.clone(),
+            found: found.application,
+            name,
+        })
+    }
+
+    /// The value of `env.once` that is recorded under this name.
+    ///
+    /// # Errors
+    /// The store fails, or the value is damaged.
+    pub async fn once(&self, name: &str) -> Result<Option<Vec<u8>>, HighAvailabilityError> {
+        let path = layout::once(self.cluster(), name)?;
+        match self.read(&path).await? {
+            Some(bytes) => {
+                let record = sealed::from_bytes(&bytes, FORMAT_VERSION, path.as_str())?;
+                value_of(record, name, &path).map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Records a value of `env.once`, unless there is one: gives the one that counts.
+    ///
+    /// # Errors
+    /// The store fails, or the value is damaged.
+    pub async fn record_once(
+        &self,
+        name: &str,
+        value: Vec<u8>,
+    ) -> Result<Vec<u8>, HighAvailabilityError> {
+        let path = layout::once(self.cluster(), name)?;
+        let record = OnceRecord { name: name.to_owned(), value: CoordinatorState(value) };
+        value_of(self.first(&path, &record).await?, name, &path)
+    }
+
+    /// Claims a job: from now on nobody else publishes, commits or deletes anything of it.
+    pub(crate) async fn claim(&self, job: JobId) -> Result<Claimed, HighAvailabilityError> {
+        let log = Log::new(Arc::clone(&self.options.store.store), job);
+        let (writer, address) = (self.options.writer, &self.options.address);
+        match Leader::claim(log.clone(), writer, address).await? {
+            ClaimOutcome::Finished(entry) => Ok(Claimed::Ended(self.ended(&log, &entry).await?)),
+            ClaimOutcome::Leads(leader) => {
+                let restore = match leader.restore().await? {
+                    Some(entry) => Some(self.checkpoint(job, &entry).await?),
+                    None => None,
+                };
+                Ok(Claimed::Leads(Box::new(ClaimedJob { leader: *leader, restore })))
+            }
+        }
+    }
+
+    async fn checkpoint(
+        &self,
+        job: JobId,
+        entry: &LogEntry,
+    ) -> Result<CompletedCheckpoint, HighAvailabilityError> {
+        let EntryBody::Publish { checkpoint_id, manifest } = &entry.body else {
+            let reason = format!("entry {} should publish a checkpoint", entry.header.position);
+            return Err(HighAvailabilityError::Inconsistent { job, reason });
+        };
+        let path = BlobPath::parse(manifest)?;
+        let store = &self.options.checkpoints;
+        let read = manifest::load_from(store.store.as_ref(), &path, job, *checkpoint_id).await;
+        let found = read.map_err(|source| HighAvailabilityError::Checkpoint {
+            job,
+            manifest: manifest.clone(),
+            location: store.name.clone(),
+            source: Box::new(source),
+        })?;
+        Ok(CompletedCheckpoint::of_manifest(&found))
+    }
+
+    /// How a job has ended; what its last leader left to be cleaned up is.
+    async fn ended(&self, log: &Log, entry: &LogEntry) -> Result<JobResult, HighAvailabilityError> {
+        let job = log.job();
+        let inconsistent = |reason| HighAvailabilityError::Inconsistent { job, reason };
+        let EntryBody::Terminal { results: Some(path), .. } = &entry.body else {
+            let reason = format!("entry {} names no result", entry.header.position);
+            return Err(inconsistent(reason));
+        };
+        let path = BlobPath::parse(path)?;
+        let bytes = self.options.store.store.get(&path).await?;
+        let result = recorded_result::from_bytes(&bytes, job, path.as_str())?;
+        if let Some(view) = CollectorView::of_terminal(&entry.header) {
+            // All that are still there: how many its leader kept isn't known here.
+            let mut roots = garbage::Roots::new(RETAINED_MAX);
+            if let Err(error) = garbage::collect(self, log, &view, &mut roots, Some(&path)).await {
+                tracing::warn!(%job, "cleaning up after the job is left to the next one: {error}");
+            }
+        }
+        Ok(result)
+    }
+
+    /// Stores the graph that a leader of the job runs, for people.
+    pub(crate) async fn record_graph(
+        &self,
+        graph: &JobGraph,
+        epoch: Epoch,
+    ) -> Result<(), HighAvailabilityError> {
+        let path = layout::of_epoch(&layout::graph(graph.job_id)?, Some(epoch))?;
+        let bytes = sealed::to_bytes(graph, FORMAT_VERSION, path.as_str())?;
+        Ok(self.options.store.store.put(&path, bytes).await?)
+    }
+
+    /// Stores a result, to be named by the terminal entry.
+    pub(crate) async fn record_result(
+        &self,
+        result: &JobResult,
+        epoch: Epoch,
+    ) -> Result<BlobPath, HighAvailabilityError> {
+        let path = layout::of_epoch(&layout::result(result.job)?, Some(epoch))?;
+        let bytes = recorded_result::to_bytes(result, path.as_str())?;
+        self.options.store.store.put(&path, bytes).await?;
+        Ok(path)
+    }
+
+    async fn read(&self, path: &BlobPath) -> Result<Option<Vec<u8>>, HighAvailabilityError> {
+        match self.options.store.store.get(path).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind == BlobErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes an object unless there is one; gives what is there. After an unknown outcome too:
+    /// whatever is read is what everybody reads from now on.
+    async fn first<T: Serialize + serde::de::DeserializeOwned>(
+        &self,
+        path: &BlobPath,
+        content: &T,
+    ) -> Result<T, HighAvailabilityError> {
+        let bytes = sealed::to_bytes(content, FORMAT_VERSION, path.as_str())?;
+        let put = self.options.store.store.put_if_absent(path, bytes.clone()).await;
+        let there = match (put, self.read(path).await?) {
+            (_, Some(there)) => there,
+            (Ok(PutOutcome::Created | PutOutcome::AlreadyExists), None) => {
+                let reason = format!("{path} was written and isn't there");
+                return Err(HighAvailabilityError::Inconsistent { job: self.cluster(), reason });
+            }
+            (Err(error), None) => return Err(error.into()),
+        };
+        Ok(sealed::from_bytes(&there, FORMAT_VERSION, path.as_str())?)
+    }
+}
+
+fn value_of(
+    record: OnceRecord,
+    name: &str,
+    path: &BlobPath,
+) -> Result<Vec<u8>, HighAvailabilityError> {
+    let CoordinatorState(value) = record.value;
+    if record.name == name {
+        return Ok(value);
+    }
+    let (place, found, name) = (path.to_string(), record.name, name.to_owned());
+    Err(HighAvailabilityError::OtherValue { place, found, name })
+}

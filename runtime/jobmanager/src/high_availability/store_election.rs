@@ -1,0 +1,186 @@
+//! Election with nothing but a store: a log of claims for the cluster says who leads, and a hint
+//! (`hint`) that the leader writes regularly says who may be tried. Not here: when a candidate
+//! stops waiting, which `hint` decides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_core::Clock;
+use thalweg_core::ids::{Epoch, cluster_log_id};
+use thalweg_storage::blob::BlobErrorKind;
+use thalweg_storage::log::{ClaimOutcome, Leader, Log, LogError, LogErrorKind, WriterId};
+use thalweg_storage::{BlobStore, layout, sealed};
+
+use super::hint::{FORMAT_VERSION, HintDecision, HintWatch, LeaderHint};
+use super::{Campaign, ElectionError, HighAvailabilityError, LeaderElection, Leadership};
+
+/// The hint of a cluster, if there is one.
+///
+/// # Errors
+/// The store fails, or what is there isn't one.
+pub async fn read_hint(
+    store: &dyn BlobStore,
+    cluster_id: &str,
+) -> Result<Option<LeaderHint>, HighAvailabilityError> {
+    let path = layout::leader(cluster_log_id(cluster_id))?;
+    match store.get(&path).await {
+        Ok(bytes) => Ok(Some(sealed::from_bytes(&bytes, FORMAT_VERSION, path.as_str())?)),
+        Err(error) if error.kind == BlobErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A candidate, then a leader.
+pub struct StoreElection {
+    store: Arc<dyn BlobStore>,
+    cluster_id: String,
+    /// Where TaskManagers find this process.
+    address: String,
+    writer: WriterId,
+    lease: Duration,
+    period: Duration,
+    clock: Arc<dyn Clock>,
+    leader: Option<Leader>,
+    counter: u64,
+}
+
+impl std::fmt::Debug for StoreElection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StoreElection({} at {})", self.cluster_id, self.address)
+    }
+}
+
+impl StoreElection {
+    /// A candidate, who listens at `address` already. A leader that hasn't shown itself for
+    /// `lease` counts as gone; the hint is looked at, or written, every `period`.
+    pub fn new(
+        store: Arc<dyn BlobStore>,
+        (cluster_id, address): (String, String),
+        writer: WriterId,
+        (lease, period): (Duration, Duration),
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let (leader, counter) = (None, 0);
+        Self { store, cluster_id, address, writer, lease, period, clock, leader, counter }
+    }
+
+    async fn wait_for_turn(&self) {
+        let mut watch = HintWatch::new(&self.address, self.lease, self.period);
+        let mut told = false;
+        loop {
+            let hint = match read_hint(self.store.as_ref(), &self.cluster_id).await {
+                Ok(hint) => hint,
+                // One that can't be read is waited for like one that doesn't change.
+                Err(HighAvailabilityError::Sealed(error)) => {
+                    tracing::warn!("the leader hint can't be read: {error}");
+                    let (cluster_id, address) = (String::new(), String::new());
+                    let (epoch, counter) = (Epoch(0), 0);
+                    Some(LeaderHint { cluster_id, address, epoch, counter, released: false })
+                }
+                Err(error) => {
+                    tracing::warn!("the leader hint can't be read, it is tried again: {error}");
+                    tokio::time::sleep(self.period).await;
+                    continue;
+                }
+            };
+            let leader = hint.as_ref().map(|hint| hint.address.clone()).unwrap_or_default();
+            match watch.observe(hint, self.clock.elapsed()) {
+                HintDecision::Claim => return,
+                HintDecision::LookAgainAfter(pause) => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::info!("standing by: the JobManager at {leader} leads");
+                    }
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    async fn claim(&mut self) -> Result<Leadership, ElectionError> {
+        loop {
+            self.wait_for_turn().await;
+            let log = Log::new(Arc::clone(&self.store), cluster_log_id(&self.cluster_id));
+            match Leader::claim(log, self.writer, &self.address).await {
+                Ok(ClaimOutcome::Leads(leader)) => {
+                    let epoch = leader.leadership().epoch();
+                    self.leader = Some(*leader);
+                    self.show(false).await;
+                    tracing::info!(epoch = epoch.0, "this JobManager leads");
+                    return Ok(Leadership { epoch });
+                }
+                Ok(ClaimOutcome::Finished(entry)) => {
+                    let place = entry.header.position;
+                    let reason = format!("the cluster's log has ended at {place}; it never should");
+                    return Err(ElectionError(reason));
+                }
+                Err(error) if error.kind() == LogErrorKind::Retry => {
+                    tracing::warn!("leadership can't be claimed, it is tried again: {error}");
+                    tokio::time::sleep(self.period).await;
+                }
+                Err(error) => return Err(ElectionError(error.to_string())),
+            }
+        }
+    }
+
+    /// Writes the hint. What fails is written again in a while.
+    async fn show(&mut self, released: bool) {
+        let Some(leader) = &self.leader else { return };
+        self.counter += 1;
+        let hint = LeaderHint {
+            cluster_id: self.cluster_id.clone(),
+            address: self.address.clone(),
+            epoch: leader.leadership().epoch(),
+            counter: self.counter,
+            released,
+        };
+        let written = async {
+            let path = layout::leader(cluster_log_id(&self.cluster_id))?;
+            let bytes = sealed::to_bytes(&hint, FORMAT_VERSION, path.as_str())?;
+            self.store.put(&path, bytes).await?;
+            Ok::<_, HighAvailabilityError>(())
+        };
+        if let Err(error) = written.await {
+            tracing::warn!("the leader hint can't be written, it is tried again: {error}");
+        }
+    }
+
+    /// Looks whether this process still leads. That it can't be seen changes nothing: it is
+    /// checked at each publish, commit and deletion anyway.
+    async fn fenced(&mut self) -> Option<String> {
+        match self.leader.as_mut()?.check().await {
+            Err(error @ LogError::Refused(_)) => Some(error.to_string()),
+            Err(error) => {
+                tracing::warn!("the cluster's log can't be read, it is tried again: {error}");
+                None
+            }
+            Ok(()) => None,
+        }
+    }
+}
+
+impl LeaderElection for StoreElection {
+    fn campaign(&mut self) -> Campaign<'_> {
+        Box::pin(self.claim())
+    }
+
+    fn hold(&mut self) -> std::pin::Pin<Box<dyn Future<Output = String> + Send + '_>> {
+        Box::pin(async move {
+            loop {
+                tokio::time::sleep(self.period).await;
+                if let Some(reason) = self.fenced().await {
+                    return reason;
+                }
+                self.show(false).await;
+            }
+        })
+    }
+
+    fn release(&mut self) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            // Somebody else's hint isn't this one's to change.
+            if self.fenced().await.is_none() {
+                self.show(true).await;
+            }
+        })
+    }
+}

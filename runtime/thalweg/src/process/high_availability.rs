@@ -1,0 +1,182 @@
+//! What a process does for high availability: opens the records, campaigns, finds the leader. On
+//! when `high-availability.storageDir` is set. Not here: what any of it means (`jobmanager`).
+
+use std::io::Read;
+use std::sync::Arc;
+
+use thalweg_core::Clock;
+use thalweg_core::configuration::Configuration;
+use thalweg_core::configuration::options::high_availability as options;
+use thalweg_jobmanager::endpoint::{CheckpointStore, EndReason};
+use thalweg_jobmanager::high_availability::{
+    HighAvailabilityError, LeaderElection, Records, RecordsOptions, StandaloneElection,
+    StoreElection, read_hint,
+};
+use thalweg_rpc::{Connector, Identity, LeaderAddress, LeaderLocator, Locating, TcpTransport};
+use thalweg_storage::BlobStore;
+use thalweg_storage::log::WriterId;
+use tokio::runtime::{Handle, Runtime};
+
+use super::executor::process_seed;
+use super::settings::ProcessError;
+use super::stores::Stores;
+
+/// The exit code of a JobManager that another one has taken the place of.
+const EXIT_NOT_LEADING: u8 = 3;
+/// That of one which was ended by a signal and has left its jobs to the next one: what shells give
+/// to whom SIGTERM ends.
+const EXIT_SUSPENDED: u8 = 143;
+
+/// What a JobManager is started with.
+pub(super) struct JobManagerRecords {
+    pub(super) election: Box<dyn LeaderElection>,
+    pub(super) records: Option<Records>,
+    /// Where checkpoints go.
+    pub(super) checkpoints: Option<CheckpointStore>,
+}
+
+impl JobManagerRecords {
+    /// Those that the configuration asks for. `address` is where TaskManagers find this process,
+    /// which listens there already.
+    ///
+    /// # Errors
+    /// The store can't be used, or the cluster id is another application's.
+    pub(super) fn open(
+        configuration: &Configuration,
+        stores: &Stores,
+        (name, address): (&str, String),
+        (clock, runtime): (&Arc<dyn Clock>, &Runtime),
+    ) -> Result<Self, ProcessError> {
+        let Some(location) = configuration.get(&options::STORAGE_DIRECTORY) else {
+            let checkpoints = stores.checkpoints(configuration)?;
+            checkpoints.iter().try_for_each(|store| stores.check(store, runtime))?;
+            return Ok(Self { election: Box::new(StandaloneElection), records: None, checkpoints });
+        };
+        let store = open(stores, location.as_str())?;
+        let checkpoints = stores.checkpoints(configuration)?.unwrap_or_else(|| store.clone());
+        if checkpoints.name != store.name {
+            // The other one is tried with the records.
+            stores.check(&checkpoints, runtime)?;
+        }
+        let cluster_id = cluster_id(configuration, name);
+        let writer = writer_id(clock.as_ref());
+        let options = RecordsOptions {
+            store,
+            checkpoints: checkpoints.clone(),
+            cluster_id: cluster_id.clone(),
+            application: name.to_owned(),
+            writer,
+            address: address.clone(),
+        };
+        let records = runtime.block_on(Records::open(options, runtime.handle()))?;
+        let election = StoreElection::new(
+            Arc::clone(&records.store().store),
+            (cluster_id, address),
+            writer,
+            (
+                configuration.get(&options::LEASE_DURATION),
+                configuration.get(&options::RETRY_PERIOD),
+            ),
+            Arc::clone(clock),
+        );
+        let (election, records) = (Box::new(election), Some(records));
+        Ok(Self { election, records, checkpoints: Some(checkpoints) })
+    }
+}
+
+fn open(stores: &Stores, location: &str) -> Result<CheckpointStore, HighAvailabilityError> {
+    stores.named(location).map_err(|error| HighAvailabilityError::Unusable {
+        location: location.to_owned(),
+        source: Box::new(error.into()),
+    })
+}
+
+/// The application's identity.
+pub(super) fn cluster_id(configuration: &Configuration, name: &str) -> String {
+    configuration.get(&options::CLUSTER_ID).unwrap_or_else(|| name.to_owned())
+}
+
+/// What a process whose JobManager has ended like this says and exits with; None where the
+/// application's outcome says it.
+pub(super) fn exit_of(reason: Option<EndReason>) -> Option<(String, u8)> {
+    match reason {
+        Some(EndReason::LeadershipLost(reason)) => {
+            let message = format!(
+                "error: this JobManager doesn't lead any more and has stopped; its jobs go on at \
+                 the one that does: {reason}"
+            );
+            Some((message, EXIT_NOT_LEADING))
+        }
+        Some(EndReason::Suspended(signal)) => {
+            let message = format!("{signal}: the jobs are left to the next JobManager");
+            Some((message, EXIT_SUSPENDED))
+        }
+        Some(EndReason::ShutDown) | None => None,
+    }
+}
+
+/// Never the same for two processes.
+fn writer_id(clock: &dyn Clock) -> WriterId {
+    let mut drawn = [0; 16];
+    let source = std::fs::File::open("/dev/urandom");
+    if source.and_then(|mut source| source.read_exact(&mut drawn)).is_ok() {
+        return WriterId(u128::from_le_bytes(drawn));
+    }
+    let seed = process_seed(clock);
+    let text = format!("{seed}/{}/{}", std::process::id(), clock.wall_ms());
+    WriterId(xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
+}
+
+/// How a TaskManager finds its JobManager with high availability; None without.
+///
+/// # Errors
+/// The store can't be opened.
+pub(super) fn connector(
+    configuration: &Configuration,
+    stores: &Stores,
+    name: &str,
+    (identity, runtime): (Identity, &Handle),
+) -> Result<Option<Connector>, ProcessError> {
+    let Some(location) = configuration.get(&options::STORAGE_DIRECTORY) else { return Ok(None) };
+    let store = open(stores, location.as_str())?;
+    let locator = HintLocator {
+        store: thalweg_jobmanager::high_availability::off_thread(&store, runtime),
+        location: store.name,
+        cluster_id: cluster_id(configuration, name),
+    };
+    Ok(Some(Connector::Located {
+        transport: Arc::new(TcpTransport),
+        locator: Arc::new(locator),
+        identity,
+        period: configuration.get(&options::RETRY_PERIOD),
+    }))
+}
+
+/// Finds the leader by the hint that it writes.
+struct HintLocator {
+    store: Arc<dyn BlobStore>,
+    location: String,
+    cluster_id: String,
+}
+
+impl std::fmt::Debug for HintLocator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HintLocator({} in {})", self.cluster_id, self.location)
+    }
+}
+
+impl LeaderLocator for HintLocator {
+    fn locate(&self) -> Locating<'_> {
+        Box::pin(async move {
+            let found = read_hint(self.store.as_ref(), &self.cluster_id).await;
+            match found.map_err(|error: HighAvailabilityError| error.to_string())? {
+                Some(hint) => Ok(LeaderAddress { address: hint.address, epoch: hint.epoch }),
+                None => Err(format!(
+                    "no JobManager of the cluster {:?} has ever led in {}; start one, or check \
+                     high-availability.cluster-id and high-availability.storageDir",
+                    self.cluster_id, self.location
+                )),
+            }
+        })
+    }
+}
