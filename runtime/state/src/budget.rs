@@ -39,6 +39,11 @@ impl MemoryBudget {
         self.0.drawn.load(Ordering::Relaxed)
     }
 
+    /// Takes `bytes` at once, until what is returned is dropped; None if there aren't as many left.
+    pub fn reserve(&self, bytes: usize) -> Option<Reservation> {
+        self.draw(bytes).then(|| Reservation { bytes, budget: self.clone() })
+    }
+
     fn draw(&self, bytes: usize) -> bool {
         let limit = self.0.limit;
         let drawn = |drawn: usize| drawn.checked_add(bytes).filter(|drawn| *drawn <= limit);
@@ -47,6 +52,19 @@ impl MemoryBudget {
 
     fn give_back(&self, bytes: usize) {
         self.0.drawn.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Bytes of a budget that are given back when this is dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    bytes: usize,
+    budget: MemoryBudget,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes);
     }
 }
 
@@ -122,6 +140,17 @@ impl Drop for MemoryAccount {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_reserved_is_taken_whole_or_not_at_all_and_given_back() {
+        let budget = MemoryBudget::new(100);
+        let first = budget.reserve(60);
+        assert!(first.is_some() && budget.reserve(41).is_none());
+        assert_eq!(budget.drawn(), 60);
+        let second = budget.reserve(40);
+        drop(first);
+        assert_eq!((budget.drawn(), second.is_some()), (40, true));
+    }
 
     #[test]
     fn accounts_share_a_budget_and_give_back_what_they_drew() {

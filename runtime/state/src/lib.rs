@@ -29,7 +29,7 @@ mod value_mut;
 pub mod windows;
 
 pub use self::aggregate::AggregateFunction;
-pub use self::budget::MemoryBudget;
+pub use self::budget::{MemoryBudget, Reservation};
 pub use self::error::StateError;
 pub use self::keyed::{
     AggregatingState, KeyedState, KeyedStateAccess, ListState, MapState, ReducingState, ValueState,

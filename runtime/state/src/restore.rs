@@ -9,7 +9,9 @@ use thalweg_core::key_group::KeyGroupRange;
 use thalweg_core::record::{DecodeError, DecodePlan, Key, Record, Schema};
 
 use crate::error::StateError;
-use crate::run::{MergedRows, Row, RunKind, RunOrigin, RunReader, StateDeclaration, StateKind};
+use crate::run::{
+    MergedRows, Row, RunError, RunKind, RunOrigin, RunReader, StateDeclaration, StateKind,
+};
 
 /// The runs of all old subtasks of an operator, seen by one new subtask.
 pub struct RestoredOperator {
@@ -204,24 +206,30 @@ impl ClaimedState<'_> {
         key_groups: KeyGroupRange,
         mut each: impl FnMut(&StateInRun<'_>, &Row<'_>) -> Result<(), StateError>,
     ) -> Result<(), StateError> {
+        if let [layer] = self.layers.as_slice()
+            && layer.run.kind() == RunKind::Base
+        {
+            let mut rows = layer.run.rows(layer.number, key_groups);
+            while let Some(row) = rows.next_row().map_err(|error| unreadable(layer.run, error))? {
+                each(layer, &row)?;
+            }
+            return Ok(());
+        }
         let runs = self.layers.iter().map(|layer| (layer.run, layer.number));
         let mut rows = MergedRows::new(runs, key_groups);
-        loop {
-            match rows.next_row() {
-                Ok(None) => return Ok(()),
-                Ok(Some((layer, row))) => each(&self.layers[layer], &row)?,
-                Err((layer, source)) => {
-                    let run = self.layers[layer].run;
-                    return Err(StateError::Read {
-                        operator: run.description().origin.operator.clone(),
-                        subtask: run.description().origin.subtask,
-                        place: place(run),
-                        source: Box::new(source),
-                    });
-                }
-            }
+        while let Some((layer, row)) =
+            rows.next_row().map_err(|(layer, error)| unreadable(self.layers[layer].run, error))?
+        {
+            each(&self.layers[layer], &row)?;
         }
+        Ok(())
     }
+}
+
+fn unreadable(run: &RunReader, source: RunError) -> StateError {
+    let RunOrigin { operator, subtask, .. } = &run.description().origin;
+    let (operator, subtask) = (operator.clone(), *subtask);
+    StateError::Read { operator, subtask, place: place(run), source: Box::new(source) }
 }
 
 /// Names the object that a run is in, for messages.

@@ -77,22 +77,22 @@ impl<K: Key, V> Table<K, V> {
         });
     }
 
-    /// The key's value, to be changed, and whether it's the first change since the last published
-    /// checkpoint.
+    /// The key's value, to be changed, and how it was found.
     #[inline]
-    pub(crate) fn find_mut(&mut self, hash: u64, key: &K) -> Option<(&mut V, bool)> {
+    pub(crate) fn find_mut<const FIRST: bool>(
+        &mut self,
+        hash: u64,
+        key: &K,
+    ) -> Option<(&mut V, Found)> {
         let entry = self.entries.find_entry(hash, |entry| entry.key == *key).ok()?;
-        let unchanged = match &mut self.changes {
-            Some(changes) => changes.touch(entry.bucket_index()),
-            None => false,
-        };
-        Some((&mut entry.into_mut().value, unchanged))
+        let found = touch::<FIRST>(&mut self.changes, || entry.bucket_index());
+        Some((&mut entry.into_mut().value, found))
     }
 
     /// The key's value, made if there is none, and how it was found. What the table and the key
     /// take is charged to the account; what the value owns isn't.
     #[inline]
-    pub(crate) fn entry(
+    pub(crate) fn entry<const FIRST: bool>(
         &mut self,
         hash: u64,
         key: &K,
@@ -105,11 +105,7 @@ impl<K: Key, V> Table<K, V> {
         }
         match self.entries.entry(hash, |entry| entry.key == *key, |entry| entry.key.key_hash()) {
             Slot::Occupied(entry) => {
-                let unchanged = match &mut self.changes {
-                    Some(changes) => changes.touch(entry.bucket_index()),
-                    None => false,
-                };
-                let found = if unchanged { Found::Unchanged } else { Found::Changed };
+                let found = touch::<FIRST>(&mut self.changes, || entry.bucket_index());
                 (&mut entry.into_mut().value, found)
             }
             Slot::Vacant(entry) => {
@@ -240,7 +236,7 @@ impl<K: Key, V> Table<K, V> {
             entry.key.encode_key(out);
         };
         let Some(changes) = changes else {
-            let all = Sorted::new((0..self.buckets()).filter_map(with_entry), encode);
+            let all = Sorted::new(self.entries.iter_buckets().filter_map(with_entry), encode);
             return all.iter().try_for_each(|(key, entry)| each(key, Some(*entry)));
         };
         let changed = Sorted::new(changes.changed().filter_map(with_entry), encode);
@@ -296,12 +292,25 @@ impl<K: Key, V> Table<K, V> {
     }
 }
 
+/// An entry may change from now on. `FIRST`: whether it hadn't before is asked for.
+#[inline]
+fn touch<const FIRST: bool>(
+    changes: &mut Option<Box<Changes>>,
+    place: impl FnOnce() -> usize,
+) -> Found {
+    let Some(changes) = changes else { return Found::Changed };
+    let place = place();
+    let unchanged = FIRST && !changes.has_changed(place);
+    changes.touch(place);
+    if unchanged { Found::Unchanged } else { Found::Changed }
+}
+
 /// How an entry was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
     /// It wasn't there.
     Made,
-    /// It's as it was in the last published checkpoint.
+    /// It's as it was in the last published checkpoint. Only if that was asked for.
     Unchanged,
     /// It has changed since, or nobody knows.
     Changed,

@@ -124,7 +124,7 @@ impl<K: Key, V: Record> SliceState<K, V> {
         }
         let place = self.place(slice);
         let slice = &mut self.slices[place];
-        let (value, found) = slice.tables[group].entry(hash, key, &mut self.account, make);
+        let (value, found) = slice.tables[group].entry::<false>(hash, key, &mut self.account, make);
         let made = found == Found::Made;
         slice.length += usize::from(made);
         Ok(ValueMut::new(value, made, &mut self.account))
@@ -141,7 +141,7 @@ impl<K: Key, V: Record> SliceState<K, V> {
     #[inline]
     pub fn get_mut(&mut self, slice: i64, key: &K, hash: u64) -> Option<ValueMut<'_, V>> {
         let (place, group) = (self.find(slice)?, self.group(hash));
-        let (value, _) = self.slices[place].tables.get_mut(group)?.find_mut(hash, key)?;
+        let (value, _) = self.slices[place].tables.get_mut(group)?.find_mut::<false>(hash, key)?;
         Some(ValueMut::new(value, false, &mut self.account))
     }
 

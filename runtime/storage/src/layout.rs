@@ -155,6 +155,22 @@ pub fn origin_of(path: &BlobPath) -> Option<ObjectOrigin> {
     parts.next().is_none().then_some(ObjectOrigin { epoch, checkpoint_id })
 }
 
+/// Whether it's the name of one of the small records that [`sealed`](crate::sealed) writes.
+pub fn is_record(path: &BlobPath) -> bool {
+    let plain = without_epoch(path).map(|(plain, _)| plain);
+    let has_epoch = plain.is_some();
+    let path = plain.as_ref().unwrap_or(path);
+    let mut parts = path.as_str().split('/');
+    let of_job = parts.next().is_some_and(|job| job.parse::<JobId>().is_ok());
+    let named = match (parts.next(), parts.next()) {
+        (Some("graph" | "result"), None) => has_epoch,
+        (Some("leader" | "application"), None) => !has_epoch,
+        (Some("once"), Some(name)) => !has_epoch && name.parse::<JobId>().is_ok(),
+        _ => false,
+    };
+    of_job && named && parts.next().is_none()
+}
+
 /// A savepoint's manifest, in the savepoint's own directory.
 ///
 /// # Errors
@@ -199,6 +215,29 @@ mod tests {
         {
             assert_eq!(checkpoint_of_manifest(&BlobPath::parse(other).unwrap()), None, "{other}");
         }
+    }
+
+    #[test]
+    fn records_are_told_from_all_other_objects() {
+        let (job, epoch) = (JobId::new(10), Some(Epoch(3)));
+        let named = |path: BlobPath| of_epoch(&path, epoch).unwrap();
+        let records = [
+            named(graph(job).unwrap()),
+            named(result(job).unwrap()),
+            leader(job).unwrap(),
+            application(job).unwrap(),
+            once(job, "any name").unwrap(),
+        ];
+        assert!(records.iter().all(is_record));
+        let others = [
+            graph(job).unwrap(),
+            named(leader(job).unwrap()),
+            named(manifest(job, CheckpointId(7)).unwrap()),
+            manifest(job, CheckpointId(7)).unwrap(),
+            BlobPath::parse("x/leader").unwrap(),
+            leader(job).unwrap().join("x").unwrap(),
+        ];
+        assert!(!others.iter().any(is_record));
     }
 
     #[test]

@@ -7,13 +7,13 @@ use thalweg_core::element::{MAX_WATERMARK, Watermark};
 use thalweg_core::ids::{CheckpointId, Epoch, JobId, JobVertexId};
 use thalweg_core::job_graph::{ChainedEdge, JobVertex, OperatorNode};
 use thalweg_core::key_group::KeyGroupRange;
-use thalweg_state::MemoryBudget;
+use thalweg_state::{MemoryBudget, RestoredOperator, RunReader};
 
 use super::*;
 use crate::contract::{
     JobInfo, OpenContext, Operator, OperatorInstance, Output, Progress, RunContext, SubtaskInfo,
 };
-use crate::functions::{Filter, FlatMap, Map};
+use crate::functions::{Filter, FlatMap, Map, Reduce};
 
 /// What left the chain, by edge.
 #[derive(Default)]
@@ -48,6 +48,17 @@ impl Wire {
 
 /// A tree: operator 0 feeds all the others, each of which has an edge out of its own.
 fn chain(operators: Vec<Box<dyn Operator>>, inputs: usize) -> Chain {
+    open(operators, inputs, None, |builder| builder).unwrap()
+}
+
+/// The same, whose first operator is restored, with options.
+fn open(
+    operators: Vec<Box<dyn Operator>>,
+    inputs: usize,
+    restored: Option<RestoredOperator>,
+    options: impl FnOnce(ChainBuilder) -> ChainBuilder,
+) -> Result<Chain, ChainError> {
+    let restored = restored.map(Arc::new);
     let last = operators.len() - 1;
     let nodes = (0..operators.len()).map(|at| OperatorNode {
         id: thalweg_core::ids::OperatorId::new(at as u128),
@@ -72,7 +83,7 @@ fn chain(operators: Vec<Box<dyn Operator>>, inputs: usize) -> Chain {
         .collect();
     let instances = operators.into_iter().map(OperatorInstance::Operator).collect();
     let job = JobInfo { id: JobId::new(1), name: "job".into(), epoch: Epoch(1) };
-    let builder = ChainBuilder::new(&vertex, instances, inputs, &edges);
+    let builder = options(ChainBuilder::new(&vertex, instances, inputs, &edges));
     let opened = builder.open(|operator, name, metrics| OpenContext {
         job: &job,
         operator,
@@ -84,7 +95,7 @@ fn chain(operators: Vec<Box<dyn Operator>>, inputs: usize) -> Chain {
             attempt: 0,
             key_groups: KeyGroupRange::all(128),
         },
-        restored: None,
+        restored: restored.clone().filter(|_| operator.bits() == 0),
         splits: Vec::new(),
         checkpointing: true,
         state_budget: MemoryBudget::unlimited(),
@@ -93,7 +104,7 @@ fn chain(operators: Vec<Box<dyn Operator>>, inputs: usize) -> Chain {
         wake: Arc::new(|| ()),
         metrics,
     });
-    opened.map_err(|failed| failed.1).unwrap()
+    opened.map_err(|failed| failed.1)
 }
 
 fn rows(values: Vec<u64>) -> StreamElement {
@@ -275,4 +286,75 @@ fn an_idle_input_whose_time_ends_is_active_before_it_fires() {
     chain.push(0, control(Control::Watermark(4)));
     run(&mut chain, &mut wire);
     assert_eq!(wire.take(), ["0: Idle", "0: Active", "0: 4", "0: 4", "0: Watermark(4)"]);
+}
+
+/// Something like a sum, for 500 keys.
+fn sums() -> Vec<Box<dyn Operator>> {
+    let key = |n: &u64| n % 500;
+    let sum = |a: u64, b: u64| a + 500 * (1 + b / 500);
+    vec![Box::new(Reduce::<u64, _, _, _>::new(Arc::new(key), Arc::new(sum)))]
+}
+
+/// Gives the chain rows, and then a barrier if `published` is the newest published checkpoint.
+fn snapshot(
+    chain: &mut Chain,
+    wire: &mut Wire,
+    values: Vec<u64>,
+    (checkpoint, published): (u64, u64),
+) -> OperatorSnapshot {
+    let (checkpoint, published) = (CheckpointId(checkpoint), CheckpointId(published));
+    chain.push(0, rows(values));
+    chain.push_barrier(Barrier { checkpoint, triggered_ms: 0, published });
+    run(chain, wire);
+    wire.take();
+    chain.take_snapshot().unwrap().operators.remove(0)
+}
+
+fn restored(runs: &[&OperatorSnapshot]) -> RestoredOperator {
+    let open =
+        |snapshot: &&OperatorSnapshot| RunReader::open(Arc::new(snapshot.run.clone())).unwrap();
+    RestoredOperator::new(runs.iter().map(open).collect(), 0, 1).unwrap()
+}
+
+#[test]
+fn snapshots_go_on_from_the_last_published_one_also_after_a_restore() {
+    let mut chain = open(sums(), 1, None, |builder| builder.incremental(None)).unwrap();
+    let mut wire = Wire::default();
+    let base = snapshot(&mut chain, &mut wire, (1..2000).collect(), (1, 0));
+    let given_up = snapshot(&mut chain, &mut wire, vec![20, 31], (2, 1));
+    let delta = snapshot(&mut chain, &mut wire, vec![40], (3, 1));
+    let extends = [&base, &given_up, &delta].map(|s| s.extends.map(|checkpoint| checkpoint.0));
+    assert_eq!(extends, [None, Some(1), Some(1)]);
+
+    let from = restored(&[&base, &delta]).continued();
+    let options = |builder: ChainBuilder| builder.incremental(Some(CheckpointId(3)));
+    let mut again = open(sums(), 1, Some(from), options).unwrap();
+    for value in [50, 51, 52] {
+        let emitted = [&mut chain, &mut again].map(|chain| {
+            chain.push(0, rows(vec![value]));
+            run(chain, &mut wire);
+            wire.take()
+        });
+        assert_eq!(emitted[0], emitted[1]);
+    }
+    let next = snapshot(&mut again, &mut wire, vec![], (4, 3));
+    assert_eq!(next.extends, Some(CheckpointId(3)));
+    let rows = RunReader::open(Arc::new(next.run)).unwrap().row_count();
+    assert_eq!(rows, 3, "what was restored isn't written again");
+}
+
+#[test]
+fn state_that_no_operator_asks_for_is_refused_unless_it_may_be_dropped() {
+    let mut chain = open(sums(), 1, None, |builder| builder.incremental(None)).unwrap();
+    let base = snapshot(&mut chain, &mut Wire::default(), vec![1, 2], (1, 0));
+    let from = || Some(restored(&[&base]).continued());
+    let error = open(vec![plus_one()], 1, from(), |builder| builder).unwrap_err().to_string();
+    assert!(error.contains("operator 0") && error.contains("doesn't register"), "{error}");
+    assert!(error.contains("ignore-unclaimed-state"), "{error}");
+    let options =
+        |builder: ChainBuilder| builder.incremental(Some(CheckpointId(1))).allow_unclaimed();
+    let mut chain = open(vec![plus_one()], 1, from(), options).unwrap();
+    // What was dropped stays dropped: nothing goes on from the runs that have it.
+    let next = snapshot(&mut chain, &mut Wire::default(), vec![1], (2, 1));
+    assert_eq!(next.extends, None);
 }

@@ -100,7 +100,7 @@ where
     F: BroadcastProcessFunction<A, B, MK, MV, O>,
 {
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<(), OperatorError> {
-        let mut state = OperatorState::new(context.restored.clone());
+        let mut state = OperatorState::with_budget(context.restored.clone(), &context.state_budget);
         let handle = state.broadcast_state("broadcast")?;
         let mut open = ProcessOpen { state: &mut state, subtask: context.subtask };
         let function = (self.make)(&mut open).map_err(OperatorError::Function)?;
@@ -137,6 +137,10 @@ where
         }
         buffer.flush(output);
         Ok(())
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.opened.as_ref().map_or(0, |(_, state, _)| state.bytes())
     }
 
     fn snapshot(

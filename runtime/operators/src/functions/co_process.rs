@@ -59,7 +59,7 @@ where
     F: CoProcessFunction<A, B, O>,
 {
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<(), OperatorError> {
-        self.state = OperatorState::new(context.restored.clone());
+        self.state = OperatorState::with_budget(context.restored.clone(), &context.state_budget);
         let mut open = ProcessOpen { state: &mut self.state, subtask: context.subtask };
         self.function = Some((self.make)(&mut open).map_err(OperatorError::Function)?);
         Ok(())
@@ -100,6 +100,10 @@ where
         }
         buffer.flush(output);
         Ok(())
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.state.bytes()
     }
 
     fn snapshot(

@@ -37,7 +37,7 @@ impl<T> Collect<T> {
 
 impl<T: Record> Operator for Collect<T> {
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<(), OperatorError> {
-        let mut state = OperatorState::new(context.restored.clone());
+        let mut state = OperatorState::with_budget(context.restored.clone(), &context.state_budget);
         let collected = state.list_state::<Vec<u8>>("collected")?;
         for piece in collected.get(&state)? {
             self.rows.extend_from_slice(piece);

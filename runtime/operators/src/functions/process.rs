@@ -107,7 +107,7 @@ impl<I, O: Record, F> Process<I, O, F> {
 
 impl<I: Record, O: Record, F: ProcessFunction<I, O>> Operator for Process<I, O, F> {
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<(), OperatorError> {
-        self.state = OperatorState::new(context.restored.clone());
+        self.state = OperatorState::with_budget(context.restored.clone(), &context.state_budget);
         let mut open = ProcessOpen { state: &mut self.state, subtask: context.subtask };
         self.function = Some((self.make)(&mut open).map_err(OperatorError::Function)?);
         Ok(())
@@ -154,6 +154,10 @@ impl<I: Record, O: Record, F: ProcessFunction<I, O>> Operator for Process<I, O, 
         function.finish(&mut call, &mut out).map_err(OperatorError::Function)?;
         self.buffer.flush(output);
         Ok(Progress::Done)
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.state.bytes()
     }
 
     fn snapshot(

@@ -73,7 +73,7 @@ impl<S: Sink> std::fmt::Debug for SinkDriver<S> {
 
 impl<S: Sink> Operator for SinkDriver<S> {
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<(), OperatorError> {
-        let mut state = SinkState::open(context.restored.clone())?;
+        let mut state = SinkState::open(context)?;
         let of_sink = SinkContext {
             job: context.job.clone(),
             operator: context.operator,

@@ -1,12 +1,11 @@
 //! What a sink remembers in a snapshot: the committables that wait for their checkpoints.
 
-use std::sync::Arc;
-
 use thalweg_core::Record;
 use thalweg_core::ids::CheckpointId;
-use thalweg_state::{OperatorListState, OperatorState, RestoredOperator, RunWriter, StateError};
+use thalweg_state::{OperatorListState, OperatorState, RunWriter, StateError};
 
 use super::Committable;
+use crate::contract::OpenContext;
 
 /// Committables of one checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Record)]
@@ -26,8 +25,9 @@ pub(super) struct SinkState {
 
 impl SinkState {
     /// What was remembered; nothing, when the sink starts new.
-    pub(super) fn open(restored: Option<Arc<RestoredOperator>>) -> Result<Self, StateError> {
-        let mut state = OperatorState::new(restored);
+    pub(super) fn open(context: &OpenContext<'_>) -> Result<Self, StateError> {
+        let (restored, budget) = (context.restored.clone(), &context.state_budget);
+        let mut state = OperatorState::with_budget(restored, budget);
         let pending = state.list_state("pending-commits")?;
         let checkpoint = state.union_list_state("checkpoint")?;
         Ok(Self { state, pending, checkpoint })

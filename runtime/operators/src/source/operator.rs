@@ -76,7 +76,7 @@ fn rate_share(own: &[SplitState], parallelism: u32) -> f64 {
 impl<S: Source> SourceOperator for SourceDriver<S> {
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<(), OperatorError> {
         let new = std::mem::take(&mut context.splits);
-        let mut remembered = SplitStates::open(context.restored.clone())?;
+        let mut remembered = SplitStates::open(context)?;
         let states = match &context.restored {
             Some(_) => remembered.take()?,
             None => new.into_iter().map(Into::into).collect(),

@@ -1,12 +1,11 @@
 //! What a source remembers of its splits in a snapshot. Finished ones aren't remembered: a source
 //! that is restored reads what it remembers and nothing else.
 
-use std::sync::Arc;
-
 use thalweg_core::Record;
-use thalweg_state::{OperatorListState, OperatorState, RestoredOperator, RunWriter, StateError};
+use thalweg_state::{OperatorListState, OperatorState, RunWriter, StateError};
 
 use super::SourceSplit;
+use crate::contract::OpenContext;
 
 /// A split that isn't read to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Record)]
@@ -38,8 +37,9 @@ pub(super) struct SplitStates {
 
 impl SplitStates {
     /// What was remembered; nothing, when the source starts new.
-    pub(super) fn open(restored: Option<Arc<RestoredOperator>>) -> Result<Self, StateError> {
-        let mut state = OperatorState::new(restored);
+    pub(super) fn open(context: &OpenContext<'_>) -> Result<Self, StateError> {
+        let (restored, budget) = (context.restored.clone(), &context.state_budget);
+        let mut state = OperatorState::with_budget(restored, budget);
         let list = state.list_state("splits")?;
         Ok(Self { state, list })
     }

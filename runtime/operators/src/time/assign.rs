@@ -74,7 +74,7 @@ impl<T> std::fmt::Debug for AssignTimestamps<T> {
 
 impl<T: Record> Operator for AssignTimestamps<T> {
     fn open(&mut self, context: &mut OpenContext<'_>) -> Result<(), OperatorError> {
-        let mut state = OperatorState::new(context.restored.clone());
+        let mut state = OperatorState::with_budget(context.restored.clone(), &context.state_budget);
         let highest = state.list_state("highest-timestamp")?;
         // Several after a change of the parallelism: the lowest, so that no row becomes late that
         // wasn't.

@@ -39,7 +39,7 @@ pub(super) struct EventTime {
 impl EventTime {
     pub(super) fn open(context: &OpenContext<'_>) -> Result<Self, OperatorError> {
         let key_groups = context.subtask.key_groups;
-        let mut state = OperatorState::new(context.restored.clone());
+        let mut state = OperatorState::with_budget(context.restored.clone(), &context.state_budget);
         let reached = state.union_list_state::<Reached>("window-event-time")?;
         let of_group = |group: u32| {
             let rows = reached.get(&state)?;

@@ -77,7 +77,7 @@ impl<MK: Key, MV: Record> MapState<MK, MV> {
     ) -> Result<ValueMut<'c, MV>, StateError> {
         let Parts { table, current, .. } = self.parts(context)?;
         let (map, _, account) = table.entry(current, || Mapped(Table::default()))?;
-        let (value, found) = map.0.entry(map_key.key_hash(), &map_key, account, make);
+        let (value, found) = map.0.entry::<false>(map_key.key_hash(), &map_key, account, make);
         Ok(ValueMut::new(value, found == Found::Made, account))
     }
 
@@ -162,12 +162,12 @@ pub(super) struct Mapped<MK, MV>(Table<MK, MV>);
 impl<MK: Key, MV: Record> Mapped<MK, MV> {
     fn put(&mut self, key: &MK, value: MV, account: &mut MemoryAccount) -> Option<MV> {
         let (hash, heap) = (key.key_hash(), value.heap_size());
-        if let Some((there, _)) = self.0.find_mut(hash, key) {
+        if let Some((there, _)) = self.0.find_mut::<false>(hash, key) {
             let before = std::mem::replace(there, value);
             account.change(before.heap_size(), heap);
             return Some(before);
         }
-        self.0.entry(hash, key, account, || value);
+        self.0.entry::<false>(hash, key, account, || value);
         account.change(0, heap);
         None
     }
@@ -245,7 +245,7 @@ impl<MK: Key, MV: Record> Stored for Mapped<MK, MV> {
         let value = state.value(row)?;
         let mut map = Table::default();
         // The caller charges for all of the map.
-        map.entry(key.key_hash(), &key, &mut MemoryAccount::uncharged(), || value);
+        map.entry::<false>(key.key_hash(), &key, &mut MemoryAccount::uncharged(), || value);
         Ok(Mapped(map))
     }
 

@@ -142,9 +142,12 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         self.check()?;
         match self.tables.get_mut(current.group) {
             Some(table) => {
-                let entry = table.find_mut(current.hash, &current.key);
-                Ok(entry.map(|(entry, unchanged)| {
-                    if S::TRACKED && unchanged {
+                let entry = match S::TRACKED {
+                    true => table.find_mut::<true>(current.hash, &current.key),
+                    false => table.find_mut::<false>(current.hash, &current.key),
+                };
+                Ok(entry.map(|(entry, found)| {
+                    if S::TRACKED && found == Found::Unchanged {
                         entry.begin_changes(&mut self.account);
                     }
                     (entry, &mut self.account)
@@ -165,8 +168,11 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         self.check()?;
         match self.tables.get_mut(current.group) {
             Some(table) => {
-                let (entry, found) =
-                    table.entry(current.hash, &current.key, &mut self.account, make);
+                let (hash, key, account) = (current.hash, &current.key, &mut self.account);
+                let (entry, found) = match S::TRACKED {
+                    true => table.entry::<true>(hash, key, account, make),
+                    false => table.entry::<false>(hash, key, account, make),
+                };
                 if S::TRACKED && found == Found::Unchanged {
                     entry.begin_changes(&mut self.account);
                 }

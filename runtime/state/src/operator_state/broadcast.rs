@@ -38,7 +38,8 @@ impl<MK: Key, MV: Record> BroadcastState<MK, MV> {
     /// Sets the map key's value and returns the one before.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// As [`get`](Self::get); also, the budget is used up. The same for the other methods that
+    /// change the map.
     pub fn put(
         &self,
         state: &mut OperatorState,
@@ -46,7 +47,10 @@ impl<MK: Key, MV: Record> BroadcastState<MK, MV> {
         value: MV,
     ) -> Result<Option<MV>, StateError> {
         let map = state.state_mut::<Broadcast<MK, MV>>(self.index)?;
+        let after = size(&map_key, &value);
         let before = map.entries.insert(encode(&map_key), (map_key, value));
+        let freed = before.as_ref().map_or(0, |(key, value)| size(key, value));
+        state.charge(self.index, freed, after)?;
         Ok(before.map(|(_, value)| value))
     }
 
@@ -60,7 +64,10 @@ impl<MK: Key, MV: Record> BroadcastState<MK, MV> {
         map_key: &MK,
     ) -> Result<Option<MV>, StateError> {
         let map = state.state_mut::<Broadcast<MK, MV>>(self.index)?;
-        Ok(map.entries.remove(&encode(map_key)).map(|(_, value)| value))
+        let removed = map.entries.remove(&encode(map_key));
+        let freed = removed.as_ref().map_or(0, |(key, value)| size(key, value));
+        state.charge(self.index, freed, 0)?;
+        Ok(removed.map(|(_, value)| value))
     }
 
     /// All entries, in the order of the map keys' encoding: numbers and strings ascend.
@@ -80,8 +87,17 @@ impl<MK: Key, MV: Record> BroadcastState<MK, MV> {
     /// # Errors
     /// As [`get`](Self::get).
     pub fn clear(&self, state: &mut OperatorState) -> Result<(), StateError> {
-        state.state_mut::<Broadcast<MK, MV>>(self.index).map(|map| map.entries.clear())
+        let map = state.state_mut::<Broadcast<MK, MV>>(self.index)?;
+        let freed = map.bytes();
+        map.entries.clear();
+        state.charge(self.index, freed, 0)
     }
+}
+
+/// What an entry takes, its encoded key included.
+fn size<MK: Key, MV: Record>(key: &MK, value: &MV) -> usize {
+    let own = size_of::<(Vec<u8>, (MK, MV))>() + size_of::<MK>();
+    own + 2 * key.heap_size() + value.heap_size()
 }
 
 fn encode<MK: Key>(key: &MK) -> Vec<u8> {
@@ -125,6 +141,10 @@ impl<MK: Key, MV: Record> AnyState for Broadcast<MK, MV> {
 
     fn as_any_mut(&mut self) -> &mut dyn Any {
         self
+    }
+
+    fn bytes(&self) -> usize {
+        self.entries.values().map(|(key, value)| size(key, value)).sum()
     }
 
     fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError> {

@@ -28,7 +28,8 @@ impl<T: Record> OperatorListState<T> {
         state.state::<ListItems<T>>(self.index).map(|list| list.items.as_slice())
     }
 
-    /// The elements, to be changed.
+    /// The elements, to be changed. What they use then counts from the next
+    /// [`update`](Self::update) or [`clear`](Self::clear) on.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -39,25 +40,33 @@ impl<T: Record> OperatorListState<T> {
     /// Adds an element at the end.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// As [`get`](Self::get); also, the budget is used up.
     pub fn add(&self, state: &mut OperatorState, element: T) -> Result<(), StateError> {
-        self.get_mut(state).map(|items| items.push(element))
+        let list = state.state_mut::<ListItems<T>>(self.index)?;
+        let more = size(&element);
+        list.items.push(element);
+        list.bytes += more;
+        state.charge(self.index, 0, more)
     }
 
     /// Replaces all elements.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// As [`add`](Self::add).
     pub fn update(&self, state: &mut OperatorState, elements: Vec<T>) -> Result<(), StateError> {
-        self.get_mut(state).map(|items| *items = elements)
+        let list = state.state_mut::<ListItems<T>>(self.index)?;
+        let after = elements.iter().map(size).sum();
+        let before = std::mem::replace(&mut list.bytes, after);
+        list.items = elements;
+        state.charge(self.index, before, after)
     }
 
     /// Removes all elements.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// As [`add`](Self::add).
     pub fn clear(&self, state: &mut OperatorState) -> Result<(), StateError> {
-        self.get_mut(state).map(Vec::clear)
+        self.update(state, Vec::new())
     }
 }
 
@@ -65,6 +74,12 @@ impl<T: Record> OperatorListState<T> {
 pub(super) struct ListItems<T> {
     declaration: StateDeclaration,
     items: Vec<T>,
+    /// What the elements take, as far as it's known.
+    bytes: usize,
+}
+
+fn size<T: Record>(element: &T) -> usize {
+    size_of::<T>() + element.heap_size()
 }
 
 impl<T: Record> ListItems<T> {
@@ -74,7 +89,7 @@ impl<T: Record> ListItems<T> {
     ) -> Result<ListItems<T>, StateError> {
         let mut items = Vec::new();
         let Some(restored) = restored else {
-            return Ok(ListItems { declaration, items });
+            return Ok(ListItems { declaration, items, bytes: 0 });
         };
         let split = declaration.kind == StateKind::OperatorList;
         let same_parallelism = restored.old_parallelism() == Some(restored.parallelism());
@@ -95,7 +110,8 @@ impl<T: Record> ListItems<T> {
                 Ok(())
             })?;
         }
-        Ok(ListItems { declaration, items })
+        let bytes = items.iter().map(size).sum();
+        Ok(ListItems { declaration, items, bytes })
     }
 }
 
@@ -106,6 +122,10 @@ impl<T: Record> AnyState for ListItems<T> {
 
     fn as_any_mut(&mut self) -> &mut dyn Any {
         self
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
     }
 
     fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError> {

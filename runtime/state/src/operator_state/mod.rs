@@ -2,7 +2,7 @@
 //! subtasks or given to each, and maps that all subtasks hold equally.
 //!
 //! Not here: keyed state. Operator state is small (positions of sources, transactions of sinks,
-//! rules); it isn't counted against the slot's budget for state.
+//! rules), but it counts against the slot's budget for state as well.
 
 mod broadcast;
 mod list;
@@ -18,7 +18,9 @@ use self::broadcast::Broadcast;
 pub use self::broadcast::BroadcastState;
 use self::list::ListItems;
 pub use self::list::OperatorListState;
+use crate::budget::{MemoryAccount, MemoryBudget};
 use crate::error::StateError;
+use crate::keyed::over_budget;
 use crate::restore::RestoredOperator;
 use crate::run::{RowKey, RowOperation, RunError, RunKind, RunWriter, StateDeclaration, StateKind};
 
@@ -30,6 +32,7 @@ const KEY_GROUPS: KeyGroupRange = KeyGroupRange { start: 0, end: 1 };
 pub struct OperatorState {
     states: Vec<Registered>,
     restored: Option<Arc<RestoredOperator>>,
+    account: MemoryAccount,
 }
 
 struct Registered {
@@ -43,12 +46,28 @@ trait AnyState: Send {
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
     fn snapshot(&self, writer: &mut RunWriter) -> Result<(), RunError>;
+    /// Approximate bytes that it uses, as far as it was told of.
+    fn bytes(&self) -> usize;
 }
 
 impl OperatorState {
     /// The state of a subtask. States take their rows from `restored` when they're registered.
     pub fn new(restored: Option<Arc<RestoredOperator>>) -> OperatorState {
-        OperatorState { states: Vec::new(), restored }
+        OperatorState::with_budget(restored, &MemoryBudget::unlimited())
+    }
+
+    /// The same, which draws on `budget`.
+    pub fn with_budget(
+        restored: Option<Arc<RestoredOperator>>,
+        budget: &MemoryBudget,
+    ) -> OperatorState {
+        let account = MemoryAccount::new(budget.clone());
+        OperatorState { states: Vec::new(), restored, account }
+    }
+
+    /// Approximate bytes that all states use.
+    pub fn bytes(&self) -> usize {
+        self.account.used()
     }
 
     /// Lets the snapshot go, once all states are registered: states registered later start
@@ -62,7 +81,7 @@ impl OperatorState {
     ///
     /// # Errors
     /// The name is taken by a state of another kind or type; the snapshot's state of that name
-    /// can't be read as this one. The same for the others.
+    /// can't be read as this one, or doesn't fit the budget. The same for the others.
     pub fn list_state<T: Record>(
         &mut self,
         name: &str,
@@ -144,8 +163,21 @@ impl OperatorState {
             });
         }
         let state = Box::new(make(self.restored.as_deref())?);
+        let bytes = state.bytes();
         self.states.push(Registered { description, name: name.to_owned(), state });
-        Ok(self.states.len() - 1)
+        let index = self.states.len() - 1;
+        self.charge(index as u32, 0, bytes)?;
+        Ok(index)
+    }
+
+    /// Notes that a state uses `after` bytes where it used `before`, and refuses what the budget
+    /// doesn't hold.
+    fn charge(&mut self, index: u32, before: usize, after: usize) -> Result<(), StateError> {
+        self.account.change(before, after);
+        self.account.check().map_err(|overdrawn| {
+            let name = self.states.get(index as usize).map_or("", |state| state.name.as_str());
+            over_budget(name, &overdrawn)
+        })
     }
 
     /// Writes all states.

@@ -1,7 +1,7 @@
 //! Operator state: dealt out, united and broadcast.
 
 use super::*;
-use crate::{OperatorState, StateError};
+use crate::{MemoryBudget, OperatorState, StateError};
 
 /// Three subtasks with two, none and three elements; the same rules everywhere.
 fn runs() -> Vec<Vec<u8>> {
@@ -80,4 +80,38 @@ fn runs_that_do_not_belong_together_are_refused() {
     let other = snapshot(1, 2, |_| Ok(()));
     let error = RestoredOperator::new(vec![open(&runs[0]), open(&other)], 0, 1).err().unwrap();
     assert!(error.to_string().contains("subtask 0 had parallelism 3 of at most 8"), "{error}");
+}
+
+#[test]
+fn operator_state_counts_against_the_budget_and_names_itself_when_it_exceeds_it() {
+    let budget = MemoryBudget::new(200_000);
+    let mut state = OperatorState::with_budget(None, &budget);
+    let splits = state.list_state::<String>("splits").unwrap();
+    let rules = state.broadcast_state::<u32, String>("rules").unwrap();
+    for rule in 0..100 {
+        rules.put(&mut state, rule, "x".repeat(100)).unwrap();
+    }
+    let with_rules = state.bytes();
+    assert!((10_000..40_000).contains(&with_rules), "{with_rules}");
+    splits.update(&mut state, vec!["y".repeat(1000); 50]).unwrap();
+    assert!(state.bytes() > with_rules + 50_000);
+    let run = snapshot(0, 1, |writer| state.snapshot(writer));
+    let error = splits.update(&mut state, vec!["y".repeat(1000); 300]).unwrap_err();
+    assert!(error.to_string().contains("state \"splits\" exceeds"), "{error}");
+    splits.clear(&mut state).unwrap();
+    for rule in 0..100 {
+        rules.put(&mut state, rule, String::new()).unwrap();
+        rules.remove(&mut state, &rule).unwrap();
+    }
+    assert_eq!(state.bytes(), 0);
+    drop(state);
+    assert_eq!(budget.drawn(), 0);
+    // What is restored counts as well.
+    let from = || Some(restored(std::slice::from_ref(&run), 0, 1));
+    let mut state = OperatorState::with_budget(from(), &budget);
+    state.broadcast_state::<u32, String>("rules").unwrap();
+    assert_eq!(state.bytes(), with_rules);
+    let mut state = OperatorState::with_budget(from(), &MemoryBudget::new(1000));
+    let error = state.broadcast_state::<u32, String>("rules").unwrap_err();
+    assert!(matches!(error, StateError::OverBudget { .. }), "{error}");
 }

@@ -149,6 +149,19 @@ impl TaskExecutor {
         let Some(live) = self.live.get_mut(&attempt) else { return };
         let former = upload::take_former(&mut live.stored, &snapshot.chain.operators);
         let job = Arc::clone(&live.deployment.job);
+        let bytes = snapshot.chain.operators.iter().map(|operator| operator.run.len()).sum();
+        let reserved = match self.budgets.reserve_snapshot(live.deployment.task.slot, bytes) {
+            Ok(reserved) => reserved,
+            Err(full) => {
+                let decline = CheckpointDecline {
+                    job: job.job_id,
+                    checkpoint: snapshot.chain.barrier.checkpoint,
+                    attempt,
+                    reason: DeclineReason::Failed(full.to_string()),
+                };
+                return self.inbox.stored(attempt, Err(decline));
+            }
+        };
         let key_groups = live.subtask.key_groups;
         let log_epoch = job.log_epoch;
         let owner = SnapshotOwner { job: job.job_id, attempt, log_epoch, key_groups };
@@ -168,6 +181,7 @@ impl TaskExecutor {
                     reason: DeclineReason::Failed(error.to_string()),
                 }),
             };
+            drop(reserved);
             inbox.stored(attempt, stored);
         }));
     }

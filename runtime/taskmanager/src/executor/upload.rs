@@ -135,14 +135,19 @@ async fn store_runs(
     }
     let mut handles = former;
     let path = object(owner, checkpoint)?;
-    let mut object = Vec::with_capacity(if inline { 0 } else { bytes });
+    let mut object = Vec::new();
     for (operator, Contents { run, key_groups }) in runs {
         let (length, crc32c) = (run.len() as u64, crc32c::crc32c(&run));
         let data = if inline {
             SnapshotData::Inline(run)
         } else {
             let offset = object.len() as u64;
-            object.extend_from_slice(&run);
+            // Nearly always there's one that is large: it isn't copied if it's the first.
+            if object.is_empty() {
+                object = run;
+            } else {
+                object.extend_from_slice(&run);
+            }
             SnapshotData::Object { path: path.as_str().to_owned(), offset }
         };
         handles.push(SnapshotHandle { operator, key_groups, data, length, crc32c });

@@ -14,7 +14,7 @@ pub(super) enum StateCommandError {
     #[error("{path} isn't a directory; name the one that is in execution.checkpointing.dir")]
     NoDirectory { path: String },
     #[error(transparent)]
-    Configuration(#[from] ProcessError),
+    Configuration(#[from] Box<ProcessError>),
     #[error(transparent)]
     Store(#[from] BlobError),
     #[error(transparent)]
@@ -52,6 +52,11 @@ pub(super) enum StateCommandError {
     NoOperator { checkpoint: CheckpointId, operator: String, known: String },
     #[error("checkpoint {checkpoint} has no state {state:?}: there are {known}")]
     NoState { checkpoint: CheckpointId, state: String, known: String },
+    #[error(
+        "no job at {path} has a log, so nothing says what is garbage: without \
+         high-availability.type a JobManager deletes checkpoints itself as newer ones complete"
+    )]
+    NoLog { path: String },
     #[error("the threads that read the store can't be started: {0}")]
     Runtime(#[source] io::Error),
     #[error("the output can't be written: {0}")]

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 use thalweg_core::ids::CheckpointId;
+use thalweg_storage::blob::BlobErrorKind;
 use thalweg_storage::log::{EntryBody, EntryKind};
 use thalweg_storage::{BlobPath, CheckpointKind, CheckpointManifest, ManifestError, inventory};
 
@@ -22,6 +23,8 @@ struct Listing {
 #[derive(Serialize, Default)]
 struct JobLine {
     job_id: String,
+    /// It isn't a job's log but a cluster's.
+    is_cluster: bool,
     epoch: Option<u64>,
     last_entry: Option<u64>,
     leader: Option<String>,
@@ -78,6 +81,12 @@ fn read(store: &OpenStore, selection: &Selection) -> Result<Listing, StateComman
     for job in &selection.jobs {
         for found in &job.manifests {
             let manifest = job.manifest(store, found);
+            if let Err(ManifestError::Store(error)) = &manifest
+                && error.kind == BlobErrorKind::NotFound
+            {
+                // It was listed: a newer checkpoint has taken its place meanwhile.
+                continue;
+            }
             checkpoints.push(checkpoint_line(job, found, manifest));
         }
     }
@@ -100,7 +109,8 @@ fn read(store: &OpenStore, selection: &Selection) -> Result<Listing, StateComman
 fn job_line(job: &SelectedJob) -> Option<JobLine> {
     if let Some(error) = &job.log_error {
         let (job_id, error) = (job.id.to_string(), Some(error.to_string()));
-        return Some(JobLine { job_id, error, ..JobLine::default() });
+        let is_cluster = job.is_cluster();
+        return Some(JobLine { job_id, is_cluster, error, ..JobLine::default() });
     }
     let tail = &job.log.as_ref()?.tail;
     let leader = match &tail.body {
@@ -113,6 +123,7 @@ fn job_line(job: &SelectedJob) -> Option<JobLine> {
     };
     Some(JobLine {
         job_id: job.id.to_string(),
+        is_cluster: job.is_cluster(),
         epoch: Some(tail.header.epoch.0),
         last_entry: Some(tail.header.position.0),
         leader,
@@ -158,9 +169,10 @@ fn print(listing: &Listing, out: &mut dyn Write) -> Result<(), StateCommandError
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     if !listing.jobs.is_empty() {
         let mut table =
-            output::table(&["JOB ID", "EPOCH", "LAST ENTRY", "LEADER", "LATEST", "ENDED"]);
+            output::table(&["LOG OF", "ID", "EPOCH", "LAST ENTRY", "LEADER", "LATEST", "ENDED"]);
         for job in &listing.jobs {
             table.add_row([
+                if job.is_cluster { "cluster" } else { "job" }.to_owned(),
                 job.job_id.clone(),
                 or_dash(job.epoch.map(|epoch| epoch.to_string())),
                 or_dash(job.last_entry.map(|position| position.to_string())),

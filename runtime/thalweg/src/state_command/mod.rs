@@ -1,9 +1,11 @@
 //! `thalweg state`: looks at what a checkpoint store holds, without a cluster. It only reads, so it
 //! can run beside one.
 //!
-//! [`location`] says what a path means, [`selection`] what is there; [`list`], [`show`], [`rows`]
-//! and [`verify`] are the commands. Formats are read by `thalweg-storage` and `thalweg-state`.
+//! [`location`] says what a path means, [`selection`] what is there; [`list`], [`show`], [`rows`],
+//! [`verify`] and [`collect`] are the commands. Formats are read by `thalweg-storage` and
+//! `thalweg-state`.
 
+mod collect;
 mod error;
 mod list;
 mod location;
@@ -17,12 +19,15 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod verify_run;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-pub use self::options::{Place, ShowOptions, StateAction, StateOptions};
+use thalweg_core::configuration::options::checkpointing;
+
+pub use self::options::{CollectOptions, Place, ShowOptions, StateAction, StateOptions};
 
 use self::error::StateCommandError;
 use self::location::Location;
@@ -56,6 +61,7 @@ fn perform(options: &StateOptions, out: &mut dyn Write) -> Result<bool, StateCom
     let place = match &options.action {
         StateAction::Ls(place) | StateAction::Verify(place) => place,
         StateAction::Show(options) => &options.place,
+        StateAction::Gc(options) => &options.place,
     };
     let location = Location::parse(&place.path);
     let stores = Stores::of_command(&place.configuration()?);
@@ -70,12 +76,32 @@ fn perform(options: &StateOptions, out: &mut dyn Write) -> Result<bool, StateCom
         Some(directory) => &OpenStore::open(&stores, directory, runtime)?,
         None => &store,
     };
-    let selection = Selection::read(&store, logs, location.scope)?;
+    let separate_logs = place.logs.is_some();
+    let selection = Selection::read(&store, separate_logs.then_some(logs), location.scope)?;
     match &options.action {
         StateAction::Ls(place) => list::list(&store, &selection, place.json, out)?,
         StateAction::Verify(place) => {
-            let report = verify::verify_all(&store, logs, &selection);
+            let retained = place.configuration()?.get(&checkpointing::NUM_RETAINED);
+            let report = verify::verify_all(&store, logs, &selection, retained);
             return verify::print(&report, place.json, out);
+        }
+        StateAction::Gc(options) => {
+            let configured = place.configuration()?.get(&checkpointing::NUM_RETAINED);
+            let retained = options.retained.unwrap_or(configured).max(1);
+            let decide = |selection: &Selection| {
+                collect::plan(&store, logs, selection, retained, separate_logs)
+            };
+            let mut planned = decide(&selection);
+            if let Err(StateCommandError::PublishedMissing { .. }) = planned {
+                // Another one was published since, and a leader has collected.
+                let logs = separate_logs.then_some(logs);
+                planned = decide(&Selection::read(&store, logs, location.scope)?);
+            }
+            let planned = planned?;
+            if planned.is_empty() {
+                return Err(StateCommandError::NoLog { path: place.path.clone() });
+            }
+            collect::print(&planned, place.json, out)?;
         }
         StateAction::Show(options) => {
             let manifest = selection.only(&store, &location)?;

@@ -25,6 +25,8 @@ pub enum StateAction {
     Show(ShowOptions),
     /// Reads everything that a checkpoint consists of, and says what is damaged or missing
     Verify(Place),
+    /// Says what a garbage collection would delete, and why the rest stays
+    Gc(CollectOptions),
 }
 
 /// Where checkpoints are.
@@ -53,9 +55,10 @@ impl Place {
     ///
     /// # Errors
     /// The file can't be read, or a key or value can't be used.
-    pub(super) fn configuration(&self) -> Result<Configuration, ProcessError> {
+    pub(super) fn configuration(&self) -> Result<Configuration, Box<ProcessError>> {
         let (config, definitions) = (self.config.clone(), self.definitions.clone());
-        process::configuration(&ClusterOptions { config, definitions, arguments: Vec::new() })
+        let options = ClusterOptions { config, definitions, arguments: Vec::new() };
+        process::configuration(&options).map_err(Box::new)
     }
 }
 
@@ -80,4 +83,19 @@ pub struct ShowOptions {
     /// A row that takes more bytes of JSON is left out, and its size said
     #[arg(long, value_name = "BYTES", requires = "state", default_value_t = 1 << 20)]
     pub row_bytes_max: usize,
+}
+
+/// What to collect.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct CollectOptions {
+    /// The checkpoint directory, or a job in it
+    #[command(flatten)]
+    pub place: Place,
+    /// Has to be given: this command deletes nothing, the leading JobManager does
+    #[arg(long, required = true)]
+    pub dry_run: bool,
+    /// How many published checkpoints of a job stay; else what the configuration says in
+    /// `execution.checkpointing.num-retained`
+    #[arg(long, value_name = "N")]
+    pub retained: Option<u32>,
 }

@@ -3,12 +3,16 @@
 
 use thalweg_core::ids::{CheckpointId, JobId};
 use thalweg_storage::inventory::{self, Inventory, LogSummary};
-use thalweg_storage::log::{EntryBody, Log, LogError};
+use thalweg_storage::log::{EntryBody, EntryHeader, Log, LogError, Published};
 use thalweg_storage::{BlobPath, CheckpointManifest, ManifestError, layout};
 
 use super::error::StateCommandError;
 use super::location::{Location, Scope};
 use super::store::OpenStore;
+
+/// Looks at a place whose log publishes what wasn't listed: a job that runs may publish between
+/// the listing and the log, but not each time.
+const LOOKS_MAX: u32 = 100;
 
 /// What is at a place.
 pub(super) struct Selection {
@@ -29,6 +33,8 @@ pub(super) struct SelectedJob {
     pub(super) log_error: Option<LogError>,
     /// The objects of its log.
     pub(super) log_objects: Vec<BlobPath>,
+    /// What JobManagers have recorded beside the log.
+    pub(super) records: Vec<BlobPath>,
 }
 
 /// Whether a checkpoint counts.
@@ -60,17 +66,48 @@ impl Standing {
 }
 
 impl Selection {
-    /// Lists the place. Logs are read in `logs`.
+    /// What is at the place. The jobs' logs are in `logs`, if that is another store.
     pub(super) fn read(
         store: &OpenStore,
-        logs: &OpenStore,
+        logs: Option<&OpenStore>,
+        scope: Scope,
+    ) -> Result<Selection, StateCommandError> {
+        let mut selection = Selection::look(store, logs, scope)?;
+        for _ in 1..LOOKS_MAX {
+            let missing: Vec<_> = selection.missing().collect();
+            if missing.is_empty() {
+                break;
+            }
+            let again = Selection::look(store, logs, scope)?;
+            // One that is still missing is so for good; another one was published meanwhile.
+            let for_good = again.missing().any(|place| missing.contains(&place));
+            selection = again;
+            if for_good {
+                break;
+            }
+        }
+        Ok(selection)
+    }
+
+    fn look(
+        store: &OpenStore,
+        logs: Option<&OpenStore>,
         scope: Scope,
     ) -> Result<Selection, StateCommandError> {
         let folder = match scope {
             Scope::Everything => BlobPath::root(),
             Scope::Job(job) | Scope::Checkpoint(job, _) => layout::job_folder(job)?,
         };
-        let inventory = Inventory::of(store.wait(store.blobs().list(&folder))?);
+        let mut inventory = Inventory::of(store.wait(store.blobs().list(&folder))?);
+        if let Some(logs) = logs {
+            let listed = Inventory::of(logs.wait(logs.blobs().list(&folder))?);
+            for (id, objects) in listed.jobs {
+                let of_job = inventory.jobs.entry(id).or_default();
+                of_job.log = objects.log;
+                of_job.objects.extend(objects.objects.into_iter().filter(layout::is_record));
+            }
+        }
+        let logs = logs.unwrap_or(store);
         let mut jobs = Vec::new();
         for (id, objects) in inventory.jobs {
             let mut manifests = objects.manifests;
@@ -83,10 +120,21 @@ impl Selection {
             };
             if !manifests.is_empty() || log.is_some() || log_error.is_some() {
                 let log_objects = objects.log;
-                jobs.push(SelectedJob { id, manifests, log, log_error, log_objects });
+                let mut records = objects.objects;
+                records.retain(layout::is_record);
+                jobs.push(SelectedJob { id, manifests, log, log_error, log_objects, records });
             }
         }
         Ok(Selection { jobs, savepoint: inventory.savepoint })
+    }
+
+    /// The entries that publish what isn't there, by job.
+    fn missing(&self) -> impl Iterator<Item = (JobId, Option<Published>)> {
+        let missing = self.jobs.iter().filter(|job| job.missing().is_some());
+        missing.map(|job| {
+            let tail = job.log.as_ref().map(|log| &log.tail.header);
+            (job.id, tail.and_then(EntryHeader::latest_publish))
+        })
     }
 
     /// The one checkpoint that a command for one is about.
@@ -133,6 +181,13 @@ impl Selection {
 }
 
 impl SelectedJob {
+    /// Whether it's no job's log but the one in which JobManagers settle who leads their cluster.
+    pub(super) fn is_cluster(&self) -> bool {
+        [layout::leader(self.id), layout::application(self.id)]
+            .into_iter()
+            .any(|path| path.is_ok_and(|path| self.records.contains(&path)))
+    }
+
     /// Whether the checkpoint with this manifest counts.
     pub(super) fn standing(&self, manifest: &BlobPath) -> Standing {
         let Some(log) = &self.log else {

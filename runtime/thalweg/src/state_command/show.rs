@@ -197,7 +197,7 @@ fn print(shown: &Shown<'_>, out: &mut dyn Write) -> Result<(), StateCommandError
                 state.declaration.name.clone(),
                 state.declaration.kind.to_string(),
                 type_of(&state.declaration),
-                state.subtasks.len().to_string(),
+                subtasks(&state.subtasks).to_string(),
                 key_groups(&state.subtasks),
                 state.rows.to_string(),
                 output::bytes(state.bytes),
@@ -206,6 +206,11 @@ fn print(shown: &Shown<'_>, out: &mut dyn Write) -> Result<(), StateCommandError
     }
     writeln!(out, "{table}")?;
     Ok(())
+}
+
+/// How many subtasks have a part: one may have several runs.
+fn subtasks(parts: &[StatePart]) -> usize {
+    parts.chunk_by(|a, b| a.subtask == b.subtask).count()
 }
 
 /// `key, namespace, map key -> value`, with the parts that there are.

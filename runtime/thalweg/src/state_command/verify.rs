@@ -1,21 +1,23 @@
 //! `thalweg state verify`: reads everything at a place, and says what is damaged or missing, with
-//! file, operator and key groups. A run that several checkpoints share is read once.
+//! file, operator and key groups. A run that several checkpoints share is read once. What a
+//! collection deletes beside it, or deleted in part, isn't missing: it doesn't count any more.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Write;
-use std::sync::Arc;
 
 use serde::Serialize;
-use thalweg_state::run::{RunReader, verify};
-use thalweg_storage::log::{Log, names};
-use thalweg_storage::{CheckpointManifest, inventory};
+use serde::de::IgnoredAny;
+use thalweg_core::ids::{CheckpointId, JobId};
+use thalweg_storage::blob::BlobErrorKind;
+use thalweg_storage::log::{EntryBody, Log, names};
+use thalweg_storage::{BlobError, BlobPath, CheckpointManifest, ManifestError, inventory, sealed};
 
 use super::error::StateCommandError;
 use super::output;
-use super::runs::{self, RunPlace};
 use super::selection::{SelectedJob, Selection};
 use super::store::OpenStore;
+use super::{runs, verify_run};
 
 /// Problems that are listed; the others are only counted.
 const PROBLEMS_MAX: usize = 10_000;
@@ -25,6 +27,7 @@ const PROBLEMS_MAX: usize = 10_000;
 pub(super) struct Report {
     pub(super) checkpoints: u64,
     pub(super) log_entries: u64,
+    pub(super) records: u64,
     pub(super) runs: u64,
     pub(super) rows: u64,
     pub(super) bytes: u64,
@@ -85,52 +88,58 @@ pub(super) fn print(
     }
     writeln!(
         out,
-        "{} checkpoints, {} log entries, {} runs, {} rows, {}: {}",
+        "{} checkpoints, {} log entries, {} records, {} runs, {} rows, {}: {}",
         report.checkpoints,
         report.log_entries,
+        report.records,
         report.runs,
         report.rows,
         output::bytes(report.bytes),
         match report.problem_count {
             0 => "all sound".to_owned(),
+            1 => "1 problem".to_owned(),
             problems => format!("{problems} problems"),
         }
     )?;
     Ok(report.problem_count == 0)
 }
 
-/// Verifies everything that is selected.
-pub(super) fn verify_all(store: &OpenStore, logs: &OpenStore, selection: &Selection) -> Report {
-    let mut verifier = Verifier { store, report: Report::default(), seen: BTreeSet::new() };
+/// Verifies everything that is selected. `retained` published checkpoints of a job count.
+pub(super) fn verify_all(
+    store: &OpenStore,
+    logs: &OpenStore,
+    selection: &Selection,
+    retained: u32,
+) -> Report {
+    let mut verifier =
+        Verifier { store, logs, retained, report: Report::default(), seen: BTreeSet::new() };
     for job in &selection.jobs {
-        verifier.log(logs, job);
+        verifier.log(job);
         for found in &job.manifests {
-            match job.manifest(store, found) {
-                Ok(manifest) => verifier.checkpoint(&manifest),
-                Err(error) => verifier.found(Problem {
-                    object: found.1.to_string(),
-                    checkpoint: Some(found.0.0),
-                    problem: error.to_string(),
-                    ..Problem::default()
-                }),
+            let manifest = job.manifest(store, found);
+            let missing = verifier.checkpoint(&found.1, manifest);
+            if !missing.is_empty() && verifier.counts(job.id, found) {
+                missing.into_iter().for_each(|missing| verifier.found(missing));
             }
         }
     }
     if let Some(path) = &selection.savepoint {
-        match store.wait(inventory::read_manifest(store.blobs(), path, None)) {
-            Ok(manifest) => verifier.checkpoint(&manifest),
-            Err(error) => verifier.found(Problem {
-                object: path.to_string(),
-                problem: error.to_string(),
-                ..Problem::default()
-            }),
-        }
+        let manifest = store.wait(inventory::read_manifest(store.blobs(), path, None));
+        let missing = verifier.checkpoint(path, manifest);
+        missing.into_iter().for_each(|missing| verifier.found(missing));
     }
     verifier.report
 }
 
+/// Whether the store says that there's no such object.
+pub(super) fn is_missing(error: &BlobError) -> bool {
+    error.kind == BlobErrorKind::NotFound
+}
+
 struct Verifier<'s> {
     store: &'s OpenStore,
+    logs: &'s OpenStore,
+    retained: u32,
     report: Report,
     /// Objects, offsets and lengths of the runs that were read.
     seen: BTreeSet<(String, u64, u64)>,
@@ -144,7 +153,8 @@ impl Verifier<'_> {
         }
     }
 
-    fn log(&mut self, logs: &OpenStore, job: &SelectedJob) {
+    fn log(&mut self, job: &SelectedJob) {
+        let logs = self.logs;
         let log = Log::new(logs.shared(), job.id);
         for path in &job.log_objects {
             let Some(names::LogName::Entry(position)) = names::parse(job.id, path) else {
@@ -156,6 +166,22 @@ impl Verifier<'_> {
                 self.found(Problem { object, problem, ..Problem::default() });
             }
         }
+        for path in &job.records {
+            self.report.records += 1;
+            let read = logs.wait(logs.blobs().get(path));
+            if read.as_ref().is_err_and(is_missing) {
+                // It was listed, so it was deleted meanwhile; nothing that is kept names it.
+                continue;
+            }
+            // Only that it's whole: which versions can be read is its reader's to say.
+            let whole = read.map_err(|error| error.to_string()).and_then(|bytes| {
+                let content = sealed::from_bytes::<IgnoredAny>(&bytes, u64::MAX, path.as_str());
+                content.map_err(|error| error.to_string())
+            });
+            if let Err(problem) = whole {
+                self.found(Problem { object: path.to_string(), problem, ..Problem::default() });
+            }
+        }
         let whole = job.log_error.as_ref().map(ToString::to_string);
         let missing = || job.missing().map(|error| error.to_string());
         if let Some(problem) = whole.or_else(missing) {
@@ -164,76 +190,59 @@ impl Verifier<'_> {
         }
     }
 
-    fn checkpoint(&mut self, manifest: &CheckpointManifest) {
-        self.report.checkpoints += 1;
-        for place in runs::of(manifest) {
-            if self.seen.insert((place.object.to_owned(), place.offset, place.length)) {
-                self.run(manifest, &place);
-                self.report.runs += 1;
-                self.report.bytes += place.length;
+    /// Whether a job may still restart from the checkpoint, going by what its log says now.
+    fn counts(&self, job: JobId, (id, path): &(CheckpointId, BlobPath)) -> bool {
+        let log = Log::new(self.logs.shared(), job);
+        match self.logs.wait(inventory::read_log(&log, *id)) {
+            Ok(Some(log)) => {
+                let mut retained = log.publishes.iter().take(self.retained as usize);
+                retained.any(|entry| entry.body == EntryBody::publish(*id, path))
             }
+            // Without a log its manifest makes it count, and is deleted first.
+            Ok(None) => {
+                !self.store.wait(self.store.blobs().get(path)).as_ref().is_err_and(is_missing)
+            }
+            Err(_) => true,
         }
     }
 
-    fn run(&mut self, manifest: &CheckpointManifest, place: &RunPlace<'_>) {
-        let problem = |problem: String| Problem {
-            object: place.object.to_owned(),
-            checkpoint: Some(manifest.checkpoint_id.0),
-            operator: Some(place.operator.name.clone()),
-            uid: place.operator.uid.clone(),
-            subtask: Some(place.subtask),
-            state: None,
-            key_groups: place
-                .key_groups
-                .filter(|groups| !groups.is_empty())
-                .map(|groups| [groups.start, groups.end - 1]),
-            problem,
+    /// Gives what is missing: that is a problem only if the checkpoint counts.
+    fn checkpoint(
+        &mut self,
+        path: &BlobPath,
+        manifest: Result<CheckpointManifest, ManifestError>,
+    ) -> Vec<Problem> {
+        let manifest = match manifest {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                let missing = matches!(&error, ManifestError::Store(error) if is_missing(error));
+                let (object, problem) = (path.to_string(), error.to_string());
+                let problem = Problem { object, problem, ..Problem::default() };
+                if missing {
+                    return vec![problem];
+                }
+                self.found(problem);
+                return Vec::new();
+            }
         };
-        let bytes = match place.bytes(self.store) {
-            Ok(bytes) => bytes,
-            Err(error) => return self.found(problem(error.to_string())),
-        };
-        let checksum = match bytes.checksum() {
-            Ok(checksum) => checksum,
-            Err(error) => return self.found(problem(error.to_string())),
-        };
-        let run = match RunReader::open(Arc::new(bytes)) {
-            Ok(run) => run,
-            Err(error) => return self.found(problem(error.to_string())),
-        };
-        let before = self.report.problem_count;
-        if let Some(difference) = wrong_origin(&run, place) {
-            self.found(problem(difference));
+        self.report.checkpoints += 1;
+        let mut missing = Vec::new();
+        for place in runs::of(&manifest) {
+            let part = (place.object.to_owned(), place.offset, place.length);
+            if self.seen.contains(&part) {
+                continue;
+            }
+            let checked = verify_run::check(self.store, &manifest, &place);
+            if checked.is_missing {
+                missing.extend(checked.problems);
+                continue;
+            }
+            checked.problems.into_iter().for_each(|problem| self.found(problem));
+            self.seen.insert(part);
+            self.report.runs += 1;
+            self.report.rows += checked.rows;
+            self.report.bytes += place.length;
         }
-        let mut damaged = Vec::new();
-        self.report.rows += verify(&run, place.key_groups, |block, error| {
-            let state = run.state(block.state).map(|state| state.name.clone());
-            let groups = [u32::from(block.first_key_group), u32::from(block.last_key_group)];
-            let found = problem(error.to_string());
-            damaged.push(Problem { state, key_groups: Some(groups), ..found });
-        });
-        damaged.into_iter().for_each(|damage| self.found(damage));
-        // What is wrong was found more exactly already.
-        if checksum != place.crc32c && self.report.problem_count == before {
-            let expected = place.crc32c;
-            self.found(problem(format!(
-                "the run's checksum is {checksum:08x}, the manifest says {expected:08x}: it was \
-                 replaced by another one"
-            )));
-        }
+        missing
     }
-}
-
-/// How the run's own words differ from the manifest's.
-fn wrong_origin(run: &RunReader, place: &RunPlace<'_>) -> Option<String> {
-    let origin = &run.description().origin;
-    let found = (origin.subtask, origin.parallelism, origin.max_parallelism);
-    let operator = place.operator;
-    let expected = (place.subtask, operator.parallelism, operator.max_parallelism);
-    (found != expected).then(|| {
-        format!(
-            "the run is of subtask {} of {} (max parallelism {}), the manifest says {} of {} ({})",
-            found.0, found.1, found.2, expected.0, expected.1, expected.2
-        )
-    })
 }

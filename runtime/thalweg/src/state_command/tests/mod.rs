@@ -1,5 +1,6 @@
 //! The commands over whole stores in folders: what they print, and what they find.
 
+mod collected;
 mod store;
 
 use std::collections::BTreeMap;
@@ -8,8 +9,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use thalweg_core::ids::CheckpointId;
-use thalweg_storage::DirectoryStore;
 use thalweg_storage::log::{ClaimOutcome, Leader, Log, TerminalStatus, WriterId};
+use thalweg_storage::{DirectoryStore, layout, sealed};
 
 use self::store::{JOB, KEYS, MAX_PARALLELISM, counts, now};
 use super::*;
@@ -39,8 +40,12 @@ fn lines(words: &[&str]) -> Vec<Value> {
 }
 
 fn claim(folder: &Path) -> Box<Leader> {
+    claim_as(folder, 5)
+}
+
+fn claim_as(folder: &Path, writer: u128) -> Box<Leader> {
     let log = Log::new(Arc::new(DirectoryStore::open(folder).unwrap()), JOB);
-    match now(Leader::claim(log, WriterId(5), "jm-0:6123")).unwrap() {
+    match now(Leader::claim(log, WriterId(writer), "jm-0:6123")).unwrap() {
         ClaimOutcome::Leads(leader) => leader,
         ClaimOutcome::Finished(_) => panic!("it has ended"),
     }
@@ -265,6 +270,12 @@ fn verify_finds_damage_in_manifests_and_logs() {
         std::fs::write(&file, whole).unwrap();
     };
     damage(manifest.as_str(), &|what| assert!(what.contains("checksum"), "{what}"));
+    let record = layout::leader(JOB).unwrap();
+    let bytes = sealed::to_bytes(&"jm-0:6123", 1, record.as_str()).unwrap();
+    std::fs::write(folder.path().join(record.as_str()), bytes).unwrap();
+    assert!(run(&["verify", path]).unwrap().0);
+    damage(record.as_str(), &|what| assert!(what.contains("checksum"), "{what}"));
+    assert_eq!(json(&["ls", path])["jobs"][0]["is_cluster"].as_bool(), Some(true));
     let entry = format!("{JOB}/log/{:020}", 1);
     damage(&entry, &|what| assert!(what.contains("damaged"), "{what}"));
     std::fs::remove_file(folder.path().join(manifest.as_str())).unwrap();

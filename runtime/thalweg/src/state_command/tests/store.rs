@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 
-use thalweg_core::ids::{CheckpointId, JobId, OperatorId};
+use thalweg_core::ids::{CheckpointId, Epoch, JobId, OperatorId};
 use thalweg_core::key_group::{KeyGroupRange, key_group, key_group_range};
 use thalweg_core::record::Key;
 use thalweg_state::{KeyedState, OperatorState, RunOrigin, RunWriter};
@@ -122,6 +122,27 @@ pub(super) fn checkpoint(folder: &Path, checkpoint: u64) -> BlobPath {
     let store = DirectoryStore::open(folder).unwrap();
     let place = layout::checkpoint_folder(JOB, CheckpointId(checkpoint)).unwrap();
     now(manifest::save(&store, &write_runs(&store, checkpoint, &place))).unwrap()
+}
+
+/// Writes a checkpoint as a leader's tasks do where a log decides what counts: the names of all
+/// its objects hold the epoch.
+pub(super) fn checkpoint_of(folder: &Path, epoch: Epoch, checkpoint: u64) -> BlobPath {
+    let store = DirectoryStore::open(folder).unwrap();
+    let place = layout::checkpoint_folder(JOB, CheckpointId(checkpoint)).unwrap();
+    let mut manifest = write_runs(&store, checkpoint, &place);
+    for operator in &mut manifest.operators {
+        for run in &mut operator.subtasks {
+            let plain = BlobPath::parse(&run.object).unwrap();
+            let named = layout::of_epoch(&plain, Some(epoch)).unwrap();
+            let root = store.root();
+            std::fs::rename(root.join(&run.object), root.join(named.as_str())).unwrap();
+            run.object = named.to_string();
+        }
+    }
+    let path = layout::manifest(JOB, CheckpointId(checkpoint)).unwrap();
+    let path = layout::of_epoch(&path, Some(epoch)).unwrap();
+    now(manifest::save_to(&store, &path, &manifest)).unwrap();
+    path
 }
 
 /// Writes a savepoint into a folder of its own.
