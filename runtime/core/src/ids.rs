@@ -87,6 +87,12 @@ hex_id!(
     AllocationId
 );
 
+hex_id!(
+    /// Something that a user set going and asks after: a savepoint, a stop, a checkpoint. Chosen by
+    /// whoever asks, so that a repeated request is the same one.
+    TriggerId
+);
+
 /// The job id of the `ordinal`-th `execute()` (from 0) of the application `cluster_id`.
 pub fn job_id(cluster_id: &str, ordinal: u32) -> JobId {
     JobId::derive(&format!("{cluster_id}/{ordinal}"))

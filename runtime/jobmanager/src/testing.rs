@@ -93,7 +93,7 @@ pub(crate) fn information(graph: &Arc<JobGraph>, checkpointing: bool) -> Arc<Job
 
 pub(crate) fn description(graph: &Arc<JobGraph>, configuration: Configuration) -> JobDescription {
     let checkpointing =
-        crate::checkpoint_coordinator::CheckpointOptions::of(&configuration).is_some();
+        crate::checkpoint_coordinator::CheckpointOptions::of(&configuration).is_periodic();
     JobDescription {
         information: information(graph, checkpointing),
         configuration,

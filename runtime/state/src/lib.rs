@@ -36,7 +36,9 @@ pub use self::keyed::{
 };
 pub use self::operator_state::{BroadcastState, OperatorListState, OperatorState};
 pub use self::restore::{RestoredOperator, UnclaimedState};
-pub use self::run::{LastSnapshot, RunError, RunKind, RunOrigin, RunReader, RunWriter, StateKind};
+pub use self::run::{
+    LastSnapshot, ReadAt, RunError, RunKind, RunOrigin, RunReader, RunWriter, StateKind,
+};
 pub use self::snapshot::OperatorSnapshot;
 pub use self::timers::{Timer, TimerService};
 pub use self::value_mut::ValueMut;

@@ -6,6 +6,9 @@
 //! <job id>/chk-<n>/manifest                   written last: the checkpoint is complete
 //! ```
 //!
+//! A savepoint has a directory of its own, which can be moved. It holds the last parts of these
+//! names: `<attempt id>`, `<operator id>-<subtask>-<checksum>`, `manifest`.
+//!
 //! Where a log decides what counts, the last part of each of these names begins with `e<epoch>-`,
 //! the epoch in that log of the leader whose tasks wrote the object ([`of_epoch`]). So no name is
 //! made by two leaders, and a collector knows whose an object is ([`origin_of`]). Then there are
@@ -177,6 +180,28 @@ pub fn is_record(path: &BlobPath) -> bool {
 /// As [`job_folder`].
 pub fn savepoint_manifest() -> Result<BlobPath, BlobPathError> {
     BlobPath::parse(MANIFEST)
+}
+
+/// The snapshot of a task in a savepoint's own directory.
+///
+/// # Errors
+/// As [`job_folder`].
+pub fn savepoint_snapshot(attempt: ExecutionAttemptId) -> Result<BlobPath, BlobPathError> {
+    BlobPath::parse(&attempt.to_string())
+}
+
+/// A run of an operator's subtask in a savepoint's own directory, where it came to the JobManager
+/// inline or was copied from a checkpoint; `crc32c` is its bytes', which tells it from others of
+/// the same subtask.
+///
+/// # Errors
+/// As [`job_folder`].
+pub fn savepoint_run(
+    operator: OperatorId,
+    subtask: u32,
+    crc32c: u32,
+) -> Result<BlobPath, BlobPathError> {
+    BlobPath::parse(&format!("{operator}-{subtask}-{crc32c:08x}"))
 }
 
 /// The checkpoint that a path is the manifest of, if it is one's.

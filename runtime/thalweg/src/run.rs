@@ -37,6 +37,10 @@ pub fn run(
         Role::TaskManager(options) => process::run_task_manager(name, &application, &options),
         Role::List(target) => return command_line::list(&target),
         Role::Cancel(options) => return command_line::cancel(&options),
+        Role::Savepoint(options) => return command_line::savepoint(&options),
+        Role::Stop(options) => return command_line::stop(&options),
+        Role::Checkpoint(options) => return command_line::checkpoint(&options),
+        Role::Check(options) => process::check(name, &application, &options),
         Role::State(options) => return state_command::state(&options),
     };
     outcome.unwrap_or_else(|error| {

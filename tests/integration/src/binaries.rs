@@ -1,4 +1,4 @@
-//! The example applications' binaries: built once per test process, then copied, so that somebody
+//! The applications' binaries: built once per test process, then copied, so that somebody
 //! else's build can't change them in the middle of a test.
 
 use std::fs;
@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 /// The packages, each with a binary of its name.
-const APPLICATIONS: [&str; 2] = ["fraud-detection", "personalisation"];
+const APPLICATIONS: [&str; 3] = ["allround", "fraud-detection", "personalisation"];
 
 /// Removed by nobody, being static: it lies in the target directory and is made anew each time.
 static COPIES: OnceLock<PathBuf> = OnceLock::new();
@@ -54,7 +54,7 @@ fn build_and_copy() -> PathBuf {
     copies
 }
 
-/// The binary of an example application.
+/// The binary of an application.
 pub fn application(name: &str) -> PathBuf {
     assert!(APPLICATIONS.contains(&name), "{name} isn't one of {APPLICATIONS:?}");
     COPIES.get_or_init(build_and_copy).join(name)

@@ -59,8 +59,15 @@ impl Cluster {
 
     /// Starts the JobManager with the application's arguments.
     pub fn start_job_manager(&mut self, arguments: &[String]) {
+        self.start_job_manager_with(&[], arguments);
+    }
+
+    /// The same with options of the role before the application's arguments.
+    pub fn start_job_manager_with(&mut self, options: &[&str], arguments: &[String]) {
         let config = self.config();
-        let mut all = vec!["jobmanager", "--config", &config, "--"];
+        let mut all = vec!["jobmanager", "--config", &config];
+        all.extend(options);
+        all.push("--");
         all.extend(arguments.iter().map(String::as_str));
         self.job_manager = Some(Process::start("the JobManager", &self.binary, &all));
     }

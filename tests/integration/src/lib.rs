@@ -18,6 +18,8 @@ mod ports;
 mod process;
 mod rest;
 mod s3;
+mod soak;
+mod store;
 mod waiting;
 
 pub use binaries::{application, other_build};
@@ -27,4 +29,6 @@ pub use ports::free_port;
 pub use process::{Ended, Process, strs};
 pub use rest::Rest;
 pub use s3::S3;
+pub use soak::Soak;
+pub use store::{check_store, read_manifest};
 pub use waiting::{DEADLINE, try_within, wait_until, wait_within};

@@ -10,7 +10,7 @@ use thalweg_core::Clock;
 use thalweg_core::configuration::Configuration;
 use thalweg_core::ids::{OperatorId, TaskManagerId};
 use thalweg_core::split::SourceSplit;
-use thalweg_jobmanager::endpoint::CheckpointStore;
+use thalweg_jobmanager::endpoint::{CheckpointStore, StoreOpener};
 use thalweg_jobmanager::high_availability::StandaloneElection;
 use thalweg_jobmanager::resource_manager::StandaloneDriver;
 use thalweg_jobmanager::source_coordinator::SplitEnumeration;
@@ -33,6 +33,7 @@ use turmoil::Sim;
 use crate::clock::SimulatedClock;
 use crate::dice::Dice;
 use crate::network::data::DataTransport;
+use crate::network::one_way::OneWay;
 use crate::network::rpc::RpcTransport;
 use crate::plan::Plan;
 use crate::store::FaultyStore;
@@ -60,6 +61,8 @@ pub struct World {
     pub job_manager: Mutex<Option<JobManagerHandle>>,
     /// What became of the job.
     pub result: Mutex<Option<Result<JobResult, String>>>,
+    /// Which links are open in one direction only.
+    pub one_way: OneWay,
     /// TaskManagers' hosts and who waits there for being told to end.
     stops: Vec<Notify>,
     starts: Mutex<BTreeMap<String, u64>>,
@@ -77,6 +80,7 @@ impl World {
             code,
             job_manager: Mutex::default(),
             result: Mutex::default(),
+            one_way: OneWay::default(),
             starts: Mutex::default(),
         })
     }
@@ -105,7 +109,8 @@ impl World {
     fn rpc(&self, host: &str, start: u64) -> RpcTransport {
         let dice = Dice::new(self.plan.seed, &format!("rpc {host} {start}"));
         let Plan { messages, heal_at, .. } = self.plan;
-        RpcTransport::new(host, messages, heal_at, dice, self.trace.clone())
+        let one_way = self.one_way.clone();
+        RpcTransport::new(host, messages, heal_at, one_way, dice, self.trace.clone())
     }
 }
 
@@ -170,12 +175,31 @@ impl CodeProvider for Code {
     }
 }
 
+/// There is one store, whatever it is called.
+#[derive(Debug)]
+struct OneStore(CheckpointStore);
+
+impl StoreOpener for OneStore {
+    fn open(&self, _location: &str) -> Result<CheckpointStore, String> {
+        Ok(self.0.clone())
+    }
+
+    fn open_existing(&self, _location: &str) -> Result<CheckpointStore, String> {
+        Ok(self.0.clone())
+    }
+}
+
 async fn run_job_manager(world: Arc<World>) -> turmoil::Result {
     let (sender, acceptor) = accept_channel();
     let transport = world.rpc(JOB_MANAGER, world.start_number(JOB_MANAGER));
     let address = format!("0.0.0.0:{RPC_PORT}");
     let identity = Identity { build_id: BUILD };
     listen(&transport, &address, identity, sender, &Handle::current()).await?;
+    let store = CheckpointStore {
+        store: Arc::new(world.store.clone()),
+        name: STORE.to_owned(),
+        blocking: false,
+    };
     let options = JobManagerOptions {
         configuration: configuration(&world.plan)?,
         build_id: BUILD,
@@ -184,11 +208,8 @@ async fn run_job_manager(world: Arc<World>) -> turmoil::Result {
         driver: Box::new(StandaloneDriver),
         election: Box::new(StandaloneElection),
         records: None,
-        store: Some(CheckpointStore {
-            store: Arc::new(world.store.clone()),
-            name: STORE.to_owned(),
-            blocking: false,
-        }),
+        store: Some(store.clone()),
+        stores: Arc::new(OneStore(store)),
         clock: world.clock(JOB_MANAGER),
         runtime: Handle::current(),
         version: String::new(),
@@ -229,7 +250,7 @@ async fn run_task_managers(world: Arc<World>, index: usize) -> turmoil::Result {
         let seed = Dice::new(world.plan.seed, &format!("driver {host} {start}")).throw();
         let driver = CooperativeDriver::paced(clock.clone(), seed, &Handle::current(), pace);
         let dice = Dice::new(world.plan.seed, &format!("data {host} {start}"));
-        let store = world.store.clone();
+        let store = world.store.on(&host);
         let open =
             move |_: &str| -> Result<Arc<dyn BlobStore>, BlobError> { Ok(Arc::new(store.clone())) };
         let options = TaskManagerOptions {
@@ -245,6 +266,7 @@ async fn run_task_managers(world: Arc<World>, index: usize) -> turmoil::Result {
                 transport: Arc::new(DataTransport::new(
                     &host,
                     &world.plan,
+                    world.one_way.clone(),
                     dice,
                     world.trace.clone(),
                 )),

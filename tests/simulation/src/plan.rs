@@ -33,6 +33,14 @@ pub struct StoreFaults {
     pub slow: u64,
     /// How long at most, in ms.
     pub slow_ms: u64,
+    /// It is answered only when everything is healed.
+    pub hang: u64,
+    /// A read gives less than was asked for.
+    pub cut: u64,
+    /// Outages, in which nothing is done: a mean time between two, in ms; None: none.
+    pub outage: Option<u64>,
+    /// How long one lasts at most, in ms.
+    pub outage_ms: u64,
 }
 
 /// What happens to hosts and links, as a mean time between two, in ms; None: never.
@@ -46,7 +54,27 @@ pub struct HostFaults {
     pub stop: Option<u64>,
     /// Two hosts don't hear each other for a while.
     pub partition: Option<u64>,
+    /// One doesn't hear the other for a while, who hears it.
+    pub one_way: Option<u64>,
+    /// One host, the JobManager too, hears nobody and nobody hears it for a while.
+    pub isolate: Option<u64>,
 }
+
+/// What is required of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// In the end everything is healed, and the job must finish.
+    #[default]
+    Heal,
+    /// Safety: the faults never end. Nothing may be wrong, however far the job comes.
+    Safety,
+    /// Liveness: in the end only as many TaskManagers are healed as the job needs, and the others
+    /// are lost for good. It must finish all the same.
+    Core,
+}
+
+/// How long faults go on that never end: the end of the run.
+pub const SAFETY_FOR: Duration = Duration::from_secs(15);
 
 /// What a seed stands for.
 #[derive(Debug, Clone)]
@@ -104,8 +132,13 @@ pub struct Plan {
     pub careless_sink: bool,
     /// When the job is cancelled; None: it is to finish.
     pub cancel_at: Option<Duration>,
-    /// After this, nothing more goes wrong, and the job must finish.
+    /// After this, nothing more goes wrong, but for what `mode` says.
     pub heal_at: Duration,
+    /// What is required.
+    pub mode: Mode,
+    /// The step of a TaskManager in the store at which it dies, counted from 0, and whether the
+    /// step was done.
+    pub crash_at: Option<(u64, bool)>,
 }
 
 impl Plan {
@@ -141,6 +174,8 @@ impl Plan {
             careless_sink: false,
             cancel_at: None,
             heal_at: Duration::ZERO,
+            mode: Mode::Heal,
+            crash_at: None,
         };
         if !seed.is_multiple_of(16) {
             plan.add_faults(&mut dice);
@@ -170,6 +205,7 @@ impl Plan {
                 done_but_failed: dice.pick(&[0, 20, 200]),
                 slow: dice.pick(&[0, 100, 500]),
                 slow_ms: dice.pick(&[100, 1_000, 4_000]),
+                ..StoreFaults::default()
             };
         }
         let often = |dice: &mut Dice| Some(dice.within(500..2_500));
@@ -197,5 +233,43 @@ impl Plan {
         if dice.chance(250) {
             self.commit_failures = dice.pick(&[50, 300]);
         }
+        self.add_later_faults(&mut Dice::new(self.seed, "later faults"));
+    }
+
+    /// Kinds of faults that were added later, with dice of their own: older seeds keep the rest.
+    fn add_later_faults(&mut self, dice: &mut Dice) {
+        let often = |dice: &mut Dice| Some(dice.within(500..2_500));
+        if dice.chance(200) {
+            self.hosts.one_way = often(dice);
+        }
+        if dice.chance(200) {
+            self.hosts.isolate = often(dice);
+        }
+        if dice.chance(150) {
+            self.store.hang = dice.pick(&[5, 30]);
+        }
+        if dice.chance(150) {
+            self.store.cut = dice.pick(&[20, 200]);
+        }
+        if dice.chance(200) {
+            self.store.outage = often(dice);
+            self.store.outage_ms = dice.pick(&[500, 2_000, 10_000]);
+        }
+        if dice.chance(150) {
+            self.crash_at = Some((dice.within(0..60), dice.chance(500)));
+        }
+        self.mode = match dice.within(0..4) {
+            0 => Mode::Safety,
+            1 => Mode::Core,
+            _ => Mode::Heal,
+        };
+        if self.mode == Mode::Safety {
+            self.heal_at = SAFETY_FOR;
+        }
+    }
+
+    /// How many TaskManagers the job needs.
+    pub fn core(&self) -> usize {
+        self.parallelism.div_ceil(self.slots) as usize
     }
 }

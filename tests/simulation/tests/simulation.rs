@@ -1,5 +1,5 @@
 //! Seeds. `THALWEG_SEED=n` runs exactly that one and prints what happens; `THALWEG_SEEDS=N` runs
-//! that many instead of a few hundred.
+//! that many instead of a thousand.
 
 use std::collections::BTreeMap;
 use std::sync::Once;
@@ -10,7 +10,7 @@ use thalweg_simulation::run::run_plan;
 use thalweg_simulation::{Plan, Report, run};
 
 /// How many seeds an ordinary test run tries.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 1_000;
 /// The seeds are shared by so many threads.
 const THREADS: u64 = 2;
 /// What has found something once: a seed, what is special about its plan (so that it stays when the
@@ -60,6 +60,26 @@ fn try_seed(seed: u64, print: bool) -> Report {
     report
 }
 
+/// Tries what `next` gives on several threads; the failures by what they are of.
+fn on_all_threads<T: Ord + Send>(
+    next: impl Fn() -> Option<T> + Sync,
+    attempt: impl Fn(&T) -> Option<String> + Sync,
+) -> BTreeMap<T, String> {
+    let failures = parking_lot::Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while let Some(what) = next() {
+                    if let Some(failure) = attempt(&what) {
+                        failures.lock().insert(what, failure);
+                    }
+                }
+            });
+        }
+    });
+    failures.into_inner()
+}
+
 fn verdict(seed: u64, report: &Report) -> Option<String> {
     let failure = report.failure.as_ref()?;
     Some(format!(
@@ -81,33 +101,23 @@ fn seeds_end_with_the_oracles_output_under_all_faults() {
     let first = number("THALWEG_FIRST_SEED").unwrap_or(0);
     let seeds = number("THALWEG_SEEDS").unwrap_or(SEEDS);
     let next = AtomicU64::new(first);
-    let failures = parking_lot::Mutex::new(BTreeMap::new());
     let totals = parking_lot::Mutex::new((0, 0, 0));
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + seeds {
-                        return;
-                    }
-                    let report = try_seed(seed, false);
-                    let mut totals = totals.lock();
-                    totals.0 += report.restarts;
-                    totals.1 += report.checkpoints;
-                    totals.2 += report.events;
-                    if let Some(failure) = verdict(seed, &report) {
-                        failures.lock().insert(seed, failure);
-                    }
-                }
-            });
-        }
+    let next_seed = || {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        (seed < first + seeds).then_some(seed)
+    };
+    let failures = on_all_threads(next_seed, |seed| {
+        let report = try_seed(*seed, false);
+        let mut totals = totals.lock();
+        totals.0 += report.restarts;
+        totals.1 += report.checkpoints;
+        totals.2 += report.events;
+        verdict(*seed, &report)
     });
     let (restarts, checkpoints, events) = *totals.lock();
     eprintln!(
         "{seeds} seeds from {first}: {restarts} restarts, {checkpoints} checkpoints, {events} events"
     );
-    let failures = failures.into_inner();
     for failure in failures.values().take(3) {
         eprintln!("{failure}");
     }
@@ -126,6 +136,33 @@ fn a_sink_that_shows_rows_before_their_commit_is_found_out() {
     plan.hosts.kill_all = Some(800);
     let failure = run_plan(plan, false).failure.unwrap_or_default();
     assert!(failure.contains("lines too many"), "{failure}");
+}
+
+#[test]
+fn a_task_manager_may_die_at_each_of_its_steps_in_the_store() {
+    let plan = Plan { rows: 60, parallelism: 2, task_managers: 2, ..Plan::of(32) };
+    // Nothing else goes wrong, and the end is that of the job.
+    let plan = Plan { heal_at: Duration::from_secs(30), ..plan };
+    let steps = run_plan(plan.clone(), false).steps;
+    assert!(steps > 20, "it has only {steps} steps");
+    // An ordinary run tries every third step; the others are as good, and for longer runs.
+    let stride = if number("THALWEG_SEEDS").is_some() { 1 } else { 3 };
+    let next = AtomicU64::new(0);
+    let next_crash = || {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let (step, done) = (number / 2 * stride, number % 2 == 1);
+        (step < steps).then_some((step, done))
+    };
+    let tried = parking_lot::Mutex::new(0);
+    let failures = on_all_threads(next_crash, |crash| {
+        let report = run_plan(Plan { crash_at: Some(*crash), ..plan.clone() }, false);
+        *tried.lock() += u64::from(report.restarts > 0);
+        report.failure
+    });
+    assert!(failures.is_empty(), "{failures:#?}");
+    let tried = *tried.lock();
+    eprintln!("{steps} steps, {tried} runs in which one died");
+    assert!(tried * stride > steps, "only {tried} runs of {steps} steps were disturbed");
 }
 
 #[test]

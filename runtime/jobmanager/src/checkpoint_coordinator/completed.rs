@@ -49,6 +49,11 @@ pub struct CompletedCheckpoint {
     pub vertices: Vec<VertexSnapshot>,
     /// For each source the state of its coordinator.
     pub coordinators: Vec<(OperatorId, Vec<u8>)>,
+    /// The store that its objects are in; None: the job's own. What isn't in the job's own is the
+    /// user's: the engine never deletes it.
+    pub directory: Option<String>,
+    /// The job was stopped with it: whoever begins from it again on its own commits and ends.
+    pub stopped: bool,
 }
 
 /// A checkpoint doesn't fit the job.
@@ -75,7 +80,8 @@ pub enum RestoreError {
     /// State that no operator of the job would restore.
     #[error(
         "checkpoint {checkpoint} has state of operator {operator} (of {vertex:?}), which isn't in \
-         the job; give stateful operators a uid() that stays"
+         the job; give stateful operators a uid() that stays, or drop that state by \
+         --allow-non-restored-state"
     )]
     Unmatched {
         /// The former vertex's name.
@@ -87,10 +93,20 @@ pub enum RestoreError {
     },
 }
 
+impl RestoreError {
+    /// The operator whose state it is about.
+    pub fn operator(&self) -> OperatorId {
+        match self {
+            Self::MaxParallelism { operator, .. } | Self::Unmatched { operator, .. } => *operator,
+        }
+    }
+}
+
 impl CompletedCheckpoint {
     /// The checkpoint that a manifest describes. It knows operators, not vertices: each of them
-    /// is one here, and finds its own wherever the graph has it now.
-    pub fn of_manifest(manifest: &CheckpointManifest) -> Self {
+    /// is one here, and finds its own wherever the graph has it now. `directory` is the store that
+    /// it was found in, when it isn't the job's own.
+    pub fn of_manifest(manifest: &CheckpointManifest, directory: Option<String>) -> Self {
         let vertices = manifest.operators.iter().map(vertex_of_operator).collect();
         let state = |operator: &OperatorManifest| {
             let CoordinatorState(bytes) = operator.coordinator_state.as_ref()?;
@@ -103,6 +119,8 @@ impl CompletedCheckpoint {
             acknowledged_ms: manifest.completion_time_ms,
             vertices,
             coordinators: manifest.operators.iter().filter_map(state).collect(),
+            stopped: directory.is_none() && manifest.stopped_with.is_some(),
+            directory: directory.or_else(|| manifest.stopped_with.clone()),
         }
     }
 
@@ -126,32 +144,58 @@ impl CompletedCheckpoint {
 
     /// Checks that `graph` can be restored from this: every operator with state is there, with the
     /// same number of key groups.
+    ///
+    /// # Errors
+    /// The first of [`problems`](Self::problems).
     pub fn check(&self, graph: &JobGraph) -> Result<(), RestoreError> {
-        for old in &self.vertices {
-            let stateful = |id: &&OperatorId| {
-                old.subtasks.iter().flat_map(|s| &s.handles).any(|h| h.operator == **id)
-            };
-            for operator in old.operators.iter().filter(stateful) {
-                let vertex = old.name.clone();
-                let (checkpoint, operator) = (self.id, *operator);
-                let new =
-                    graph.vertices.iter().find(|v| v.operators.iter().any(|o| o.id == operator));
-                let Some(new) = new else {
-                    return Err(RestoreError::Unmatched { vertex, operator, checkpoint });
-                };
-                if new.max_parallelism != old.max_parallelism {
+        self.problems(graph).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// All that stands against restoring `graph` from this.
+    pub fn problems(&self, graph: &JobGraph) -> Vec<RestoreError> {
+        let mut problems = Vec::new();
+        for (old, operator) in self.stateful() {
+            let (vertex, checkpoint) = (old.name.clone(), self.id);
+            let has_it = |v: &&JobVertex| v.operators.iter().any(|o| o.id == operator);
+            match graph.vertices.iter().find(has_it) {
+                None => problems.push(RestoreError::Unmatched { vertex, operator, checkpoint }),
+                Some(new) if new.max_parallelism != old.max_parallelism => {
                     let (old, new) = (old.max_parallelism, new.max_parallelism);
-                    return Err(RestoreError::MaxParallelism {
-                        vertex,
-                        operator,
-                        checkpoint,
-                        old,
-                        new,
-                    });
+                    let differs =
+                        RestoreError::MaxParallelism { vertex, operator, checkpoint, old, new };
+                    problems.push(differs);
                 }
+                Some(_) => {}
             }
         }
-        Ok(())
+        problems
+    }
+
+    /// Operators that have state, with their vertices.
+    fn stateful(&self) -> impl Iterator<Item = (&VertexSnapshot, OperatorId)> {
+        self.vertices.iter().flat_map(|vertex| {
+            let handles = || vertex.subtasks.iter().flat_map(|subtask| &subtask.handles);
+            let operators = vertex.operators.iter().copied();
+            let stateful = operators.filter(move |id| handles().any(|h| h.operator == *id));
+            stateful.map(move |operator| (vertex, operator))
+        })
+    }
+
+    /// The same without the operators that `graph` doesn't have.
+    #[must_use]
+    pub fn without_unmatched(mut self, graph: &JobGraph) -> Self {
+        let known = |id: &OperatorId| {
+            graph.vertices.iter().flat_map(|v| &v.operators).any(|operator| operator.id == *id)
+        };
+        for vertex in &mut self.vertices {
+            vertex.operators.retain(known);
+            for subtask in &mut vertex.subtasks {
+                subtask.handles.retain(|handle| known(&handle.operator));
+            }
+        }
+        self.vertices.retain(|vertex| !vertex.operators.is_empty());
+        self.coordinators.retain(|(operator, _)| known(operator));
+        self
     }
 
     /// What a subtask restores:
@@ -193,7 +237,8 @@ impl CompletedCheckpoint {
                 operators.push(OperatorRestore { operator: operator.id, old_parallelism, pieces });
             }
         }
-        TaskRestore { checkpoint: self.id, finished, operators }
+        let finished = finished || self.stopped;
+        TaskRestore { checkpoint: self.id, finished, directory: self.directory.clone(), operators }
     }
 
     /// The objects that it refers to, ascending, without repeats.

@@ -7,6 +7,8 @@
 mod completed;
 mod options;
 mod pending;
+mod queue;
+mod request;
 mod statistics;
 #[cfg(test)]
 mod tests;
@@ -14,18 +16,21 @@ mod tests;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use thalweg_core::element::Barrier;
+use thalweg_core::element::{Barrier, SnapshotKind};
 use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId, OperatorId};
 use thalweg_core::status::ExecutionState;
 use thalweg_rpc::message::{CheckpointAck, CheckpointDecline, DeclineReason};
 
 pub use completed::{CompletedCheckpoint, RestoreError, SubtaskSnapshot, VertexSnapshot};
 pub use options::CheckpointOptions;
+pub use request::{CheckpointRequest, Operation, OperationState, Operations, RequestKind};
 pub use statistics::CheckpointHistory;
 
 use crate::job_master::execution_graph::{ExecutionGraph, TaskIndex};
 use crate::moment::{Moment, earlier};
 use pending::PendingCheckpoint;
+use queue::Drain;
+use request::Waiting;
 
 /// How often a trigger is sent again until it is seen to have arrived.
 const TRIGGER_INTERVAL: Duration = Duration::from_secs(1);
@@ -56,6 +61,8 @@ pub enum CheckpointEvent {
         /// Why.
         cause: String,
     },
+    /// Somebody asks for one. The same request again changes nothing.
+    Requested(CheckpointRequest),
     /// Tasks fail or are being cancelled: what is pending can't complete.
     Interrupted,
     /// Time has passed, or tasks have changed.
@@ -72,6 +79,8 @@ pub enum CheckpointAction {
         /// What it puts into its stream.
         barrier: Barrier,
     },
+    /// Tell this source to end its input.
+    EndInput(TaskIndex),
     /// Write the manifest; answered by `Published` or `PublishFailed`.
     Publish(CompletedCheckpoint),
     /// Tell all tasks that it is published.
@@ -82,6 +91,12 @@ pub enum CheckpointAction {
     Discard(CompletedCheckpoint),
     /// Objects of a checkpoint that was given up: nothing refers to them.
     DeleteObjects(Vec<String>),
+    /// The same for a savepoint: they are in this directory.
+    DeleteFromSavepoint(String, Vec<String>),
+    /// A savepoint is complete. Tasks were told nothing of it that they could commit by.
+    SavepointCompleted(CheckpointId),
+    /// The savepoint with which the job is to be cancelled is complete.
+    CancelJob,
     /// More checkpoints failed in a row than is borne: the job has to fail over.
     FailJob(String),
     /// For the log: a checkpoint failed.
@@ -102,6 +117,15 @@ enum Counting {
     DoesNotCount,
 }
 
+/// A complete checkpoint whose manifest is being written.
+#[derive(Debug, Clone)]
+struct Publishing {
+    complete: CompletedCheckpoint,
+    /// The attempts that finish with it.
+    finishing: Vec<ExecutionAttemptId>,
+    request: Option<Waiting>,
+}
+
 /// The coordinator.
 #[derive(Debug, Clone)]
 pub struct CheckpointCoordinator {
@@ -109,8 +133,7 @@ pub struct CheckpointCoordinator {
     options: CheckpointOptions,
     next_id: u64,
     pending: Option<PendingCheckpoint>,
-    /// Complete, being written; with the attempts that finish with it.
-    publishing: Option<(CompletedCheckpoint, Vec<ExecutionAttemptId>)>,
+    publishing: Option<Publishing>,
     /// Kept, oldest first.
     completed: VecDeque<CompletedCheckpoint>,
     /// Acknowledged the newest checkpoint at the end of their input and will finish.
@@ -123,16 +146,26 @@ pub struct CheckpointCoordinator {
     failures_in_a_row: u32,
     coordinators: Vec<(OperatorId, Vec<u8>)>,
     history: CheckpointHistory,
+    /// What is asked for, in order.
+    requests: VecDeque<Waiting>,
+    operations: Operations,
+    drain: Drain,
+    /// The savepoint that the job has been stopped with.
+    stopped: Option<(Waiting, OperationState)>,
+    /// Another text for every life of a JobManager.
+    life: String,
 }
 
 impl CheckpointCoordinator {
     /// A coordinator of a job. `restored` is where the job begins; ids go on above `highest_id`.
+    /// `life` is another text for every life of a JobManager: names of savepoints derive from it.
     pub fn new(
         job: JobId,
         options: CheckpointOptions,
         restored: Option<CompletedCheckpoint>,
         highest_id: CheckpointId,
         coordinators: Vec<(OperatorId, Vec<u8>)>,
+        life: String,
     ) -> Self {
         let highest = restored.as_ref().map_or(highest_id, |r| r.id.max(highest_id));
         Self {
@@ -150,6 +183,11 @@ impl CheckpointCoordinator {
             failures_in_a_row: 0,
             coordinators,
             history: CheckpointHistory::new(options),
+            requests: VecDeque::new(),
+            operations: Operations::default(),
+            drain: Drain::default(),
+            stopped: None,
+            life,
         }
     }
 
@@ -164,7 +202,12 @@ impl CheckpointCoordinator {
     ///    finished and one still runs; when no task that acknowledged the last one at its end
     ///    still has to finish; and when interval and minimum pause have passed, or all remaining
     ///    tasks wait at the end of their input: then at once.
-    /// 4. Triggers go to tasks that get no barrier from others, and again until they are seen.
+    /// 4. One that is asked for goes before regular ones, in the order of the requests, and waits
+    ///    for no interval or pause. Before a stop with drain the sources are told to end their
+    ///    input, and nothing else begins until all of it was processed.
+    /// 5. A savepoint isn't what a restart begins with, and nothing is committed with it; unless
+    ///    the job stops with it: then it is like any other checkpoint, and nothing follows it.
+    /// 6. Triggers go to tasks that get no barrier from others, and again until they are seen.
     pub fn handle(
         &mut self,
         event: CheckpointEvent,
@@ -179,12 +222,15 @@ impl CheckpointCoordinator {
                 self.published(checkpoint, path, bytes, now, &mut actions);
             }
             CheckpointEvent::PublishFailed { checkpoint, cause } => {
-                if self.publishing.as_ref().is_some_and(|(c, _)| c.id == checkpoint) {
-                    self.publishing = None;
+                let failed = self.publishing.take_if(|p| p.complete.id == checkpoint);
+                if let Some(Publishing { request, .. }) = failed {
                     let cause = format!("its manifest couldn't be written: {cause}");
-                    self.ended_in_failure(checkpoint, cause, Counting::Counts, now, &mut actions);
+                    let counting = Counting::Counts;
+                    let ended = (checkpoint, request);
+                    self.ended_in_failure(ended, cause, counting, now, &mut actions);
                 }
             }
+            CheckpointEvent::Requested(request) => self.requested(request, now),
             CheckpointEvent::Interrupted => {
                 let cause = "tasks failed or were cancelled".to_owned();
                 self.give_up(cause, Counting::DoesNotCount, now, &mut actions);
@@ -192,6 +238,7 @@ impl CheckpointCoordinator {
             CheckpointEvent::Tick => {}
         }
         self.look_at_tasks(graph, now, &mut actions);
+        self.look_at_requests(graph, now, &mut actions);
         if self.may_begin(graph, now.elapsed) {
             self.begin(graph, now);
         }
@@ -199,7 +246,8 @@ impl CheckpointCoordinator {
         if let Some(pending) = &mut self.pending {
             for task in pending.take_due_triggers(graph, now.elapsed, TRIGGER_INTERVAL) {
                 let (checkpoint, triggered_ms) = (pending.id, pending.triggered.wall_ms);
-                let barrier = Barrier { checkpoint, triggered_ms, published };
+                let kind = pending.kind.clone();
+                let barrier = Barrier { checkpoint, triggered_ms, published, kind };
                 actions.push(CheckpointAction::Trigger { task, barrier });
             }
         }
@@ -226,10 +274,12 @@ impl CheckpointCoordinator {
             return;
         }
         let coordinators = self.coordinators.clone();
-        let former = self.completed.back();
+        // What lies elsewhere isn't the job's to refer to.
+        let former = self.completed.back().filter(|former| former.directory.is_none());
         if let Some(complete) = pending.complete(self.job, graph, coordinators, former, now) {
-            self.publishing = Some((complete.clone(), pending.finishing()));
-            self.pending = None;
+            let finishing = pending.finishing();
+            let request = self.pending.take().and_then(|pending| pending.request);
+            self.publishing = Some(Publishing { complete: complete.clone(), finishing, request });
             actions.push(CheckpointAction::Publish(complete));
         }
     }
@@ -267,19 +317,24 @@ impl CheckpointCoordinator {
         now: Moment,
         actions: &mut Vec<CheckpointAction>,
     ) {
-        if self.publishing.as_ref().is_none_or(|(c, _)| c.id != checkpoint) {
-            return;
-        }
-        let Some((complete, finishing)) = self.publishing.take() else { return };
-        self.finishing = finishing.into_iter().collect();
-        self.completed.push_back(complete);
+        let published = self.publishing.take_if(|p| p.complete.id == checkpoint);
+        let Some(Publishing { complete, finishing, request }) = published else { return };
+        let path = complete.directory.clone().unwrap_or(path);
         self.last_ended = Some(now.elapsed);
         self.last_failed = false;
+        self.history.completed(path.clone(), bytes);
+        if let Some(request) = request
+            && !self.request_completed(request, checkpoint, path, actions)
+        {
+            return;
+        }
+        self.finishing = finishing.into_iter().collect();
+        self.completed.push_back(complete);
         self.failures_in_a_row = 0;
-        self.history.completed(path, bytes);
         actions.push(CheckpointAction::NotifyCompleted(checkpoint));
         while self.completed.len() > self.options.retained {
-            if let Some(oldest) = self.completed.pop_front() {
+            // What isn't the job's own is the user's to delete.
+            if let Some(oldest) = self.completed.pop_front().filter(|c| c.directory.is_none()) {
                 self.history.discarded(oldest.id);
                 actions.push(CheckpointAction::Discard(oldest));
             }
@@ -329,15 +384,20 @@ impl CheckpointCoordinator {
         let kept: BTreeSet<&str> = self.completed.iter().flat_map(|c| c.objects()).collect();
         let mut objects = pending.objects();
         objects.retain(|object| !kept.contains(object.as_str()));
-        if !objects.is_empty() {
-            actions.push(CheckpointAction::DeleteObjects(objects));
+        match pending.kind.savepoint() {
+            _ if objects.is_empty() => {}
+            None => actions.push(CheckpointAction::DeleteObjects(objects)),
+            Some(savepoint) => {
+                let directory = savepoint.directory.clone();
+                actions.push(CheckpointAction::DeleteFromSavepoint(directory, objects));
+            }
         }
-        self.ended_in_failure(pending.id, cause, counting, now, actions);
+        self.ended_in_failure((pending.id, pending.request), cause, counting, now, actions);
     }
 
     fn ended_in_failure(
         &mut self,
-        checkpoint: CheckpointId,
+        (checkpoint, request): (CheckpointId, Option<Waiting>),
         cause: String,
         counting: Counting,
         now: Moment,
@@ -348,6 +408,9 @@ impl CheckpointCoordinator {
         self.history.failed(cause.clone(), now);
         actions.push(CheckpointAction::NotifyAborted(checkpoint));
         actions.push(CheckpointAction::Failed { checkpoint, cause: cause.clone() });
+        if let Some(request) = request {
+            return self.request_failed(request, checkpoint, cause, counting, actions);
+        }
         if counting == Counting::Counts {
             self.failures_in_a_row += 1;
             if self.failures_in_a_row > self.options.tolerable_failures {
@@ -364,18 +427,29 @@ impl CheckpointCoordinator {
     /// When the next checkpoint may begin, as far as time decides; None while tasks aren't ready.
     fn due(&self, graph: &ExecutionGraph) -> Option<Duration> {
         let ready = self.ready_since?;
-        if self.pending.is_some() || self.publishing.is_some() || !self.finishing.is_empty() {
+        if self.pending.is_some()
+            || self.publishing.is_some()
+            || !self.finishing.is_empty()
+            || self.stopped.is_some()
+        {
             return None;
         }
         let waiting = |e: &crate::job_master::execution_graph::Execution| {
             e.input_ended || e.state == ExecutionState::Finished
         };
-        if graph.tasks().all(|(_, execution)| waiting(execution)) {
-            let after_failure = self.last_ended.filter(|_| self.last_failed);
-            let pause = FINAL_RETRY.min(self.options.interval);
+        let all_wait = graph.tasks().all(|(_, execution)| waiting(execution));
+        let after_failure = self.last_ended.filter(|_| self.last_failed);
+        if let Some(first) = self.requests.front() {
+            let drained = all_wait || !first.request.kind.drains();
+            let rested = after_failure.map_or(ready, |at| at + FINAL_RETRY);
+            return drained.then(|| rested.max(ready));
+        }
+        let interval = self.options.interval?;
+        if all_wait {
+            let pause = FINAL_RETRY.min(interval);
             return Some(after_failure.map_or(ready, |at| at + pause));
         }
-        let regular = self.last_triggered.unwrap_or(ready).max(ready) + self.options.interval;
+        let regular = self.last_triggered.unwrap_or(ready).max(ready) + interval;
         let rested = self.last_ended.map(|at| at + self.options.min_pause);
         Some(rested.map_or(regular, |rested| rested.max(regular)))
     }
@@ -387,9 +461,16 @@ impl CheckpointCoordinator {
     fn begin(&mut self, graph: &ExecutionGraph, now: Moment) {
         let id = CheckpointId(self.next_id);
         self.next_id += 1;
-        self.last_triggered = Some(now.elapsed);
-        self.history.triggered(id, graph, now);
-        self.pending = Some(PendingCheckpoint::new(id, graph, now));
+        let request = self.requests.pop_front();
+        let kind = match &request {
+            Some(waiting) => waiting.request.kind.snapshot(self.job, id, &self.life),
+            None => SnapshotKind::Checkpoint,
+        };
+        if kind.savepoint().is_none() {
+            self.last_triggered = Some(now.elapsed);
+        }
+        self.history.triggered(id, &kind, graph, now);
+        self.pending = Some(PendingCheckpoint::new(id, kind, request, graph, now));
     }
 
     /// The newest completed checkpoint: what a restart begins with.
@@ -405,14 +486,21 @@ impl CheckpointCoordinator {
     /// The newest published checkpoint that a later one of this job may refer to; 0 for none. It
     /// is kept for as long as a later one is under way.
     fn published_id(&self) -> CheckpointId {
-        let own = |checkpoint: &&CompletedCheckpoint| checkpoint.job == self.job;
+        let own = |checkpoint: &&CompletedCheckpoint| {
+            checkpoint.job == self.job && checkpoint.directory.is_none()
+        };
         self.completed.back().filter(own).map_or(CheckpointId(0), |checkpoint| checkpoint.id)
     }
 
     /// The checkpoint under way, being published included.
     pub fn pending(&self) -> Option<CheckpointId> {
-        let publishing = self.publishing.as_ref().map(|(complete, _)| complete.id);
+        let publishing = self.publishing.as_ref().map(|publishing| publishing.complete.id);
         self.pending.as_ref().map(|pending| pending.id).or(publishing)
+    }
+
+    /// The newest checkpoint that was begun; 0 for none.
+    pub fn begun(&self) -> CheckpointId {
+        CheckpointId(self.next_id - 1)
     }
 
     /// Whether a manifest is being written: until its fate is known nobody may restart.
@@ -423,7 +511,7 @@ impl CheckpointCoordinator {
     /// The job was restored from the newest completed checkpoint.
     pub fn restored(&mut self, now: Moment) {
         if let Some(latest) = self.completed.back() {
-            self.history.restored(latest.id, now);
+            self.history.restored(latest.id, latest.directory.as_deref(), now);
         }
     }
 
@@ -439,7 +527,7 @@ impl CheckpointCoordinator {
                 let times_out = pending.triggered.elapsed + self.options.timeout;
                 earlier(pending.next_reminder(TRIGGER_INTERVAL), Some(times_out))
             }
-            None => self.due(graph),
+            None => earlier(self.due(graph), self.next_look_at_requests(graph)),
         }
     }
 }

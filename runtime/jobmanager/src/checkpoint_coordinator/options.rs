@@ -8,8 +8,8 @@ use thalweg_core::configuration::options::{checkpointing, web};
 /// The coordinator's options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckpointOptions {
-    /// From one trigger to the next.
-    pub interval: Duration,
+    /// From one trigger to the next; None: only when asked for.
+    pub interval: Option<Duration>,
     /// From one's end to the next trigger, at least.
     pub min_pause: Duration,
     /// When one is given up.
@@ -23,16 +23,21 @@ pub struct CheckpointOptions {
 }
 
 impl CheckpointOptions {
-    /// Those that the configuration gives; None when checkpointing is off.
-    pub fn of(configuration: &Configuration) -> Option<Self> {
+    /// Those that the configuration gives.
+    pub fn of(configuration: &Configuration) -> Self {
         let get = configuration;
-        Some(Self {
-            interval: get.get(&checkpointing::INTERVAL)?,
+        Self {
+            interval: get.get(&checkpointing::INTERVAL),
             min_pause: get.get(&checkpointing::MIN_PAUSE),
             timeout: get.get(&checkpointing::TIMEOUT),
             tolerable_failures: get.get(&checkpointing::TOLERABLE_FAILED_CHECKPOINTS),
             retained: get.get(&checkpointing::NUM_RETAINED).max(1) as usize,
             history: get.get(&web::CHECKPOINTS_HISTORY) as usize,
-        })
+        }
+    }
+
+    /// Whether checkpoints are taken without being asked for.
+    pub fn is_periodic(&self) -> bool {
+        self.interval.is_some()
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use thalweg_core::element::SnapshotKind;
 use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId, OperatorId};
 use thalweg_core::job_graph::JobVertex;
 use thalweg_core::status::ExecutionState;
 use thalweg_rpc::message::{CheckpointAck, SnapshotHandle};
 
 use super::completed::{CompletedCheckpoint, SubtaskSnapshot, VertexSnapshot, object_paths};
+use super::request::Waiting;
 use crate::job_master::execution_graph::{ExecutionGraph, TaskIndex};
 use crate::moment::Moment;
 
@@ -17,6 +19,9 @@ use crate::moment::Moment;
 pub(super) struct PendingCheckpoint {
     pub(super) id: CheckpointId,
     pub(super) triggered: Moment,
+    pub(super) kind: SnapshotKind,
+    /// Who asked for it; None: it was its time.
+    pub(super) request: Option<Waiting>,
     /// What each task has to do; for the vertices and subtasks of the graph.
     tasks: Vec<Vec<Part>>,
     /// When the trigger was last sent, by task.
@@ -35,14 +40,20 @@ enum Part {
 
 impl PendingCheckpoint {
     /// Begins with the tasks as they are.
-    pub(super) fn new(id: CheckpointId, graph: &ExecutionGraph, now: Moment) -> Self {
+    pub(super) fn new(
+        id: CheckpointId,
+        kind: SnapshotKind,
+        request: Option<Waiting>,
+        graph: &ExecutionGraph,
+        now: Moment,
+    ) -> Self {
         let vertices = 0..graph.graph.vertices.len();
         let part = |e: &crate::job_master::execution_graph::Execution| match e.state {
             ExecutionState::Finished => Part::FinishedBefore,
             _ => Part::Awaited(e.id),
         };
         let tasks = vertices.map(|v| graph.executions(v).iter().map(part).collect()).collect();
-        Self { id, triggered: now, tasks, reminded: BTreeMap::new() }
+        Self { id, triggered: now, kind, request, tasks, reminded: BTreeMap::new() }
     }
 
     /// Takes an acknowledgement; false if it wasn't awaited.
@@ -173,6 +184,8 @@ impl PendingCheckpoint {
             acknowledged_ms: now.wall_ms,
             vertices: vertices.collect::<Option<_>>()?,
             coordinators,
+            directory: self.kind.savepoint().map(|savepoint| savepoint.directory.clone()),
+            stopped: self.kind.stops(),
         })
     }
 }

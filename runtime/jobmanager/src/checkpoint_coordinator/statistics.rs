@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use thalweg_core::element::SnapshotKind;
 use thalweg_core::ids::CheckpointId;
 use thalweg_rpc::message::CheckpointMeasures;
 
@@ -26,6 +27,7 @@ pub struct CheckpointHistory {
     /// Ended ones, newest first.
     ended: VecDeque<Arc<CheckpointStatistics>>,
     latest_completed: Option<Arc<CheckpointStatistics>>,
+    latest_savepoint: Option<Arc<CheckpointStatistics>>,
     latest_failed: Option<Arc<CheckpointStatistics>>,
     restored: Option<RestoredCheckpointFacts>,
 }
@@ -39,12 +41,19 @@ impl CheckpointHistory {
             current: None,
             ended: VecDeque::new(),
             latest_completed: None,
+            latest_savepoint: None,
             latest_failed: None,
             restored: None,
         }
     }
 
-    pub(super) fn triggered(&mut self, id: CheckpointId, graph: &ExecutionGraph, now: Moment) {
+    pub(super) fn triggered(
+        &mut self,
+        id: CheckpointId,
+        kind: &SnapshotKind,
+        graph: &ExecutionGraph,
+        now: Moment,
+    ) {
         let task = |vertex: &thalweg_core::job_graph::JobVertex| TaskCheckpointStatistics {
             vertex_id: vertex.id.to_string(),
             subtasks: vec![None; vertex.parallelism as usize],
@@ -52,8 +61,12 @@ impl CheckpointHistory {
         self.counts.in_progress = 1;
         self.current = Some(CheckpointStatistics {
             id: id.0,
-            kind: CheckpointKind::Checkpoint,
-            savepoint_format: None,
+            kind: match kind.savepoint() {
+                None => CheckpointKind::Checkpoint,
+                Some(savepoint) if savepoint.stop => CheckpointKind::SyncSavepoint,
+                Some(_) => CheckpointKind::Savepoint,
+            },
+            savepoint_format: kind.savepoint().map(|_| "CANONICAL".to_owned()),
             trigger_ms: now.wall_ms,
             outcome: CheckpointOutcome::InProgress,
             metadata_size: 0,
@@ -91,7 +104,12 @@ impl CheckpointHistory {
         self.summary.add(&current);
         self.counts.completed += 1;
         let current = Arc::new(current);
-        self.latest_completed = Some(Arc::clone(&current));
+        match current.kind {
+            CheckpointKind::Checkpoint => self.latest_completed = Some(Arc::clone(&current)),
+            CheckpointKind::Savepoint | CheckpointKind::SyncSavepoint => {
+                self.latest_savepoint = Some(Arc::clone(&current));
+            }
+        }
         self.remember(current);
     }
 
@@ -120,7 +138,7 @@ impl CheckpointHistory {
         }
     }
 
-    pub(super) fn restored(&mut self, id: CheckpointId, now: Moment) {
+    pub(super) fn restored(&mut self, id: CheckpointId, directory: Option<&str>, now: Moment) {
         self.counts.restored += 1;
         let of_it = |s: &&Arc<CheckpointStatistics>| s.id == id.0;
         let path =
@@ -135,8 +153,8 @@ impl CheckpointHistory {
         self.restored = Some(RestoredCheckpointFacts {
             id: id.0,
             restore_ms: now.wall_ms,
-            is_savepoint: false,
-            external_path: path,
+            is_savepoint: directory.is_some(),
+            external_path: directory.map(str::to_owned).or(path),
         });
     }
 
@@ -148,13 +166,13 @@ impl CheckpointHistory {
             counts: self.counts,
             summary: self.summary.clone(),
             latest_completed: self.latest_completed.clone(),
-            latest_savepoint: None,
+            latest_savepoint: self.latest_savepoint.clone(),
             latest_failed: self.latest_failed.clone(),
             latest_restored: self.restored.clone(),
             history: current.chain(self.ended.iter().cloned()).collect(),
             configuration: CheckpointConfigurationFacts {
                 exactly_once: true,
-                interval_ms: millis(self.options.interval),
+                interval_ms: self.options.interval.map_or(0, millis),
                 timeout_ms: millis(self.options.timeout),
                 min_pause_ms: millis(self.options.min_pause),
                 max_concurrent: 1,

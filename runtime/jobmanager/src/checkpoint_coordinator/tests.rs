@@ -1,5 +1,7 @@
 //! The coordinator fed with facts about tasks, and what it decides.
 
+mod requests;
+
 use std::sync::Arc;
 
 use thalweg_core::ids::Epoch;
@@ -12,7 +14,7 @@ use super::*;
 use crate::testing::{at, chain, job_id};
 
 const OPTIONS: CheckpointOptions = CheckpointOptions {
-    interval: Duration::from_millis(1000),
+    interval: Some(Duration::from_millis(1000)),
     min_pause: Duration::from_millis(300),
     timeout: Duration::from_millis(5000),
     tolerable_failures: 1,
@@ -33,8 +35,14 @@ fn task(vertex: usize, subtask: u32) -> TaskIndex {
 fn scene() -> Scene {
     let graph = chain(&[("source", 2), ("sink", 2)], &[Hash]);
     let graph = ExecutionGraph::new(graph, Epoch(1), 1, at(0)).unwrap();
-    let coordinator =
-        CheckpointCoordinator::new(job_id(), OPTIONS, None, CheckpointId(0), Vec::new());
+    let coordinator = CheckpointCoordinator::new(
+        job_id(),
+        OPTIONS,
+        None,
+        CheckpointId(0),
+        Vec::new(),
+        "life".into(),
+    );
     let mut scene = Scene { graph, coordinator };
     for (vertex, subtask) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
         scene.state(vertex, subtask, ExecutionState::Running);
@@ -359,6 +367,8 @@ fn a_restore_at_another_parallelism_reads_overlapping_key_groups_and_everything_
             subtasks: vec![subtask(0, true), subtask(1, false)],
         }],
         coordinators: Vec::new(),
+        directory: None,
+        stopped: false,
     };
     let restored = |checkpoint: &CompletedCheckpoint, parallelism| -> Vec<_> {
         let graph = two_operators(parallelism);
@@ -402,6 +412,8 @@ fn state_that_does_not_fit_the_job_is_refused() {
             subtasks: vec![subtask],
         }],
         coordinators: Vec::new(),
+        directory: None,
+        stopped: false,
     };
     assert_eq!(checkpoint.check(&graph), Ok(()));
     let error = checkpoint.check(&chain(&[("a", 1)], &[])).unwrap_err().to_string();

@@ -114,6 +114,9 @@ impl Dispatcher {
                 let message = JobManagerMessage::TriggerCheckpoint { job, attempt, barrier };
                 self.send(&task_manager, message, actions);
             }
+            JobAction::EndInput { task_manager, attempt } => {
+                self.send(&task_manager, JobManagerMessage::EndInput { attempt }, actions);
+            }
             JobAction::NotifyCompleted(task_manager, checkpoint) => {
                 let message = JobManagerMessage::CheckpointCompleted { job, checkpoint };
                 self.send(&task_manager, message, actions);
@@ -127,6 +130,9 @@ impl Dispatcher {
                 actions.push(Action::DiscardCheckpoint { checkpoint, kept_objects });
             }
             JobAction::DeleteObjects(objects) => actions.push(Action::DeleteObjects(objects)),
+            JobAction::DeleteFromSavepoint(directory, objects) => {
+                actions.push(Action::DeleteFromSavepoint(directory, objects));
+            }
             JobAction::GiveUpTaskManager { task_manager, cause } => {
                 let reason = cause.clone();
                 self.send(&task_manager, JobManagerMessage::ShutDown { reason }, actions);

@@ -4,7 +4,7 @@ use thalweg_core::ids::{ExecutionAttemptId, JobId, TaskManagerId};
 use thalweg_rpc::message::{ToJobManager, ToTaskManager};
 
 use super::PreparedJob;
-use crate::checkpoint_coordinator::{CheckpointEvent, CompletedCheckpoint};
+use crate::checkpoint_coordinator::{CheckpointEvent, CheckpointRequest, CompletedCheckpoint};
 use crate::job_master::{JobResult, Observation};
 use crate::resource_manager::ConnectionId;
 
@@ -28,6 +28,8 @@ pub enum Event {
     Submitted(Box<PreparedJob>),
     /// The user wants a job to end.
     Cancel(JobId),
+    /// Somebody asks for a checkpoint or a savepoint of a job.
+    CheckpointRequested(JobId, CheckpointRequest),
     /// What became of a manifest.
     Publication(JobId, CheckpointEvent),
     /// Time has passed.
@@ -54,6 +56,8 @@ pub enum Action {
     },
     /// Delete objects of a checkpoint that was given up.
     DeleteObjects(Vec<String>),
+    /// Delete what a savepoint that was given up has left in this directory.
+    DeleteFromSavepoint(String, Vec<String>),
     /// Start TaskManagers.
     RequestWorkers(u32),
     /// End a TaskManager.

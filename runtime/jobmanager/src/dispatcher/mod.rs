@@ -93,6 +93,9 @@ impl Dispatcher {
             }
             Event::Submitted(job) => self.submitted(*job, now, &mut actions),
             Event::Cancel(job) => self.job_event(job, JobEvent::Cancel, now, &mut actions),
+            Event::CheckpointRequested(job, request) => {
+                self.job_event(job, JobEvent::CheckpointRequested(request), now, &mut actions);
+            }
             Event::Publication(job, event) => {
                 self.job_event(job, JobEvent::Publication(event), now, &mut actions);
             }

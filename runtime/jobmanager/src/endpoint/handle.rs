@@ -1,20 +1,21 @@
 //! The JobManager as the rest of its process sees it: jobs in, results out, the end. REST reads the
 //! facts that the endpoint publishes and never waits for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use thalweg_core::Clock;
 use thalweg_core::configuration::Configuration;
-use thalweg_core::ids::{CheckpointId, Epoch, JobId};
+use thalweg_core::configuration::options::checkpointing;
+use thalweg_core::ids::{CheckpointId, Epoch, JobId, TriggerId};
 use thalweg_rpc::message::JobInformation;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::mail::{CancelError, Mail, SubmitError};
-use super::options::CheckpointStore;
-use super::store;
+use super::mail::{CancelError, CheckpointCommand, CommandError, CommandKind, Mail, SubmitError};
+use super::options::{CheckpointStore, StoreOpener};
+use super::{savepoint, store};
 use crate::checkpoint_coordinator::{CheckpointOptions, CompletedCheckpoint};
 use crate::dispatcher::{JobSubmission, PreparedJob};
 use crate::high_availability::{Claimed, ClaimedJob, Records};
@@ -47,8 +48,19 @@ pub struct JobManagerHandle {
     pub(super) configuration: Arc<Configuration>,
     pub(super) build_id: u64,
     pub(super) store: Option<CheckpointStore>,
+    pub(super) stores: Arc<dyn StoreOpener>,
+    /// Operations with which a job ends whose outcome nobody has asked for yet.
+    pub(super) unread: Arc<Unread>,
     pub(super) records: Option<Records>,
     pub(super) end: Arc<Mutex<Option<EndReason>>>,
+}
+
+/// Operations with which a job ends. Its JobManager ends then, too, and whoever asked for them
+/// still wants to know how they went.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    operations: Mutex<BTreeSet<TriggerId>>,
+    changed: Notify,
 }
 
 impl JobManagerHandle {
@@ -123,30 +135,43 @@ impl JobManagerHandle {
         restore: Option<CompletedCheckpoint>,
     ) -> Result<PreparedJob, SubmitError> {
         let graph = submission.graph;
-        let checkpointing = CheckpointOptions::of(&configuration).is_some();
+        let checkpointing = CheckpointOptions::of(&configuration).is_periodic();
         let highest_checkpoint = match &self.store {
-            _ if !checkpointing => CheckpointId(0),
             Some(store) => store::highest_checkpoint(store, graph.job_id)
                 .await
                 .map_err(SubmitError::Invalid)?,
-            None => {
+            None if checkpointing => {
                 return Err(SubmitError::Invalid(
                     "execution.checkpointing.interval is set and this JobManager has no place for \
                      checkpoints; set execution.checkpointing.dir in its configuration"
                         .to_owned(),
                 ));
             }
+            None => CheckpointId(0),
+        };
+        let first = submission.execute_ordinal == 0;
+        let configured = savepoint::configured(&configuration).filter(|_| first);
+        let restore = match configured.filter(|_| restore.is_none()) {
+            // What the job itself has published since goes before what it once began with.
+            Some(path) => {
+                let ignore = configuration.get(&checkpointing::IGNORE_UNCLAIMED_STATE);
+                let stores = self.stores.as_ref();
+                let restored = savepoint::restore(stores, &path, &graph, ignore).await;
+                Some(restored.map_err(|error| SubmitError::Restore(error.to_string()))?)
+            }
+            None => restore,
         };
         let mut splits = Vec::new();
+        // What the savepoint knows finds its splits in its state.
         let known = |operator| restore.as_ref().is_some_and(|r| r.has_operator(operator));
-        for (operator, parallelism) in sources(&graph).filter(|(source, _)| !known(*source)) {
+        for (operator, parallelism) in sources(&graph).filter(|(operator, _)| !known(*operator)) {
             let found =
                 submission.splits.enumerate(operator, parallelism).map_err(SubmitError::Source)?;
             splits.push((operator, parallelism, found));
         }
         let restored = restore.iter().flat_map(|r| r.coordinators.iter().cloned());
         let sources = SourceCoordinator::new(splits).with_restored(restored);
-        let directory = self.store.as_ref().filter(|_| checkpointing || restore.is_some());
+        let directory = self.store.as_ref();
         let information = JobInformation {
             job_id: graph.job_id,
             job_name: graph.name.clone(),
@@ -179,6 +204,47 @@ impl JobManagerHandle {
         let (reply, done) = oneshot::channel();
         self.mailbox.send(Mail::Cancel(job, reply)).await.map_err(|_| CancelError::Ended)?;
         done.await.map_err(|_| CancelError::Ended)?
+    }
+
+    /// Asks for a checkpoint or a savepoint of a job. Gives the name under which the job's facts
+    /// tell what becomes of it.
+    ///
+    /// # Errors
+    /// When it can't be taken in.
+    pub async fn checkpoint(
+        &self,
+        job: JobId,
+        command: CheckpointCommand,
+    ) -> Result<TriggerId, CommandError> {
+        let ends_job = match &command.kind {
+            CommandKind::Checkpoint { .. } => false,
+            CommandKind::Savepoint { cancel, .. } => *cancel,
+            CommandKind::Stop { .. } => true,
+        };
+        let (reply, taken) = oneshot::channel();
+        let mail = Mail::Checkpoint(job, command, reply);
+        self.mailbox.send(mail).await.map_err(|_| CommandError::Ended)?;
+        let name = taken.await.map_err(|_| CommandError::Ended)??;
+        if ends_job {
+            self.unread.operations.lock().insert(name);
+        }
+        Ok(name)
+    }
+
+    /// Returns when everybody who asked a job to end with a savepoint has read how it went, or
+    /// after this time.
+    pub async fn outcomes_read(&self, at_most: Duration) {
+        let read = async {
+            loop {
+                let changed = self.unread.changed.notified();
+                if self.unread.operations.lock().is_empty() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        // Whoever doesn't ask again doesn't want to know.
+        let _ = tokio::time::timeout(at_most, read).await;
     }
 
     /// Ends the JobManager: its TaskManagers are told to end, jobs that still run are given up.
@@ -246,6 +312,31 @@ impl RestGateway for JobManagerHandle {
                 CancelError::Ended => RestFailure::Unavailable(error.to_string()),
             })
         })
+    }
+
+    fn checkpoint(&self, job_id: &str, command: CheckpointCommand) -> RestReply<TriggerId> {
+        let (this, job) = (self.clone(), job_id.parse::<JobId>());
+        Box::pin(async move {
+            let job = job.map_err(|_| RestFailure::JobNotFound)?;
+            let taken = JobManagerHandle::checkpoint(&this, job, command).await;
+            taken.map_err(|error| match error {
+                CommandError::Unknown => RestFailure::JobNotFound,
+                CommandError::NoTarget | CommandError::BadTarget(_) | CommandError::NoStore => {
+                    RestFailure::Invalid(error.to_string())
+                }
+                CommandError::HasEnded(_)
+                | CommandError::Ending
+                | CommandError::TooMany(_)
+                | CommandError::DrainNeedsCheckpoints => RestFailure::Conflict(error.to_string()),
+                CommandError::Ended => RestFailure::Unavailable(error.to_string()),
+            })
+        })
+    }
+
+    fn outcome_read(&self, trigger: TriggerId) {
+        if self.unread.operations.lock().remove(&trigger) {
+            self.unread.changed.notify_waiters();
+        }
     }
 
     fn shut_down(&self) -> RestReply {

@@ -24,6 +24,9 @@ pub(super) fn job(job: JobId, observation: &Observation) {
         Observation::CheckpointCompleted(checkpoint) => {
             tracing::info!(%job, "checkpoint {checkpoint} completed");
         }
+        Observation::SavepointCompleted(checkpoint) => {
+            tracing::info!(%job, "savepoint {checkpoint} completed");
+        }
         Observation::CheckpointFailed { checkpoint, cause } => {
             tracing::warn!(%job, "checkpoint {checkpoint} failed: {cause}");
         }

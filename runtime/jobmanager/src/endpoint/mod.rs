@@ -7,6 +7,7 @@ mod log;
 pub(crate) mod mail;
 mod options;
 mod recorded;
+mod savepoint;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;
@@ -25,9 +26,11 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 pub use handle::{EndReason, JobManagerHandle};
-pub use mail::{CancelError, SubmitError};
-pub use options::{CheckpointStore, JobManagerOptions};
+pub use mail::{CancelError, CheckpointCommand, CommandError, CommandKind, SubmitError};
+pub use options::{CheckpointStore, JobManagerOptions, StoreOpener};
+pub use savepoint::{Savepoint, SavepointError, open_savepoint};
 
+use crate::checkpoint_coordinator::CompletedCheckpoint;
 use crate::dispatcher::{Action, Dispatcher, DispatcherOptions, Event, PreparedJob};
 use crate::facts::ClusterDescription;
 use crate::high_availability::ElectionError;
@@ -60,6 +63,9 @@ pub struct JobManager {
     accepting: bool,
     driver: Box<dyn ResourceManagerDriver>,
     store: Option<CheckpointStore>,
+    stores: Arc<dyn StoreOpener>,
+    /// How many commands had no id of their own.
+    commands: u64,
     recorded: Recorded,
     submitters: BTreeMap<JobId, Submitter>,
     description: ClusterDescription,
@@ -103,6 +109,8 @@ impl JobManager {
             configuration: Arc::new(options.configuration),
             build_id: options.build_id,
             store: options.store.clone(),
+            stores: Arc::clone(&options.stores),
+            unread: Arc::default(),
             records: options.records.clone(),
             end: Arc::default(),
         };
@@ -118,6 +126,8 @@ impl JobManager {
             accepting: true,
             driver: options.driver,
             store: options.store,
+            stores: options.stores,
+            commands: 0,
             submitters: BTreeMap::new(),
             description,
             facts,
@@ -189,6 +199,14 @@ impl JobManager {
                 // Whoever asked may have gone.
                 let _ = reply.send(answer);
             }
+            Mail::Checkpoint(job, command, reply) => {
+                let answer = self.command(job, command);
+                // Who asks for the answer next has to find the operation.
+                self.renew_facts_now();
+                // Whoever asked may have gone.
+                let _ = reply.send(answer);
+            }
+            Mail::SavepointWritten(checkpoint) => self.publish_own(*checkpoint),
             Mail::Publication(job, event) => self.handle(Event::Publication(job, event)),
             Mail::JobRecorded(result) => {
                 self.recorded.forget(result.job);
@@ -261,6 +279,9 @@ impl JobManager {
             Action::DeleteObjects(objects) => self.with_store(move |store| async move {
                 log::deletion(store::delete(&store, &objects).await);
             }),
+            Action::DeleteFromSavepoint(directory, objects) => {
+                self.delete_from_savepoint(directory, objects);
+            }
             Action::RequestWorkers(count) => self.driver.request_workers(count),
             Action::ReleaseWorker(id) => self.driver.release_worker(&id),
             Action::JobEnded(result) => {
@@ -281,15 +302,21 @@ impl JobManager {
     fn answer(&mut self, result: JobResult) {
         let Some(submitter) = self.submitters.remove(&result.job) else { return };
         // Facts show the end before the program learns of it: it may exit at once.
-        self.facts_renewed = None;
-        self.facts_stale = true;
-        let now = Moment::of(self.clock.as_ref());
-        self.renew_facts(now);
+        self.renew_facts_now();
         // The program may not wait for it.
         let _ = submitter.send(Ok(result));
     }
 
-    fn publish(&mut self, checkpoint: crate::checkpoint_coordinator::CompletedCheckpoint) {
+    /// Publishes a checkpoint. A savepoint is written first; one that the job goes on after isn't
+    /// published.
+    fn publish(&mut self, checkpoint: CompletedCheckpoint) {
+        match checkpoint.directory {
+            Some(_) => self.write_savepoint(checkpoint),
+            None => self.publish_own(checkpoint),
+        }
+    }
+
+    fn publish_own(&mut self, checkpoint: CompletedCheckpoint) {
         let job = checkpoint.job;
         if self.recorded.is_on() {
             self.log_of(job).into_iter().for_each(|log| log.publish(checkpoint.clone()));
@@ -322,6 +349,13 @@ impl JobManager {
         *self.facts.write() = Arc::new(self.description.facts(&self.dispatcher));
         self.facts_renewed = Some(now.elapsed);
         self.facts_stale = false;
+    }
+
+    fn renew_facts_now(&mut self) {
+        self.facts_renewed = None;
+        self.facts_stale = true;
+        let now = Moment::of(self.clock.as_ref());
+        self.renew_facts(now);
     }
 
     async fn say_farewell(&mut self, reason: String) {

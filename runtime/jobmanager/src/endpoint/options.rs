@@ -30,6 +30,21 @@ impl fmt::Debug for CheckpointStore {
     }
 }
 
+/// Opens stores by what users call them: where savepoints are.
+pub trait StoreOpener: fmt::Debug + Send + Sync {
+    /// The store of that name; a directory is made. May block.
+    ///
+    /// # Errors
+    /// It can't be used, or isn't of a kind that this build knows: why, and what to do.
+    fn open(&self, location: &str) -> Result<CheckpointStore, String>;
+
+    /// The same to read what is there: nothing is made. May block.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when there is nothing.
+    fn open_existing(&self, location: &str) -> Result<CheckpointStore, String>;
+}
+
 /// What a JobManager is started with.
 #[derive(Debug)]
 pub struct JobManagerOptions {
@@ -47,6 +62,8 @@ pub struct JobManagerOptions {
     pub election: Box<dyn LeaderElection>,
     /// Where checkpoints go; needed by jobs that take some.
     pub store: Option<CheckpointStore>,
+    /// Opens the places of savepoints.
+    pub stores: Arc<dyn StoreOpener>,
     /// Where jobs are recorded, for whoever leads next; None without high availability. Its
     /// checkpoints are in `store`.
     pub records: Option<Records>,

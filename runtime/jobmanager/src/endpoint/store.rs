@@ -57,25 +57,9 @@ pub(crate) async fn write_manifest(
     complete: &CompletedCheckpoint,
     epoch: Option<Epoch>,
 ) -> Result<(BlobPath, u64), String> {
-    let mut operators = BTreeMap::new();
-    for vertex in &complete.vertices {
-        for id in &vertex.operators {
-            let part = (vertex, *id);
-            let part = operator_manifest(store, graph, complete, part, epoch).await?;
-            operators.insert(*id, part);
-        }
-    }
-    let manifest = CheckpointManifest {
-        format_version: FORMAT_VERSION,
-        job_id: complete.job,
-        checkpoint_id: complete.id,
-        kind: CheckpointKind::Checkpoint,
-        trigger_time_ms: complete.triggered_ms,
-        completion_time_ms: complete.acknowledged_ms,
-        graph_fingerprint: graph.fingerprint(),
-        channel_state: Vec::new(),
-        operators: operators.into_values().collect(),
-    };
+    let places = Places { objects: store, own: Some(store) };
+    let mut manifest = manifest(places, graph, complete, epoch).await?;
+    manifest.stopped_with = complete.directory.clone().filter(|_| complete.stopped);
     let bytes = manifest.to_bytes().map_err(|error| error.to_string())?.len();
     let (job, id, blobs) = (complete.job, complete.id, store.store.as_ref());
     let path = layout::manifest(job, id).and_then(|path| layout::of_epoch(&path, epoch));
@@ -90,8 +74,45 @@ pub(crate) async fn write_manifest(
     Ok((path, u64::try_from(bytes).unwrap_or(u64::MAX)))
 }
 
+/// The stores that have to do with a checkpoint.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Places<'a> {
+    /// Where its objects are to be.
+    pub(super) objects: &'a CheckpointStore,
+    /// The job's own: tasks that had finished before have their snapshots there.
+    pub(super) own: Option<&'a CheckpointStore>,
+}
+
+/// What a checkpoint's manifest says; what isn't among its objects yet is written first.
+pub(super) async fn manifest(
+    places: Places<'_>,
+    graph: &JobGraph,
+    complete: &CompletedCheckpoint,
+    epoch: Option<Epoch>,
+) -> Result<CheckpointManifest, String> {
+    let mut operators = BTreeMap::new();
+    for vertex in &complete.vertices {
+        for id in &vertex.operators {
+            let part = operator_manifest(places, graph, complete, (vertex, *id), epoch).await?;
+            operators.insert(*id, part);
+        }
+    }
+    Ok(CheckpointManifest {
+        format_version: FORMAT_VERSION,
+        job_id: complete.job,
+        checkpoint_id: complete.id,
+        kind: CheckpointKind::Checkpoint,
+        trigger_time_ms: complete.triggered_ms,
+        completion_time_ms: complete.acknowledged_ms,
+        graph_fingerprint: graph.fingerprint(),
+        stopped_with: None,
+        channel_state: Vec::new(),
+        operators: operators.into_values().collect(),
+    })
+}
+
 async fn operator_manifest(
-    store: &CheckpointStore,
+    places: Places<'_>,
     graph: &JobGraph,
     complete: &CompletedCheckpoint,
     (vertex, operator): (&VertexSnapshot, OperatorId),
@@ -101,7 +122,7 @@ async fn operator_manifest(
     let mut subtasks = Vec::new();
     for (index, snapshot) in (0u32..).zip(&vertex.subtasks) {
         for handle in snapshot.handles.iter().filter(|handle| handle.operator == operator) {
-            let (object, offset) = durable(store, complete, (index, handle), epoch).await?;
+            let (object, offset) = durable(places, complete, (index, handle), epoch).await?;
             subtasks.push(SubtaskManifest {
                 index,
                 key_groups: handle.key_groups.map(Into::into),
@@ -130,23 +151,36 @@ async fn operator_manifest(
     })
 }
 
-/// The object that a snapshot is in; an inline one is written to its own first.
+/// The object that a snapshot is in; an inline one is written to its own first, and one that is in
+/// the job's own store is copied into a savepoint's.
 async fn durable(
-    store: &CheckpointStore,
+    places: Places<'_>,
     complete: &CompletedCheckpoint,
     (subtask, handle): (u32, &SnapshotHandle),
     epoch: Option<Epoch>,
 ) -> Result<(String, u64), String> {
-    match &handle.data {
-        SnapshotData::Object { path, offset } => Ok((path.clone(), *offset)),
-        SnapshotData::Inline(bytes) => {
-            let path = layout::snapshot(complete.job, complete.id, handle.operator, subtask)
-                .and_then(|path| layout::of_epoch(&path, epoch))
-                .map_err(|error| error.to_string())?;
-            store.store.put(&path, bytes.clone()).await.map_err(|error| error.to_string())?;
-            Ok((path.to_string(), 0))
+    let savepoint = complete.directory.is_some();
+    let bytes = match &handle.data {
+        SnapshotData::Object { path, offset } if !(savepoint && path.contains('/')) => {
+            return Ok((path.clone(), *offset));
         }
-    }
+        SnapshotData::Object { path, offset } => {
+            let own = places.own.ok_or("the job has no place for checkpoints")?;
+            let path = BlobPath::parse(path).map_err(|error| error.to_string())?;
+            let range = *offset..offset.saturating_add(handle.length);
+            own.store.get_range(&path, range).await.map_err(|error| error.to_string())?
+        }
+        SnapshotData::Inline(bytes) => bytes.clone(),
+    };
+    let path = if savepoint {
+        layout::savepoint_run(handle.operator, subtask, handle.crc32c)
+    } else {
+        layout::snapshot(complete.job, complete.id, handle.operator, subtask)
+            .and_then(|path| layout::of_epoch(&path, epoch))
+    };
+    let path = path.map_err(|error| error.to_string())?;
+    places.objects.store.put(&path, bytes).await.map_err(|error| error.to_string())?;
+    Ok((path.to_string(), 0))
 }
 
 /// Deletes a checkpoint: its manifest first, so that nobody can find a manifest without its

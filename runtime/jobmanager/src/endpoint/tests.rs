@@ -73,6 +73,7 @@ async fn start_with(
         driver: Box::new(StandaloneDriver),
         election,
         store,
+        stores: Arc::new(NoStores),
         records,
         clock: Arc::new(SystemClock::new()),
         runtime: Handle::current(),
@@ -80,6 +81,20 @@ async fn start_with(
         commit: String::new(),
     };
     (JobManager::start(options).await.unwrap(), sender)
+}
+
+/// There are no stores but the one that it is given.
+#[derive(Debug)]
+struct NoStores;
+
+impl StoreOpener for NoStores {
+    fn open(&self, location: &str) -> Result<CheckpointStore, String> {
+        Err(format!("there is no store {location}"))
+    }
+
+    fn open_existing(&self, location: &str) -> Result<CheckpointStore, String> {
+        self.open(location)
+    }
 }
 
 /// Answers everything that it is told, at once: tasks run, take snapshots, and finish after the
@@ -160,6 +175,7 @@ impl Puppet {
                         self.all(ExecutionState::Finished);
                     }
                 }
+                JobManagerMessage::EndInput { .. } => {}
                 JobManagerMessage::CancelTask { .. } => self.all(ExecutionState::Canceled),
                 JobManagerMessage::TriggerCheckpoint { job, barrier, .. } => {
                     let checkpoint = barrier.checkpoint;

@@ -5,11 +5,13 @@ use thalweg_core::job_graph::JobVertex;
 use thalweg_rpc::message::{Accumulator, FailureKind, MetricScope};
 
 use super::{ClusterDescription, MetricIndex};
+use crate::checkpoint_coordinator::{Operation, OperationState};
 use crate::job_master::execution_graph::{Execution, ExecutionGraph};
 use crate::job_master::{Failure, JobMaster};
 use crate::rest::model::{
     AccumulatorFacts, ExceptionFacts, ExecutionConfigFacts, InputFacts, JobFacts, JobType, Metrics,
-    OperatorFacts, SubtaskFacts, VertexFacts, operator_metric_name,
+    OperationFacts, OperationOutcome, OperatorFacts, SubtaskFacts, VertexFacts,
+    operator_metric_name,
 };
 
 pub(super) fn facts(
@@ -20,9 +22,9 @@ pub(super) fn facts(
     let information = job.information();
     let graph = job.graph();
     let vertices = 0..graph.graph.vertices.len();
-    let checkpoints = job.coordinator().map(|coordinator| {
-        coordinator.history().facts(&cluster.state_backend, &cluster.checkpoint_storage)
-    });
+    let history = job.coordinator().history();
+    let checkpoints = history.facts(&cluster.state_backend, &cluster.checkpoint_storage);
+    let shown = information.checkpointing || checkpoints.counts.total() > 0;
     JobFacts {
         id: information.job_id.to_string(),
         name: information.job_name.clone(),
@@ -32,7 +34,8 @@ pub(super) fn facts(
         max_parallelism: None,
         restarts: job.restarts(),
         vertices: vertices.map(|vertex| vertex_facts(graph, vertex, metrics)).collect(),
-        checkpoints,
+        checkpoints: Some(checkpoints).filter(|_| shown),
+        operations: job.coordinator().operations().iter().map(operation).collect(),
         exceptions: job.failures().iter().map(exception).collect(),
         exceptions_truncated: job.failures().is_truncated(),
         execution_config: ExecutionConfigFacts {
@@ -43,6 +46,22 @@ pub(super) fn facts(
         },
         accumulators: accumulators(graph.tasks().flat_map(|(_, e)| &e.accumulators)),
         metrics: Metrics::new(),
+    }
+}
+
+fn operation(operation: &Operation) -> OperationFacts {
+    OperationFacts {
+        trigger: operation.request.id,
+        is_savepoint: operation.request.kind.is_savepoint(),
+        outcome: match &operation.state {
+            OperationState::InProgress => OperationOutcome::InProgress,
+            OperationState::Completed { checkpoint, location } => {
+                OperationOutcome::Completed { checkpoint: checkpoint.0, location: location.clone() }
+            }
+            OperationState::Failed(message) => {
+                OperationOutcome::Failed { message: message.clone() }
+            }
+        },
     }
 }
 

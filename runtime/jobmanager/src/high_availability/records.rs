@@ -201,7 +201,7 @@ impl Records {
             location: store.name.clone(),
             source: Box::new(source),
         })?;
-        Ok(CompletedCheckpoint::of_manifest(&found))
+        Ok(CompletedCheckpoint::of_manifest(&found, None))
     }
 
     /// How a job has ended; what its last leader left to be cleaned up is.

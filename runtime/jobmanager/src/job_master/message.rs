@@ -8,7 +8,7 @@ use thalweg_rpc::message::{
 };
 
 use super::execution_graph::AssignedSlot;
-use crate::checkpoint_coordinator::{CheckpointEvent, CompletedCheckpoint};
+use crate::checkpoint_coordinator::{CheckpointEvent, CheckpointRequest, CompletedCheckpoint};
 use crate::resource_manager::RequestId;
 
 /// What happened to a job.
@@ -68,6 +68,8 @@ pub enum JobEvent {
     CheckpointDeclined(CheckpointDecline),
     /// What became of a manifest.
     Publication(CheckpointEvent),
+    /// Somebody asks for a checkpoint or a savepoint.
+    CheckpointRequested(CheckpointRequest),
     /// The user wants it to end.
     Cancel,
     /// Time has passed.
@@ -111,6 +113,13 @@ pub enum JobAction {
         /// What it puts into its stream.
         barrier: Barrier,
     },
+    /// Tell a source to end its input.
+    EndInput {
+        /// Where it is.
+        task_manager: TaskManagerId,
+        /// Which.
+        attempt: ExecutionAttemptId,
+    },
     /// Tell a TaskManager that a checkpoint is published.
     NotifyCompleted(TaskManagerId, CheckpointId),
     /// Tell a TaskManager that a checkpoint won't be.
@@ -126,6 +135,8 @@ pub enum JobAction {
     },
     /// Delete objects that nothing refers to.
     DeleteObjects(Vec<String>),
+    /// Delete what a savepoint that was given up has left in this directory.
+    DeleteFromSavepoint(String, Vec<String>),
     /// A TaskManager doesn't end a task: take it for lost.
     GiveUpTaskManager {
         /// Which.
@@ -167,6 +178,8 @@ pub enum Observation {
     },
     /// A checkpoint was published.
     CheckpointCompleted(CheckpointId),
+    /// A savepoint is complete.
+    SavepointCompleted(CheckpointId),
     /// A checkpoint failed.
     CheckpointFailed {
         /// Which.

@@ -82,9 +82,7 @@ pub struct JobMaster {
     graph: ExecutionGraph,
     scheduler: Scheduler,
     restart_strategy: RestartStrategy,
-    coordinator: Option<CheckpointCoordinator>,
-    /// The checkpoint that a job without a coordinator begins with.
-    initial_restore: Option<CompletedCheckpoint>,
+    coordinator: CheckpointCoordinator,
     sources: SourceCoordinator,
     failures: FailureHistory,
     end: Option<End>,
@@ -107,18 +105,16 @@ impl JobMaster {
         let job = information.job_id;
         let prefix = format!("{job}/{}/{seed:016x}", epoch.0);
         let idle_timeout = configuration.get(&slots::IDLE_TIMEOUT);
-        let options = CheckpointOptions::of(&configuration).filter(|_| information.checkpointing);
-        let restore = description.restore;
-        let coordinator = options.map(|options| {
-            let (highest, state) = (description.highest_checkpoint, sources.state());
-            CheckpointCoordinator::new(job, options, restore.clone(), highest, state)
-        });
+        let options = CheckpointOptions::of(&configuration);
+        let highest = description.highest_checkpoint;
+        let (restore, state) = (description.restore, sources.state());
+        let life = prefix.clone();
+        let coordinator = CheckpointCoordinator::new(job, options, restore, highest, state, life);
         let history = configuration.get(&web::EXCEPTION_HISTORY_SIZE) as usize;
         Ok(Self {
             scheduler: Scheduler::new(&graph, prefix, idle_timeout, now.elapsed),
             restart_strategy: RestartStrategy::of(&configuration, seed ^ job.bits() as u64),
             failures: FailureHistory::new(history),
-            initial_restore: restore,
             end: None,
             restarts: 0,
             started: now,
@@ -167,6 +163,9 @@ impl JobMaster {
                 self.coordinate(CheckpointEvent::Declined(decline), now, actions_of);
             }
             JobEvent::Publication(event) => self.coordinate(event, now, actions_of),
+            JobEvent::CheckpointRequested(request) => {
+                self.coordinate(CheckpointEvent::Requested(request), now, actions_of);
+            }
             JobEvent::Cancel => self.cancel(now, actions_of),
             JobEvent::Tick => {}
         }
@@ -194,9 +193,9 @@ impl JobMaster {
         self.result.as_ref()
     }
 
-    /// Its checkpoints; None when checkpointing is off.
-    pub fn coordinator(&self) -> Option<&CheckpointCoordinator> {
-        self.coordinator.as_ref()
+    /// Its checkpoints, and what was asked of them.
+    pub fn coordinator(&self) -> &CheckpointCoordinator {
+        &self.coordinator
     }
 
     /// Its failures.
@@ -236,16 +235,17 @@ impl JobMaster {
                 execution.correspondence.unexpected_since.get_or_insert(sequence);
             }
         }
-        (expected, self.job_progress().filter(|_| any))
+        (expected, any.then(|| self.job_progress()))
     }
 
-    fn job_progress(&self) -> Option<JobProgress> {
-        let coordinator = self.coordinator.as_ref()?;
-        Some(JobProgress {
+    fn job_progress(&self) -> JobProgress {
+        let coordinator = &self.coordinator;
+        JobProgress {
             job: self.information.job_id,
             completed: coordinator.latest().map_or(CheckpointId(0), |latest| latest.id),
             pending: coordinator.pending(),
-        })
+            begun: coordinator.begun(),
+        }
     }
 
     /// When something is to be decided if nothing happens before.
@@ -253,8 +253,7 @@ impl JobMaster {
         if self.result.is_some() {
             return None;
         }
-        let coordinator = self.coordinator.as_ref();
-        let checkpoints = coordinator.and_then(|c| c.deadline(&self.graph));
+        let checkpoints = self.coordinator.deadline(&self.graph);
         earlier(earlier(self.scheduler.deadline(now), checkpoints), self.reconcile_deadline())
     }
 

@@ -32,8 +32,7 @@ impl JobMaster {
             actions.push(JobAction::ReleaseSlots(idle));
         }
         self.coordinate(CheckpointEvent::Tick, now, actions);
-        let publishing = self.coordinator.as_ref().is_some_and(|c| c.is_publishing());
-        if publishing {
+        if self.coordinator.is_publishing() {
             return;
         }
         let ended = self.graph.all(ExecutionState::is_terminal);
@@ -92,8 +91,8 @@ impl JobMaster {
             execution.correspondence.deployed = Some(now.elapsed);
         }
         regions.iter().for_each(|region| self.scheduler.deployed(*region));
-        if let (Some(_), Some(coordinator)) = (restored_from, &mut self.coordinator) {
-            coordinator.restored(now);
+        if restored_from.is_some() {
+            self.coordinator.restored(now);
         }
         let (count, restored) = (tasks.len(), restored_from);
         actions.push(JobAction::Observe(Observation::Deployed { tasks: count, restored }));
@@ -102,10 +101,7 @@ impl JobMaster {
 
     /// The checkpoint that tasks deployed now begin with.
     pub(super) fn restore_point(&self) -> Option<&CompletedCheckpoint> {
-        match &self.coordinator {
-            Some(coordinator) => coordinator.latest(),
-            None => self.initial_restore.as_ref(),
-        }
+        self.coordinator.latest()
     }
 
     pub(super) fn transition(&mut self, to: JobStatus, now: Moment, actions: &mut Vec<JobAction>) {
@@ -129,6 +125,7 @@ impl JobMaster {
         if !slots.is_empty() {
             actions.push(JobAction::ReleaseSlots(slots));
         }
+        self.coordinator.job_ended(status);
         let finished = status == JobStatus::Finished;
         let result = JobResult {
             job: self.information.job_id,
@@ -150,12 +147,12 @@ impl JobMaster {
         now: Moment,
         actions: &mut Vec<JobAction>,
     ) {
-        let Some(coordinator) = &mut self.coordinator else { return };
         let ending = self.end.is_some();
-        for action in coordinator.handle(event, &self.graph, now) {
+        for action in self.coordinator.handle(event, &self.graph, now) {
             match action {
                 CheckpointAction::FailJob(_) if ending => {}
                 CheckpointAction::FailJob(message) => self.failed_globally(message, now, actions),
+                CheckpointAction::CancelJob => self.cancel(now, actions),
                 other => self.perform(other, actions),
             }
         }
@@ -171,6 +168,13 @@ impl JobMaster {
                     actions.push(trigger);
                 }
             }
+            CheckpointAction::EndInput(task) => {
+                let execution = self.graph.execution(task);
+                if let Some(task_manager) = execution.deployed_on().cloned() {
+                    let attempt = execution.id;
+                    actions.push(JobAction::EndInput { task_manager, attempt });
+                }
+            }
             CheckpointAction::Publish(complete) => actions.push(JobAction::Publish(complete)),
             CheckpointAction::NotifyCompleted(checkpoint) => {
                 actions.push(JobAction::Observe(Observation::CheckpointCompleted(checkpoint)));
@@ -182,7 +186,7 @@ impl JobMaster {
                 actions.extend(self.task_managers().into_iter().map(of));
             }
             CheckpointAction::Discard(checkpoint) => {
-                let kept = self.coordinator.iter().flat_map(|c| c.retained());
+                let kept = self.coordinator.retained();
                 let kept = kept.flat_map(|c| c.objects()).map(str::to_owned);
                 let kept_objects = kept.collect::<BTreeSet<_>>().into_iter().collect();
                 actions.push(JobAction::DiscardCheckpoint { checkpoint, kept_objects });
@@ -190,12 +194,18 @@ impl JobMaster {
             CheckpointAction::DeleteObjects(objects) => {
                 actions.push(JobAction::DeleteObjects(objects));
             }
+            CheckpointAction::DeleteFromSavepoint(directory, objects) => {
+                actions.push(JobAction::DeleteFromSavepoint(directory, objects));
+            }
+            CheckpointAction::SavepointCompleted(checkpoint) => {
+                actions.push(JobAction::Observe(Observation::SavepointCompleted(checkpoint)));
+            }
             CheckpointAction::Failed { checkpoint, cause } => {
                 actions
                     .push(JobAction::Observe(Observation::CheckpointFailed { checkpoint, cause }));
             }
-            // Handled by the caller: it restarts tasks.
-            CheckpointAction::FailJob(_) => {}
+            // Handled by the caller: they restart or end tasks.
+            CheckpointAction::FailJob(_) | CheckpointAction::CancelJob => {}
         }
     }
 

@@ -51,7 +51,9 @@ impl RestError {
             Self::MethodNotAllowed { .. } | Self::ChangesByGet { .. } => {
                 StatusCode::METHOD_NOT_ALLOWED
             }
-            Self::BadParameter { .. } | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::BadParameter { .. }
+            | Self::BadRequest(_)
+            | Self::Command(RestFailure::Invalid(_)) => StatusCode::BAD_REQUEST,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Gone(_) => StatusCode::PERMANENT_REDIRECT,
             Self::ForeignOrigin { .. } => StatusCode::FORBIDDEN,

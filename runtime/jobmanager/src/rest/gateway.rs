@@ -4,10 +4,13 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use thalweg_core::ids::TriggerId;
+
 use super::model::{ClusterFacts, JobFacts};
+use crate::endpoint::CheckpointCommand;
 
 /// The answer to a command, once the JobManager has accepted or refused it.
-pub type RestReply = Pin<Box<dyn Future<Output = Result<(), RestFailure>> + Send + 'static>>;
+pub type RestReply<T = ()> = Pin<Box<dyn Future<Output = Result<T, RestFailure>> + Send + 'static>>;
 
 /// Why a command was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +21,9 @@ pub enum RestFailure {
     /// The JobManager can't do it in the job's present state. Answered as 409.
     #[error("{0}")]
     Conflict(String),
+    /// What is asked for can't be. Answered as 400.
+    #[error("{0}")]
+    Invalid(String),
     /// The JobManager did not answer in time, the command may yet take effect. Answered as 408.
     #[error("Job cancellation timed out.")]
     TimedOut,
@@ -44,6 +50,13 @@ pub trait RestGateway: Send + Sync + 'static {
     /// Asks for a job's end. Cancelling a job that is being cancelled succeeds again. Must be ready
     /// within 60 s ([`RestFailure::TimedOut`] else): the connection is given up then.
     fn cancel(&self, job_id: &str) -> RestReply;
+
+    /// Asks for a checkpoint or savepoint. The answer comes once it is taken in, with the name of
+    /// the operation; the job's facts know it by then.
+    fn checkpoint(&self, job_id: &str, command: CheckpointCommand) -> RestReply<TriggerId>;
+
+    /// Somebody has read how an operation went.
+    fn outcome_read(&self, trigger: TriggerId);
 
     /// Asks for the cluster's end; the answer comes before the process ends.
     fn shut_down(&self) -> RestReply;

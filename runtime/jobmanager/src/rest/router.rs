@@ -5,6 +5,7 @@ mod answer;
 mod cluster;
 mod commands;
 mod jobs;
+mod operations;
 mod vertices;
 
 use std::sync::Arc;
@@ -24,8 +25,10 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// All paths, each with and without `/v1`.
 pub fn router(gateway: Arc<dyn RestGateway>) -> Router {
-    let routes =
-        || Router::new().merge(cluster::routes()).merge(jobs::routes()).merge(vertices::routes());
+    let routes = || {
+        let of_jobs = jobs::routes().merge(operations::routes());
+        Router::new().merge(cluster::routes()).merge(of_jobs).merge(vertices::routes())
+    };
     let all = routes().nest("/v1", routes());
     all.fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)

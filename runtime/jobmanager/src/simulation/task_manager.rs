@@ -216,7 +216,7 @@ impl ModelTaskManager {
             JobManagerMessage::CheckpointCompleted { checkpoint, .. } => {
                 self.completed(checkpoint, now, outside, out);
             }
-            JobManagerMessage::CheckpointAborted { .. } => {}
+            JobManagerMessage::CheckpointAborted { .. } | JobManagerMessage::EndInput { .. } => {}
             JobManagerMessage::ShutDown { .. } => self.tasks.clear(),
         }
     }

@@ -216,7 +216,7 @@ impl InputGate {
             self.ready.push_back(index);
         }
         let control = match taken.first() {
-            Some(Queued { item: Item::Control(control), .. }) => Some(*control),
+            Some(Queued { item: Item::Control(control), .. }) => Some(control.clone()),
             Some(_) => None,
             None => {
                 self.taken = taken;

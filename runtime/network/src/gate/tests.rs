@@ -1,7 +1,7 @@
 //! The gate against what any interleaving of its channels must give.
 
 use proptest::prelude::*;
-use thalweg_core::element::{Control, LatencyMarker, MAX_WATERMARK};
+use thalweg_core::element::{Control, LatencyMarker, MAX_WATERMARK, SnapshotKind};
 
 use super::*;
 use crate::channel::{CONTROL_BYTES, InputQueue};
@@ -41,8 +41,9 @@ impl Fed {
 }
 
 fn barrier(checkpoint: u64) -> Control {
+    let kind = SnapshotKind::Checkpoint;
     let (checkpoint, published) = (CheckpointId(checkpoint), CheckpointId(0));
-    Control::Barrier(Barrier { checkpoint, triggered_ms: 0, published })
+    Control::Barrier(Barrier { checkpoint, triggered_ms: 0, published, kind })
 }
 
 /// An event without what the tests of control elements don't look at.
@@ -65,7 +66,7 @@ fn brief(event: &GateEvent) -> String {
 fn play(inputs: &[u8], steps: &[(u32, Control, &[&str])]) {
     let mut fed = fed(inputs, 100);
     for (step, (channel, control, expected)) in steps.iter().enumerate() {
-        fed.control(*channel, *control);
+        fed.control(*channel, control.clone());
         let events: Vec<String> = fed.drain().iter().map(brief).collect();
         assert_eq!(events, *expected, "step {step}: {control:?} of channel {channel}");
     }

@@ -209,7 +209,7 @@ impl RecordWriter {
     pub fn write_control(&mut self, control: Control) -> Result<(), NetworkError> {
         self.flush()?;
         for channel in &mut self.channels {
-            channel.push_control(control);
+            channel.push_control(control.clone());
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ mod tests;
 use std::sync::Arc;
 
 use thalweg_core::Batch;
-use thalweg_core::element::{Barrier, Control, StreamElement};
+use thalweg_core::element::{Barrier, Control, MAX_WATERMARK, StreamElement};
 use thalweg_core::ids::{CheckpointId, OperatorId};
 
 pub use build::{ChainBuilder, EdgeTarget};
@@ -77,7 +77,7 @@ pub struct Chain {
     nodes: Vec<Node>,
     /// The operator that is being called; for the name in the report of a panic.
     current: usize,
-    snapshot: Option<ChainSnapshot>,
+    snapshot: Option<Box<ChainSnapshot>>,
     /// Operators that the end of input hasn't passed yet.
     open_ends: usize,
     ended: bool,
@@ -139,6 +139,13 @@ impl Chain {
         }
         self.carry_away(0, downstream)?;
         Ok(status)
+    }
+
+    /// Ends the source's stream here, as if it had nothing more: event time reaches its end, so all
+    /// that waits for it fires. Nothing may be on its way.
+    pub fn end_source(&mut self) {
+        self.push(0, StreamElement::Control(Control::Watermark(MAX_WATERMARK)));
+        self.push(0, StreamElement::Control(Control::EndOfInput));
     }
 
     /// The checkpoint was published: sinks commit.

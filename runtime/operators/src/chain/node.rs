@@ -149,7 +149,7 @@ impl Node {
         match work {
             Work::Element(input, StreamElement::Batch(batch)) => self.batch(input, batch, now_ms),
             Work::Element(input, StreamElement::Control(control)) => {
-                let done = self.control(input, control, now_ms)?;
+                let done = self.control(input, control.clone(), now_ms)?;
                 if matches!(done, Done::Partly) {
                     let element = StreamElement::Control(control);
                     self.inbox.push_front(Work::Element(input, element));
@@ -218,7 +218,7 @@ impl Node {
             }
             Control::LatencyMarker(_) => Ok(Done::Forward(control)),
             Control::Barrier(barrier) => {
-                let written = self.snapshot(barrier)?;
+                let written = self.snapshot(&barrier)?;
                 Ok(Done::Snapshot(barrier, written))
             }
             Control::EndOfInput => {
@@ -232,7 +232,7 @@ impl Node {
                 }
                 self.inputs[input].ended = true;
                 Ok(if self.inputs.iter().all(|i| i.ended) {
-                    Done::Forward(control)
+                    Done::Forward(Control::EndOfInput)
                 } else if self.becomes_idle() {
                     Done::Forward(Control::Idle)
                 } else {
@@ -281,11 +281,16 @@ impl Node {
         Ok(Done::Forward(Control::Watermark(lowest)))
     }
 
-    fn snapshot(&mut self, barrier: Barrier) -> Result<Written, ChainError> {
+    fn snapshot(&mut self, barrier: &Barrier) -> Result<Written, ChainError> {
         let input_ended = self.inputs.iter().all(|i| i.ended);
         let context = SnapshotContext { checkpoint: barrier.checkpoint, input_ended };
         let origin = self.origin.clone();
-        let next = self.runs.as_mut().map(|runs| runs.next(barrier.published));
+        // A savepoint stands for itself: nothing goes on from it.
+        let runs = self.runs.as_mut().filter(|_| barrier.kind.savepoint().is_none());
+        let next = runs.map(|runs| match barrier.kind.is_full() {
+            true => runs.next(barrier.published).as_base(),
+            false => runs.next(barrier.published),
+        });
         let mut writer = match next {
             Some(next) => RunWriter::incremental(origin, next.kind, next.last),
             None => RunWriter::new(origin),

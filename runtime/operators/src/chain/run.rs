@@ -25,7 +25,7 @@ impl Chain {
             Done::Partly | Done::Consumed => {}
             Done::Forward(control) => self.forward(at, control, downstream)?,
             Done::Snapshot(barrier, written) => {
-                self.forward(at, Control::Barrier(barrier), downstream)?;
+                self.forward(at, Control::Barrier(barrier.clone()), downstream)?;
                 self.collect_snapshot(at, barrier, written);
             }
         }
@@ -116,7 +116,7 @@ impl Chain {
         for index in 0..self.nodes[at].routes.len() {
             let out = matches!(self.nodes[at].routes[index].target, Target::Edge(_));
             if !(out && self.ended) {
-                self.deliver(at, index, StreamElement::Control(control), downstream)?;
+                self.deliver(at, index, StreamElement::Control(control.clone()), downstream)?;
             }
         }
         if control == Control::EndOfInput {

@@ -36,6 +36,13 @@ pub(super) struct NextRun {
     pub(super) extends: Option<CheckpointId>,
 }
 
+impl NextRun {
+    /// The same with all rows written anew.
+    pub(super) fn as_base(self) -> NextRun {
+        NextRun { kind: RunKind::Base, extends: None, ..self }
+    }
+}
+
 impl SnapshotRuns {
     /// The subtask was restored from its own runs of so many bytes, the base first.
     pub(super) fn restored(checkpoint: CheckpointId, lengths: &[u64]) -> SnapshotRuns {

@@ -37,10 +37,9 @@ impl Chain {
     pub(super) fn collect_snapshot(&mut self, at: usize, barrier: Barrier, written: Written) {
         let input_ended = self.ended;
         let snapshot = self.snapshot.take().filter(|s| s.barrier == barrier);
-        let mut snapshot = snapshot.unwrap_or_else(|| ChainSnapshot {
-            barrier,
-            operators: Vec::with_capacity(self.nodes.len()),
-            input_ended,
+        let mut snapshot = snapshot.unwrap_or_else(|| {
+            let operators = Vec::with_capacity(self.nodes.len());
+            Box::new(ChainSnapshot { barrier, operators, input_ended })
         });
         let (operator, Written { run, extends }) = (self.nodes[at].id, written);
         snapshot.operators.push(OperatorSnapshot { operator, run, extends });
@@ -52,7 +51,7 @@ impl Chain {
     pub fn take_snapshot(&mut self) -> Option<ChainSnapshot> {
         let complete =
             self.snapshot.as_ref().is_some_and(|s| s.operators.len() == self.nodes.len());
-        if complete { self.snapshot.take() } else { None }
+        self.snapshot.take_if(|_| complete).map(|snapshot| *snapshot)
     }
 
     /// Tells the counters how much state is held.

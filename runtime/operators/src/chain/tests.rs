@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use thalweg_core::clock::SystemClock;
-use thalweg_core::element::{MAX_WATERMARK, Watermark};
+use thalweg_core::element::{MAX_WATERMARK, SnapshotKind, Watermark};
 use thalweg_core::ids::{CheckpointId, Epoch, JobId, JobVertexId};
 use thalweg_core::job_graph::{ChainedEdge, JobVertex, OperatorNode};
 use thalweg_core::key_group::KeyGroupRange;
@@ -176,17 +176,21 @@ fn an_exploding_row_stays_bounded_and_nothing_runs_while_downstream_is_full() {
 fn a_snapshot_is_complete_when_the_barrier_has_passed_every_operator() {
     let mut chain = chain(vec![plus_one(), plus_one(), plus_one()], 1);
     let mut wire = Wire::default();
-    let barrier =
-        Barrier { checkpoint: CheckpointId(7), triggered_ms: 0, published: CheckpointId(0) };
+    let barrier = Barrier {
+        checkpoint: CheckpointId(7),
+        triggered_ms: 0,
+        published: CheckpointId(0),
+        kind: SnapshotKind::Checkpoint,
+    };
     chain.push(0, rows(vec![1]));
-    chain.push_barrier(barrier);
+    chain.push_barrier(barrier.clone());
     let mut complete = None;
     while chain.run(0, &mut wire).unwrap() == ChainStatus::Busy {
         assert!(complete.is_none(), "it was complete before the last operator");
         complete = chain.take_snapshot();
     }
     let snapshot = complete.unwrap();
-    assert_eq!((snapshot.barrier, snapshot.operators.len()), (barrier, 3));
+    assert_eq!((snapshot.barrier, snapshot.operators.len()), (barrier.clone(), 3));
     assert!(!snapshot.input_ended);
     assert!(chain.take_snapshot().is_none());
     let barriers = wire.take().iter().filter(|line| line.contains("Barrier")).count();
@@ -261,7 +265,7 @@ fn event_time_ends_when_all_inputs_have_said_so_idle_ones_included() {
     chain.push(1, control(Control::Watermark(3)));
     chain.push(1, control(Control::Idle));
     chain.push(0, control(Control::Watermark(9)));
-    chain.push(0, control(end));
+    chain.push(0, control(end.clone()));
     chain.push(0, control(Control::EndOfInput));
     run(&mut chain, &mut wire);
     // The idle input will say more, and that mustn't be late.
@@ -304,7 +308,8 @@ fn snapshot(
 ) -> OperatorSnapshot {
     let (checkpoint, published) = (CheckpointId(checkpoint), CheckpointId(published));
     chain.push(0, rows(values));
-    chain.push_barrier(Barrier { checkpoint, triggered_ms: 0, published });
+    let kind = SnapshotKind::Checkpoint;
+    chain.push_barrier(Barrier { checkpoint, triggered_ms: 0, published, kind });
     run(chain, wire);
     wire.take();
     chain.take_snapshot().unwrap().operators.remove(0)

@@ -53,6 +53,12 @@ pub enum JobManagerMessage {
         /// What it puts into its stream.
         barrier: Barrier,
     },
+    /// This source is to end its input here, as if there were nothing more: event time reaches its
+    /// end, everything that waits for it fires, and the task waits for a final checkpoint.
+    EndInput {
+        /// The source's execution.
+        attempt: ExecutionAttemptId,
+    },
     /// The checkpoint is published: sinks commit.
     CheckpointCompleted {
         /// The job.
@@ -91,8 +97,11 @@ pub struct JobProgress {
     pub job: JobId,
     /// The newest published checkpoint; 0 for none. Sinks may commit up to it.
     pub completed: CheckpointId,
-    /// The checkpoint under way. Any other one above `completed` and below this was aborted.
+    /// The checkpoint under way.
     pub pending: Option<CheckpointId>,
+    /// The newest one that was begun. Any one up to it that is neither `completed` nor below, nor
+    /// `pending`, won't be published.
+    pub begun: CheckpointId,
 }
 
 /// Why a TaskManager was refused.

@@ -107,6 +107,10 @@ pub struct TaskRestore {
     /// find in their state, nothing else runs; it sends the end of input and ends at once, without
     /// waiting for another checkpoint.
     pub finished: bool,
+    /// The store that the snapshots are in, when it isn't the job's own: a savepoint, or another
+    /// job's checkpoint. It belongs to the user: nothing may be written to it, nor may a later
+    /// checkpoint refer to it.
+    pub directory: Option<String>,
     /// Its operators' state. Operators without any aren't listed.
     pub operators: Vec<OperatorRestore>,
 }

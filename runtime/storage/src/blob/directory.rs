@@ -22,6 +22,9 @@ pub struct DirectoryStore {
 /// Tells apart the temporary files of one process.
 static NEXT_TEMPORARY: AtomicU64 = AtomicU64::new(0);
 
+/// How often a folder is made again that somebody else removes.
+const CREATE_ATTEMPTS_MAX: u32 = 100;
+
 impl DirectoryStore {
     /// The store in the folder `root`, which is made if it doesn't exist.
     ///
@@ -51,23 +54,58 @@ impl DirectoryStore {
         place: impl FnOnce(&Path, &Path) -> io::Result<T>,
     ) -> Result<T, BlobError> {
         let target = self.file(path);
-        let failed = |error| BlobError::new("write", target.display(), error);
         let folder = target.parent().unwrap_or(&self.root);
-        fs::create_dir_all(folder).map_err(failed)?;
-        let temporary = Temporary(folder.join(format!(
-            ".tmp-{}-{}",
-            std::process::id(),
-            NEXT_TEMPORARY.fetch_add(1, Ordering::Relaxed)
-        )));
-        let written = File::create(&temporary.0).and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        });
-        written.map_err(failed)?;
-        let placed = place(&temporary.0, &target).map_err(failed)?;
+        let written = self.write_in(folder, bytes, |temporary| place(temporary, &target));
+        written.map_err(|error| {
+            // Nothing may have come into the folder that was made for it.
+            self.remove_empty_folders(folder);
+            BlobError::new("write", target.display(), error)
+        })
+    }
+
+    fn write_in<T>(
+        &self,
+        folder: &Path,
+        bytes: &[u8],
+        place: impl FnOnce(&Path) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let (temporary, mut file) = Self::create_temporary(folder)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        let placed = place(&temporary.0)?;
         drop(temporary);
-        self.sync_folders(folder).map_err(failed)?;
+        self.sync_folders(folder)?;
         Ok(placed)
+    }
+
+    /// A new file in the folder, which is made if it isn't there. Somebody who deletes the last
+    /// blob of the folder removes it, too: again, then. From here on it isn't empty.
+    fn create_temporary(folder: &Path) -> io::Result<(Temporary, File)> {
+        let mut attempt = 1;
+        loop {
+            fs::create_dir_all(folder)?;
+            let number = NEXT_TEMPORARY.fetch_add(1, Ordering::Relaxed);
+            let temporary = Temporary(folder.join(format!(".tmp-{}-{number}", std::process::id())));
+            match File::create(&temporary.0) {
+                Ok(file) => return Ok((temporary, file)),
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound && attempt < CREATE_ATTEMPTS_MAX =>
+                {
+                    attempt += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Removes a folder in which there is nothing any more, and those above it. Not the store's.
+    fn remove_empty_folders(&self, folder: &Path) {
+        for folder in folder.ancestors().take_while(|folder| *folder != self.root) {
+            // One that isn't empty can't be removed, which is what is wanted.
+            if fs::remove_dir(folder).is_err() {
+                return;
+            }
+        }
     }
 
     /// Makes the names in the folder durable, and those of the folder and the ones above it.
@@ -191,7 +229,10 @@ impl BlobStore for DirectoryStore {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     Err(BlobError::new("delete", file.display(), error))
                 }
-                _ => Ok(()),
+                _ => {
+                    self.remove_empty_folders(file.parent().unwrap_or(&self.root));
+                    Ok(())
+                }
             }
         })
     }

@@ -85,3 +85,49 @@ fn a_path_cannot_leave_the_store_or_mean_two_things() {
     assert!(path("a").join("../b").is_err());
     assert_eq!(BlobPath::root().join("a").unwrap().join("b/c").unwrap(), path("a/b/c"));
 }
+
+#[test]
+fn a_directory_keeps_no_folder_in_which_there_is_nothing_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = DirectoryStore::open(folder.path()).unwrap();
+    for name in ["job/chk-1/a", "job/chk-1/b", "job/chk-2/a"] {
+        now(store.put(&path(name), vec![1])).unwrap();
+    }
+    now(store.delete(&path("job/chk-1/a"))).unwrap();
+    assert!(folder.path().join("job/chk-1").is_dir(), "there is still a blob in it");
+    now(store.delete(&path("job/chk-1/b"))).unwrap();
+    assert!(!folder.path().join("job/chk-1").exists());
+    assert!(folder.path().join("job/chk-2").is_dir());
+    now(store.delete(&path("job/chk-2/a"))).unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    now(store.delete(&path("job/chk-2/a"))).unwrap();
+    assert!(folder.path().is_dir(), "the store's own folder stays");
+}
+
+#[test]
+fn a_write_that_fails_leaves_no_folder_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = DirectoryStore::open(folder.path()).unwrap();
+    // Longer than a file's name may be, as a full disk would, fails after the folder was made.
+    let name = format!("job/chk-1/{}", "x".repeat(300));
+    now(store.put(&path(&name), vec![1])).unwrap_err();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_blob_can_be_written_while_its_folder_is_removed_again_and_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = DirectoryStore::open(folder.path()).unwrap();
+    std::thread::scope(|scope| {
+        for name in ["chk/a", "chk/b"] {
+            let store = &store;
+            scope.spawn(move || {
+                for _ in 0..200 {
+                    now(store.put(&path(name), vec![1])).unwrap();
+                    now(store.delete(&path(name))).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}

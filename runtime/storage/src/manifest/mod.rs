@@ -49,6 +49,10 @@ pub struct CheckpointManifest {
     pub completion_time_ms: i64,
     /// The fingerprint of the JobGraph that it was taken of.
     pub graph_fingerprint: u64,
+    /// Set when the job was stopped with a savepoint: the store that holds it, and all objects that
+    /// this manifest names. A restart by the engine commits from it and ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_with: Option<String>,
     /// Data in flight; empty as long as barriers are aligned.
     pub channel_state: Vec<ChannelState>,
     /// The operators, ordered by their ids.

@@ -39,6 +39,7 @@ fn manifest() -> CheckpointManifest {
         trigger_time_ms: -1,
         completion_time_ms: 1_800_000_000_000,
         graph_fingerprint: u64::MAX,
+        stopped_with: None,
         channel_state: Vec::new(),
         operators: vec![
             operator(1, vec![subtask(0, 0, 64), subtask(1, 64, 128)]),

@@ -1,5 +1,6 @@
 //! What the executor does about the JobManager's messages.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,9 @@ use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId};
 use thalweg_rpc::Admission;
 use thalweg_rpc::message::{
     CheckpointDecline, DeclineReason, Fenced, JobInformation, JobManagerHeartbeat,
-    JobManagerMessage, Notice, RegistrationRefusal, TaskDeployment, ToTaskManager,
+    JobManagerMessage, Notice, RegistrationRefusal, SnapshotData, TaskDeployment, ToTaskManager,
 };
+use thalweg_storage::layout;
 
 use super::prepare::Deployment;
 use super::table::{CancelDecision, DeployDecision, Stamp};
@@ -62,6 +64,12 @@ impl TaskExecutor {
             JobManagerMessage::TriggerCheckpoint { job, attempt, barrier } => {
                 self.trigger(job, barrier, attempt, now);
             }
+            JobManagerMessage::EndInput { attempt } => {
+                let live = self.live.get(&attempt);
+                if let Some(mailbox) = live.and_then(|live| live.mailbox.as_ref()) {
+                    mailbox.end_input();
+                }
+            }
             JobManagerMessage::CheckpointCompleted { job, checkpoint } => {
                 self.completed(job, checkpoint);
             }
@@ -110,13 +118,16 @@ impl TaskExecutor {
         }
         for job in decision.jobs_gone {
             self.codes.forget(job);
+            self.forget_copies(job);
         }
         self.forget_metrics();
         for progress in &heartbeat.jobs {
             self.completed(progress.job, progress.completed);
-            if let Some(pending) = progress.pending {
-                self.aborted(progress.job, CheckpointId(pending.0.saturating_sub(1)));
-            }
+            let aborted = match progress.pending {
+                Some(pending) => CheckpointId(pending.0.saturating_sub(1)),
+                None => progress.begun,
+            };
+            self.aborted(progress.job, aborted);
         }
     }
 
@@ -178,6 +189,35 @@ impl TaskExecutor {
         }
         for mailbox in self.mailboxes_of(job) {
             mailbox.checkpoint_completed(checkpoint);
+        }
+        self.retain_copies(job, checkpoint);
+    }
+
+    /// Lets local copies go that no task here would restart from, now that this checkpoint is
+    /// published. Those of tasks that have failed stay until the next one is.
+    fn retain_copies(&mut self, job: JobId, checkpoint: CheckpointId) {
+        let before = self.copies_of.insert(job, checkpoint);
+        let (Some(copies), Ok(folder)) = (self.stores.copies(), layout::job_folder(job)) else {
+            return;
+        };
+        if before == Some(checkpoint) {
+            return;
+        }
+        let live = self.table.live_attempts_of(job).into_iter();
+        let stored = live.filter_map(|attempt| Some(&self.live.get(&attempt)?.stored));
+        let handles = stored.flat_map(|stored| stored.values().flatten());
+        let objects = handles.filter_map(|handle| match &handle.data {
+            SnapshotData::Object { path, .. } => Some(path.clone()),
+            SnapshotData::Inline(_) => None,
+        });
+        copies.retain_in(&folder, &objects.collect());
+    }
+
+    /// Lets all local copies of a job go.
+    pub(super) fn forget_copies(&mut self, job: JobId) {
+        self.copies_of.remove(&job);
+        if let (Some(copies), Ok(folder)) = (self.stores.copies(), layout::job_folder(job)) {
+            copies.retain_in(&folder, &BTreeSet::new());
         }
     }
 

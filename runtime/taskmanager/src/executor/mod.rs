@@ -12,6 +12,7 @@ mod code;
 mod connection;
 mod event;
 mod inbox;
+mod local_copies;
 mod messages;
 mod prepare;
 mod restore;
@@ -27,9 +28,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_core::Clock;
-use thalweg_core::configuration::Configuration;
-use thalweg_core::configuration::options::{heartbeat, taskmanager};
-use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, TaskManagerId};
+use thalweg_core::configuration::options::{checkpointing, heartbeat, taskmanager};
+use thalweg_core::configuration::{Configuration, Location};
+use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId, TaskManagerId};
 use thalweg_network::{NetworkEnvironment, NetworkMemory};
 use thalweg_rpc::message::{
     Notice, Registration, TaskManagerHeartbeat, TaskManagerMessage, TaskManagerResources,
@@ -51,6 +52,7 @@ use code::CodeCache;
 use connection::{Connection, Due};
 use event::Event;
 use inbox::Inbox;
+use local_copies::LocalCopies;
 use prepare::Deployment;
 use slots::SlotBudgets;
 use stores::Stores;
@@ -146,6 +148,8 @@ pub(crate) struct TaskExecutor {
     parts: ExecutorParts,
     codes: Arc<CodeCache>,
     stores: Arc<Stores>,
+    /// The checkpoints whose objects' local copies are kept.
+    copies_of: BTreeMap<JobId, CheckpointId>,
     budgets: SlotBudgets,
     table: TaskTable,
     live: BTreeMap<ExecutionAttemptId, Live>,
@@ -172,9 +176,12 @@ impl TaskExecutor {
             configuration.get(&heartbeat::TIMEOUT),
             now,
         );
+        let copies = configuration.get(&checkpointing::LOCAL_BACKUP_DIRECTORY);
+        let copies = copies.as_ref().and_then(Location::local_path).map(LocalCopies::new);
         Self {
             codes: Arc::new(CodeCache::new(Arc::clone(&parts.codes))),
-            stores: Arc::new(Stores::new(Arc::clone(&parts.stores))),
+            stores: Arc::new(Stores::new(Arc::clone(&parts.stores), copies)),
+            copies_of: BTreeMap::new(),
             budgets: SlotBudgets::new(parts.slots, parts.slot_state_bytes),
             table: TaskTable::new(parts.slots),
             live: BTreeMap::new(),

@@ -26,9 +26,6 @@ use crate::task::{
     Mailbox, SpecRestore, Task, TaskMetrics, TaskObserver, TaskPorts, TaskSpec, panic_message,
 };
 
-/// The option by which state may be dropped that no operator asks for.
-const ALLOW_UNCLAIMED: &str = "execution.state-recovery.ignore-unclaimed-state";
-
 /// A deployment on its way to become a task.
 #[derive(Debug, Clone)]
 pub(super) struct Deployment {
@@ -90,12 +87,12 @@ pub(super) async fn prepare(
         }
     };
     let Some(restore) = &task.restore else { return Ok(Prepared { code, restore: None }) };
-    let store = match &job.checkpoint_directory {
-        Some(directory) => {
-            Some(stores.get(directory).map_err(|error| environment(error.to_string()))?)
-        }
-        None => None,
+    let opened = match (&restore.directory, &job.checkpoint_directory) {
+        (Some(directory), _) => stores.open_once(directory).map(Some),
+        (None, Some(directory)) => stores.get(directory).map(Some),
+        (None, None) => Ok(None),
     };
+    let store = opened.map_err(|error| environment(error.to_string()))?;
     let restored_subtask = RestoredSubtask {
         index: subtask.index,
         parallelism: subtask.parallelism,
@@ -163,7 +160,7 @@ pub(super) fn make(
         restore: prepared.restore,
         checkpointing: job.checkpointing,
         incremental: is_incremental(&configuration, job),
-        allow_unclaimed: job.configuration.get(ALLOW_UNCLAIMED).is_some_and(|v| v == "true"),
+        allow_unclaimed: configuration.get(&checkpointing::IGNORE_UNCLAIMED_STATE),
         state_budget: around.state_budget,
         stores: around.stores,
         latency_interval: configuration.get(&metrics::LATENCY_INTERVAL),

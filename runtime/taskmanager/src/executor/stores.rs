@@ -6,15 +6,30 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use thalweg_storage::{BlobError, BlobStore, BlobStoreOpener};
 
-/// Stores that were opened. As many as there are names in the jobs' configurations and sinks.
+use super::local_copies::{CopiedStore, LocalCopies};
+
+/// Stores that were opened. As many as there are names in the jobs' configurations.
 pub(super) struct Stores {
     opener: Arc<dyn BlobStoreOpener>,
     open: Mutex<BTreeMap<String, Arc<dyn BlobStore>>>,
+    copies: Option<Arc<LocalCopies>>,
 }
 
 impl Stores {
-    pub(super) fn new(opener: Arc<dyn BlobStoreOpener>) -> Self {
-        Self { opener, open: Mutex::default() }
+    /// `copies`: where copies of what is written here are kept.
+    pub(super) fn new(opener: Arc<dyn BlobStoreOpener>, copies: Option<LocalCopies>) -> Self {
+        Self { opener, open: Mutex::default(), copies: copies.map(Arc::new) }
+    }
+
+    /// The copies of what was written here.
+    pub(super) fn copies(&self) -> Option<&LocalCopies> {
+        self.copies.as_deref()
+    }
+
+    /// The store of that name, for one use: a savepoint's directory isn't needed a second time.
+    /// Blocks.
+    pub(super) fn open_once(&self, location: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
+        self.opener.open(location)
     }
 
     /// The store of that name. Blocks.
@@ -24,13 +39,18 @@ impl Stores {
             return Ok(Arc::clone(store));
         }
         let store = self.opener.open(location)?;
+        let store = match &self.copies {
+            Some(copies) => Arc::new(CopiedStore { store, copies: Arc::clone(copies) }),
+            None => store,
+        };
         open.insert(location.to_owned(), Arc::clone(&store));
         Ok(store)
     }
 }
 
+/// For output, which isn't read back: without copies.
 impl BlobStoreOpener for Stores {
     fn open(&self, location: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
-        self.get(location)
+        self.opener.open(location)
     }
 }

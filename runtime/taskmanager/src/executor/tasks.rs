@@ -61,6 +61,12 @@ impl TaskExecutor {
         if self.table.state(attempt) == Some(ExecutionState::Canceling) {
             return self.end(attempt, TaskOutcome::Canceled, now);
         }
+        if prepared.is_err()
+            && let Some(job) = self.live.get(&attempt).map(|live| live.deployment.job.job_id)
+        {
+            // Whatever it was: the next attempt reads the store itself.
+            self.forget_copies(job);
+        }
         let launched = prepared.and_then(|prepared| self.launch(attempt, prepared));
         if let Err(failure) = launched {
             self.end(attempt, TaskOutcome::Failed(failure), now);
@@ -147,7 +153,7 @@ impl TaskExecutor {
     /// Makes a snapshot durable, aside.
     fn store(&mut self, attempt: ExecutionAttemptId, snapshot: TaskSnapshot) {
         let Some(live) = self.live.get_mut(&attempt) else { return };
-        let former = upload::take_former(&mut live.stored, &snapshot.chain.operators);
+        let former = upload::take_former(&mut live.stored, &snapshot.chain);
         let job = Arc::clone(&live.deployment.job);
         let bytes = snapshot.chain.operators.iter().map(|operator| operator.run.len()).sum();
         let reserved = match self.budgets.reserve_snapshot(live.deployment.task.slot, bytes) {
@@ -168,15 +174,19 @@ impl TaskExecutor {
         let (stores, inbox) = (Arc::clone(&self.stores), Arc::clone(&self.inbox));
         let clock = Arc::clone(&self.parts.clock);
         self.parts.driver.run_aside(Box::pin(async move {
-            let store = job.checkpoint_directory.as_deref().map(|name| stores.get(name));
-            let stored = match store.transpose() {
+            let barrier = snapshot.chain.barrier.clone();
+            let opened = match barrier.kind.savepoint() {
+                Some(savepoint) => stores.open_once(&savepoint.directory).map(Some),
+                None => job.checkpoint_directory.as_deref().map(|n| stores.get(n)).transpose(),
+            };
+            let stored = match opened {
                 Ok(store) => {
                     let store = store.as_deref();
                     upload::store_snapshot(store, owner, snapshot, former, clock.as_ref()).await
                 }
                 Err(error) => Err(CheckpointDecline {
                     job: owner.job,
-                    checkpoint: snapshot.chain.barrier.checkpoint,
+                    checkpoint: barrier.checkpoint,
                     attempt,
                     reason: DeclineReason::Failed(error.to_string()),
                 }),

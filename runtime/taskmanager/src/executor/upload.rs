@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use thalweg_core::Clock;
+use thalweg_core::element::Barrier;
 use thalweg_core::ids::{CheckpointId, Epoch, ExecutionAttemptId, JobId, OperatorId};
 use thalweg_core::key_group::KeyGroupRange;
-use thalweg_operators::chain::OperatorSnapshot;
+use thalweg_operators::chain::{ChainSnapshot, OperatorSnapshot};
 use thalweg_rpc::MESSAGE_BYTES_MAX;
 use thalweg_rpc::message::{
     CheckpointAck, CheckpointDecline, CheckpointMeasures, DeclineReason, SnapshotData,
@@ -58,11 +59,13 @@ pub(super) type StoredRuns = BTreeMap<CheckpointId, Vec<SnapshotHandle>>;
 
 /// The earlier runs that a snapshot's deltas go on from. Others are forgotten: only this
 /// snapshot's checkpoint, or the one that it goes on from, can be the newest published one when
-/// the next snapshot is taken.
-pub(super) fn take_former(
-    stored: &mut StoredRuns,
-    operators: &[OperatorSnapshot],
-) -> Vec<SnapshotHandle> {
+/// the next snapshot is taken. A savepoint goes on from nothing, and nothing from it: as if it
+/// hadn't been.
+pub(super) fn take_former(stored: &mut StoredRuns, chain: &ChainSnapshot) -> Vec<SnapshotHandle> {
+    if chain.barrier.kind.savepoint().is_some() {
+        return Vec::new();
+    }
+    let operators = &chain.operators;
     stored.retain(|checkpoint, _| operators.iter().any(|o| o.extends == Some(*checkpoint)));
     let of = |operator: &OperatorSnapshot| {
         let stored = operator.extends.and_then(|checkpoint| stored.get(&checkpoint));
@@ -81,7 +84,8 @@ pub(super) async fn store_snapshot(
     former: Vec<SnapshotHandle>,
     clock: &dyn Clock,
 ) -> Result<CheckpointAck, CheckpointDecline> {
-    let checkpoint = snapshot.chain.barrier.checkpoint;
+    let barrier = snapshot.chain.barrier;
+    let checkpoint = barrier.checkpoint;
     let input_ended = snapshot.chain.input_ended;
     let mut measures = CheckpointMeasures {
         start_delay_ms: snapshot.start_delay_ms,
@@ -91,7 +95,11 @@ pub(super) async fn store_snapshot(
         ..CheckpointMeasures::default()
     };
     let taken = snapshot.taken;
-    match store_runs(store, owner, checkpoint, snapshot.chain.operators, former).await {
+    let stored = match object(owner, &barrier) {
+        Ok(path) => store_runs(store, owner, path, snapshot.chain.operators, former).await,
+        Err(error) => Err(error.into()),
+    };
+    match stored {
         Ok((handles, written)) => {
             measures.asynchronous_ms = ms(clock.elapsed().saturating_sub(taken));
             measures.checkpointed_bytes = written;
@@ -111,7 +119,7 @@ pub(super) async fn store_snapshot(
 async fn store_runs(
     store: Option<&dyn BlobStore>,
     owner: SnapshotOwner,
-    checkpoint: CheckpointId,
+    path: BlobPath,
     operators: Vec<OperatorSnapshot>,
     former: Vec<SnapshotHandle>,
 ) -> Result<(Vec<SnapshotHandle>, u64), UploadError> {
@@ -134,7 +142,6 @@ async fn store_runs(
         return Err(UploadError::NoDirectory { bytes });
     }
     let mut handles = former;
-    let path = object(owner, checkpoint)?;
     let mut object = Vec::new();
     for (operator, Contents { run, key_groups }) in runs {
         let (length, crc32c) = (run.len() as u64, crc32c::crc32c(&run));
@@ -164,9 +171,14 @@ async fn store_runs(
 
 /// The object of one task's snapshot: named by the attempt, so that what a lost attempt still
 /// writes can't take the place of another one's.
-fn object(owner: SnapshotOwner, checkpoint: CheckpointId) -> Result<BlobPath, BlobPathError> {
-    let path = layout::task_snapshot(owner.job, checkpoint, owner.attempt)?;
-    layout::of_epoch(&path, owner.log_epoch)
+fn object(owner: SnapshotOwner, barrier: &Barrier) -> Result<BlobPath, BlobPathError> {
+    match barrier.kind.savepoint() {
+        Some(_) => layout::savepoint_snapshot(owner.attempt),
+        None => {
+            let path = layout::task_snapshot(owner.job, barrier.checkpoint, owner.attempt)?;
+            layout::of_epoch(&path, owner.log_epoch)
+        }
+    }
 }
 
 /// A run worth keeping.

@@ -12,9 +12,10 @@ use thalweg_core::ids::CheckpointId;
 use thalweg_operators::contract::WakeHandle;
 
 /// Everything that came since the mailbox was last read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Mail {
     pub(super) cancel: bool,
+    pub(super) end_input: bool,
     pub(super) trigger: Option<Barrier>,
     pub(super) completed: Option<CheckpointId>,
     pub(super) aborted: Option<CheckpointId>,
@@ -38,12 +39,20 @@ impl Mailbox {
         self.post(|mail| mail.cancel = true);
     }
 
+    /// End the source's input here (see [`EndInput`]).
+    ///
+    /// [`EndInput`]: thalweg_rpc::message::JobManagerMessage::EndInput
+    pub fn end_input(&self) {
+        self.post(|mail| mail.end_input = true);
+    }
+
     /// Take a snapshot (see [`TriggerCheckpoint`]).
     ///
     /// [`TriggerCheckpoint`]: thalweg_rpc::message::JobManagerMessage::TriggerCheckpoint
     pub fn trigger_checkpoint(&self, barrier: Barrier) {
         self.post(|mail| {
-            let newest = mail.trigger.is_none_or(|old| old.checkpoint < barrier.checkpoint);
+            let older = |old: &Barrier| old.checkpoint < barrier.checkpoint;
+            let newest = mail.trigger.as_ref().is_none_or(older);
             if newest {
                 mail.trigger = Some(barrier);
             }

@@ -8,7 +8,8 @@
 //! The life of a task: made (DEPLOYING), opened in its first step (INITIALIZING), RUNNING until
 //! its input has ended. Without checkpoints it commits then and is FINISHED. With checkpoints it
 //! waits for one that was taken after the end to be published, commits, and is FINISHED. A task
-//! that had ended in the checkpoint restored from only passes the end of its input on.
+//! that had ended in the checkpoint restored from only passes the end of its input on; so does one
+//! that was stopped with a savepoint, once that is complete.
 //!
 //! Not here: where snapshots go and whom events are told ([`TaskObserver`]).
 
@@ -98,7 +99,8 @@ enum Phase {
     Deploying,
     /// Opened.
     Running,
-    /// It had ended in the checkpoint restored from: waits for its inputs to end, too.
+    /// It had ended in the checkpoint restored from, or was stopped with a savepoint: waits for its
+    /// inputs to end, too.
     Draining,
     /// Over.
     Ended,
@@ -138,6 +140,11 @@ pub struct Task {
     /// A published checkpoint that the chain is to be told of.
     completed: Option<CheckpointId>,
     last_completed: CheckpointId,
+    /// The source is to end its input at the next opportunity.
+    end_input: bool,
+    /// The savepoint that the job stops with, once its barrier is in the chain: nothing is taken
+    /// in and no timer fires any more, unless it is given up.
+    stopping: Option<CheckpointId>,
     /// The first checkpoint that was taken after all input had ended.
     final_checkpoint: Option<CheckpointId>,
     /// That all input was processed was reported.
@@ -169,6 +176,8 @@ impl Task {
             under_way: None,
             completed: None,
             last_completed: CheckpointId(0),
+            end_input: false,
+            stopping: None,
             final_checkpoint: None,
             end_reported: false,
             next_latency_marker: Duration::ZERO,
@@ -215,11 +224,15 @@ impl Task {
         if mail.cancel {
             return true;
         }
+        self.end_input |= mail.end_input;
         if let Some(barrier) = mail.trigger {
             self.triggered(barrier);
         }
         if let Some(checkpoint) = mail.aborted {
             self.trigger.take_if(|trigger| trigger.checkpoint <= checkpoint);
+            // One that is completed isn't aborted, whatever is said of those up to it.
+            let completed = mail.completed.unwrap_or_default().max(self.last_completed);
+            self.stopping.take_if(|stop| *stop <= checkpoint && *stop > completed);
             if let Some(input) = &mut self.input {
                 input.abort_checkpoint(checkpoint);
             }
@@ -234,7 +247,7 @@ impl Task {
     }
 
     fn triggered(&mut self, barrier: Barrier) {
-        let known = self.trigger.map_or(self.last_barrier, |trigger| trigger.checkpoint);
+        let known = self.trigger.as_ref().map_or(self.last_barrier, |trigger| trigger.checkpoint);
         if barrier.checkpoint <= known.max(self.last_barrier) {
             return;
         }
@@ -244,6 +257,8 @@ impl Task {
             return self.observer.observe(declined);
         }
         self.metrics.saw_checkpoint(barrier.checkpoint);
+        // There is another one: the one that the job was to stop with was given up.
+        self.stopping.take_if(|stop| *stop > self.last_completed);
         self.trigger = Some(barrier);
     }
 

@@ -91,7 +91,7 @@ impl Outputs {
 
     /// Sends a control element to every edge.
     pub(super) fn control_to_all(&mut self, control: Control) -> Result<(), NetworkError> {
-        self.writers.iter_mut().try_for_each(|writer| writer.write_control(control))
+        self.writers.iter_mut().try_for_each(|writer| writer.write_control(control.clone()))
     }
 
     pub(super) fn flush_due(&mut self) -> Result<(), NetworkError> {

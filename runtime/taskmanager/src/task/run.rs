@@ -2,7 +2,7 @@
 //!
 //! 1. Whatever is on its way in the chain goes on, as long as there is room downstream.
 //! 2. When nothing is: published checkpoints are committed, timers fire, a barrier that is due
-//!    enters.
+//!    enters. After the barrier of a savepoint that the job stops with only the first of these.
 //! 3. Then, with room downstream, the gate or the source gives the next element.
 //! 4. Rows that have waited long enough leave the writers.
 //!
@@ -20,7 +20,7 @@ use thalweg_operators::chain::{Chain, ChainError, ChainStatus, Downstream};
 use thalweg_operators::contract::SourceStatus;
 use thalweg_rpc::message::{DeclineReason, FailureInfo, FailureKind};
 
-use super::{Activity, Now, SnapshotUnderWay, Step, Task, TaskEvent, TaskSnapshot, failure};
+use super::{Activity, Now, Phase, SnapshotUnderWay, Step, Task, TaskEvent, TaskSnapshot, failure};
 
 /// Calls of operators in a step.
 const CALLS_PER_STEP: usize = 32;
@@ -71,6 +71,8 @@ enum Stop {
     Idle(Option<i64>),
     /// The end of input has passed all operators.
     Ended,
+    /// The savepoint that the job stops with is complete, and committed.
+    Stopped,
 }
 
 impl Task {
@@ -102,6 +104,10 @@ impl Task {
                 Ok(Step::Blocked { until: self.wait_until(until, now) })
             }
             Stop::Ended => self.ended(now),
+            Stop::Stopped => {
+                self.phase = Phase::Draining;
+                Ok(Step::Ready)
+            }
         }
     }
 
@@ -123,6 +129,13 @@ impl Task {
                 *worked = true;
                 chain.checkpoint_completed(checkpoint)?;
                 continue;
+            }
+            if let Some(stopping) = self.stopping {
+                return Ok(match stopping <= self.last_completed {
+                    _ if chain.has_ended() => Stop::Ended,
+                    true => Stop::Stopped,
+                    false => Stop::Idle(None),
+                });
             }
             if chain.next_processing_time().is_some_and(|due| due <= now.wall_ms) {
                 *worked = true;
@@ -178,6 +191,10 @@ impl Task {
         let subtask = self.spec.subtask.index;
         let chain = self.chain.as_mut().ok_or_else(not_open)?;
         if self.input_ended || !chain.has_source() {
+            return Ok(Taken::Ended);
+        }
+        if self.end_input {
+            chain.end_source();
             return Ok(Taken::Ended);
         }
         if !interval.is_zero() && now.elapsed >= self.next_latency_marker {
@@ -251,6 +268,7 @@ impl Task {
             return;
         }
         self.last_barrier = barrier.checkpoint;
+        self.stopping = barrier.kind.stops().then_some(barrier.checkpoint);
         let alignment = alignment.unwrap_or(AlignmentStats {
             started: now.elapsed,
             duration: Duration::ZERO,
@@ -344,6 +362,7 @@ impl Task {
     /// The earliest of: the source's next look, a timer, a row that has waited long enough.
     fn wait_until(&self, source: Option<i64>, now: Now) -> Option<Duration> {
         let timer = self.chain.as_ref().and_then(|chain| chain.next_processing_time());
+        let timer = timer.filter(|_| self.stopping.is_none());
         let wall = source.into_iter().chain(timer).min();
         let elapsed = wall.map(|at| {
             let wait = at.saturating_sub(now.wall_ms).max(0);

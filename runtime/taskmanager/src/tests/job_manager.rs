@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_core::configuration::Configuration;
-use thalweg_core::element::Barrier;
+use thalweg_core::element::{Barrier, SnapshotKind};
 use thalweg_core::ids::{CheckpointId, Epoch, ExecutionAttemptId, TaskManagerId};
 use thalweg_core::status::ExecutionState;
 use thalweg_core::{Clock, SystemClock};
@@ -215,8 +215,9 @@ impl JobManager {
 
     pub(super) fn trigger(&mut self, checkpoint: u64, attempt: ExecutionAttemptId) {
         let (checkpoint, published) = (CheckpointId(checkpoint), CheckpointId(0));
-        let barrier = Barrier { checkpoint, triggered_ms: 0, published };
         let job = super::job::JOB;
+        let kind = SnapshotKind::Checkpoint;
+        let barrier = Barrier { checkpoint, triggered_ms: 0, published, kind };
         self.send(JobManagerMessage::TriggerCheckpoint { job, attempt, barrier });
     }
 

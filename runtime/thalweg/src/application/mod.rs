@@ -1,10 +1,12 @@
 //! The application's closure, and how it is run: for real, or to find its code.
 
 mod capture;
+mod graph;
 
 use std::sync::Arc;
 
 pub use capture::{CaptureError, CaptureRequest, capture};
+pub use graph::first_job;
 use thalweg_datastream::StreamExecutionEnvironment;
 
 use crate::Result;

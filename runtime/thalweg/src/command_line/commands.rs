@@ -15,7 +15,7 @@ use crate::process::{self, ProcessError};
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, thiserror::Error)]
-enum CommandError {
+pub(super) enum CommandError {
     #[error("the JobManager at {target} can't be reached: {source}; --target is its REST address")]
     Unreachable { target: String, source: Box<ureq::Error> },
     #[error("the JobManager at {target} refused: {reason}")]
@@ -24,6 +24,10 @@ enum CommandError {
     Configuration(#[from] Box<ProcessError>),
     #[error("job {job} can't be cancelled: {source}")]
     Cancel { job: String, source: Box<CommandError> },
+    #[error("job {job}: the {what} failed: {cause}")]
+    Failed { job: String, what: &'static str, cause: String },
+    #[error("the command can't wait for an answer: {0}")]
+    Runtime(std::io::Error),
     #[error("{target} doesn't answer as a JobManager does: {source}")]
     NotAJobManager { target: String, source: Box<ureq::Error> },
 }
@@ -46,12 +50,12 @@ struct Errors {
     errors: Vec<String>,
 }
 
-fn agent() -> ureq::Agent {
+pub(super) fn agent() -> ureq::Agent {
     let config = ureq::Agent::config_builder();
     config.timeout_global(Some(TIMEOUT)).http_status_as_error(false).build().into()
 }
 
-fn body<T: serde::de::DeserializeOwned>(
+pub(super) fn body<T: serde::de::DeserializeOwned>(
     target: &str,
     answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
 ) -> Result<T, CommandError> {
@@ -89,7 +93,7 @@ fn cancel_job(target: &str, job: &str) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn exit_code(outcome: Result<(), CommandError>) -> ExitCode {
+pub(super) fn exit_code(outcome: Result<(), CommandError>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -100,7 +104,7 @@ fn exit_code(outcome: Result<(), CommandError>) -> ExitCode {
 }
 
 /// Where the cluster's REST port is.
-fn address(target: &Target) -> Result<String, CommandError> {
+pub(super) fn address(target: &Target) -> Result<String, CommandError> {
     if let Some(address) = &target.target {
         return Ok(address.clone());
     }

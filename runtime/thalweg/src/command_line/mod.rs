@@ -4,10 +4,14 @@
 //! is everything.
 
 mod commands;
+mod operations;
 
 use std::path::PathBuf;
 
 pub use commands::{cancel, list};
+pub use operations::{checkpoint, savepoint, stop};
+
+use thalweg_core::configuration::options::checkpointing;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -26,6 +30,14 @@ pub enum Role {
     List(Target),
     /// Cancels a job of a cluster.
     Cancel(CancelOptions),
+    /// Takes a savepoint of a job.
+    Savepoint(SavepointOptions),
+    /// Stops a job with a savepoint.
+    Stop(StopOptions),
+    /// Takes a checkpoint of a job.
+    Checkpoint(CheckpointOptions),
+    /// Says whether the application can begin with a savepoint.
+    Check(CheckOptions),
     /// Looks at what a checkpoint store holds.
     State(StateOptions),
 }
@@ -42,6 +54,44 @@ pub struct ClusterOptions {
     /// The application's own arguments
     #[arg(last = true, value_name = "ARGUMENTS")]
     pub arguments: Vec<String>,
+}
+
+/// How a process that runs jobs is set up.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+struct JobOptions {
+    /// What the first job begins with: a savepoint's directory, or a retained checkpoint's
+    #[arg(long, value_name = "PATH")]
+    from_savepoint: Option<String>,
+    /// Drops state in the savepoint that no operator of the job claims
+    #[arg(long, requires = "from_savepoint")]
+    allow_non_restored_state: bool,
+    #[command(flatten)]
+    cluster: ClusterOptions,
+}
+
+impl JobOptions {
+    /// The same as settings: they stand above all others.
+    fn into_cluster_options(self) -> ClusterOptions {
+        let mut options = self.cluster;
+        if let Some(path) = self.from_savepoint {
+            let path = absolute(&path);
+            options.definitions.push(format!("{}={path}", checkpointing::RECOVERY_PATH.key()));
+        }
+        if self.allow_non_restored_state {
+            let key = checkpointing::IGNORE_UNCLAIMED_STATE.key();
+            options.definitions.push(format!("{key}=true"));
+        }
+        options
+    }
+}
+
+/// A path as every process understands it; a URI stays as it is.
+fn absolute(path: &str) -> String {
+    if path.contains("://") {
+        return path.to_owned();
+    }
+    // Without a working directory the path is left for whoever opens it to complain about.
+    std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path.display().to_string())
 }
 
 /// A cluster to talk to.
@@ -67,6 +117,70 @@ pub struct CancelOptions {
     pub job: String,
 }
 
+/// A savepoint to take.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct SavepointOptions {
+    /// The cluster.
+    #[command(flatten)]
+    pub target: Target,
+    /// The job's id, as `list` shows it
+    #[arg(value_name = "JOB_ID")]
+    pub job: String,
+    /// Below which directory; else what `execution.checkpointing.savepoint-dir` says
+    #[arg(value_name = "DIRECTORY")]
+    pub directory: Option<String>,
+}
+
+/// A job to stop.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct StopOptions {
+    /// The cluster.
+    #[command(flatten)]
+    pub target: Target,
+    /// Below which directory the savepoint is written; else what
+    /// `execution.checkpointing.savepoint-dir` says
+    #[arg(short = 'p', long, value_name = "DIRECTORY")]
+    pub savepoint_path: Option<String>,
+    /// Ends the input first: event time reaches its end and all windows fire. For a job that isn't
+    /// to go on later
+    #[arg(long)]
+    pub drain: bool,
+    /// The job's id, as `list` shows it
+    #[arg(value_name = "JOB_ID")]
+    pub job: String,
+}
+
+/// A checkpoint to take.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct CheckpointOptions {
+    /// The cluster.
+    #[command(flatten)]
+    pub target: Target,
+    /// It refers to nothing that was written before it
+    #[arg(long)]
+    pub full: bool,
+    /// The job's id, as `list` shows it
+    #[arg(value_name = "JOB_ID")]
+    pub job: String,
+}
+
+/// A savepoint to check.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct CheckOptions {
+    /// A savepoint's directory, or a retained checkpoint's
+    #[arg(long, value_name = "PATH")]
+    pub from_savepoint: String,
+    /// State that no operator claims is no problem: it would be dropped
+    #[arg(long)]
+    pub allow_non_restored_state: bool,
+    /// Prints the report as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// How the job would be set up.
+    #[command(flatten)]
+    pub cluster: ClusterOptions,
+}
+
 /// Stream processing with Flink's model. Without a role, the application runs in this process.
 #[derive(Debug, Parser)]
 #[command(version, disable_help_subcommand = true)]
@@ -79,10 +193,10 @@ struct CommandLine {
 enum RoleWord {
     /// Runs everything in this process: `local -D rest.port=0 -- ARGUMENTS`; the role's name can
     /// be left out when no setting is given
-    Local(ClusterOptions),
+    Local(JobOptions),
     /// Runs the application's JobManager: `jobmanager --config FILE -- ARGUMENTS`
     #[command(name = "jobmanager")]
-    JobManager(ClusterOptions),
+    JobManager(JobOptions),
     /// Runs a TaskManager of the application: `taskmanager --config FILE`
     #[command(name = "taskmanager")]
     TaskManager(ClusterOptions),
@@ -90,12 +204,32 @@ enum RoleWord {
     List(Target),
     /// Cancels a job of a running cluster
     Cancel(CancelOptions),
+    /// Takes a savepoint of a job, waits for it and prints its directory
+    Savepoint(SavepointOptions),
+    /// Stops a job with a savepoint, waits for its end and prints the savepoint's directory
+    Stop(StopOptions),
+    /// Takes a checkpoint of a job, waits for it and prints its number
+    Checkpoint(CheckpointOptions),
+    /// Says whether the application can begin with a savepoint, and starts nothing:
+    /// `check --from-savepoint PATH -- ARGUMENTS`
+    Check(CheckOptions),
     /// Looks at checkpoints and savepoints, without a cluster: `state ls DIRECTORY`
     State(StateOptions),
 }
 
 /// The words that are roles.
-const ROLES: [&str; 6] = ["local", "jobmanager", "taskmanager", "list", "cancel", "state"];
+const ROLES: [&str; 10] = [
+    "local",
+    "jobmanager",
+    "taskmanager",
+    "list",
+    "cancel",
+    "savepoint",
+    "stop",
+    "checkpoint",
+    "check",
+    "state",
+];
 
 impl Role {
     /// The role that `arguments` (the program's name first) ask for.
@@ -112,11 +246,15 @@ impl Role {
             return Ok(Self::Local(ClusterOptions { arguments, ..ClusterOptions::default() }));
         }
         Ok(match CommandLine::try_parse_from(arguments)?.role {
-            RoleWord::Local(options) => Self::Local(options),
-            RoleWord::JobManager(options) => Self::JobManager(options),
+            RoleWord::Local(options) => Self::Local(options.into_cluster_options()),
+            RoleWord::JobManager(options) => Self::JobManager(options.into_cluster_options()),
             RoleWord::TaskManager(options) => Self::TaskManager(options),
             RoleWord::List(options) => Self::List(options),
             RoleWord::Cancel(options) => Self::Cancel(options),
+            RoleWord::Savepoint(options) => Self::Savepoint(options),
+            RoleWord::Stop(options) => Self::Stop(options),
+            RoleWord::Checkpoint(options) => Self::Checkpoint(options),
+            RoleWord::Check(options) => Self::Check(options),
             RoleWord::State(options) => Self::State(options),
         })
     }

@@ -16,9 +16,11 @@ use thalweg_jobmanager::{JobManager, JobManagerHandle, JobManagerOptions};
 use thalweg_rpc::{Identity, TcpTransport, accept_channel, listen};
 use tokio::runtime::Runtime;
 
+use super::LAST_QUESTIONS;
 use super::build_id::build_id;
 use super::executor::{ClusterExecutor, exit_code, process_seed};
 use super::high_availability::{self, JobManagerRecords};
+use super::savepoint_stores::SavepointStores;
 use super::settings::{ProcessError, configuration};
 use super::stores::Stores;
 use crate::application::Application;
@@ -65,6 +67,7 @@ pub fn run_job_manager(
     let env = StreamExecutionEnvironment::new(Rc::new(executor));
     let outcome = application(&env, &options.arguments);
     drop(env);
+    runtime.block_on(job_manager.outcomes_read(LAST_QUESTIONS));
     runtime.block_on(job_manager.shutdown("the application has ended"));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match high_availability::exit_of(job_manager.end_reason()) {
@@ -100,6 +103,7 @@ fn start(
         seed: process_seed(clock.as_ref()),
         acceptor,
         driver: Box::new(StandaloneDriver),
+        stores: Arc::new(SavepointStores(stores.clone())),
         election: recorded.election,
         store: recorded.checkpoints,
         records: recorded.records,

@@ -24,6 +24,7 @@ use tokio::runtime::Runtime;
 
 use super::codes::LocalCodes;
 use super::executor::ClusterExecutor;
+use super::savepoint_stores::SavepointStores;
 use super::stores::Stores;
 use super::{ProcessError, machine, progress};
 use crate::application::Application;
@@ -148,6 +149,7 @@ impl LocalCluster {
             driver: Box::new(driver),
             election: Box::new(StandaloneElection),
             store,
+            stores: Arc::new(SavepointStores(stores.clone())),
             records: None,
             clock: clock.clone(),
             runtime: runtime.handle().clone(),
@@ -198,6 +200,7 @@ impl LocalCluster {
 
     /// Ends everything.
     pub fn shut_down(self) {
+        self.runtime.block_on(self.job_manager.outcomes_read(super::LAST_QUESTIONS));
         self.runtime.block_on(self.job_manager.shutdown("the program has ended"));
         self.runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     }

@@ -72,7 +72,7 @@ fn all_files(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// The store of an application whose one job has ended holds what the last published checkpoint
 /// refers to, the job's result, the logs, the hint and the application's name, and nothing else.
-fn check_store(storage: &Path, job: &str) {
+pub(crate) fn check_store(storage: &Path, job: &str) {
     let mut files = Vec::new();
     all_files(storage, &mut files);
     let name = |path: &PathBuf| path.strip_prefix(storage).unwrap().to_str().unwrap().to_owned();

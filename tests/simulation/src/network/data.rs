@@ -13,7 +13,9 @@ use tokio::io::AsyncWrite;
 use turmoil::net::tcp::OwnedWriteHalf;
 use turmoil::net::{TcpListener, TcpStream};
 
+use super::one_way::{OneWay, Way, host_of};
 use crate::dice::Dice;
+use crate::plan::Plan;
 use crate::trace::Trace;
 
 /// Bytes at the beginning that stay whole, so that it isn't the handshake that fails.
@@ -25,6 +27,7 @@ struct Conditions {
     cut_one_in: u64,
     flip: u64,
     heal_at: Duration,
+    one_way: OneWay,
     dice: Arc<Mutex<Dice>>,
     trace: Trace,
 }
@@ -36,10 +39,10 @@ pub struct DataTransport(Conditions);
 impl DataTransport {
     /// The network from `host`: one of `cut_one_in` connections breaks, and of its writes `flip`
     /// per mille have a wrong bit.
-    pub fn new(host: &str, plan: &crate::plan::Plan, dice: Dice, trace: Trace) -> Self {
+    pub fn new(host: &str, plan: &Plan, one_way: OneWay, dice: Dice, trace: Trace) -> Self {
         let (cut_one_in, flip, heal_at) = (plan.data_cut_one_in, plan.data_flip, plan.heal_at);
         let dice = Arc::new(Mutex::new(dice));
-        Self(Conditions { host: host.to_owned(), cut_one_in, flip, heal_at, dice, trace })
+        Self(Conditions { host: host.to_owned(), cut_one_in, flip, heal_at, one_way, dice, trace })
     }
 }
 
@@ -53,7 +56,8 @@ impl Conditions {
         };
         self.trace.event(&self.host, format_args!("data connection with {peer}: {cut_after:?}"));
         let (reader, inner) = stream.into_split();
-        let writer = FaultyWriter { inner, written: 0, cut_after, conditions: self.clone() };
+        let way = self.one_way.way(&self.host, &host_of(&peer));
+        let writer = FaultyWriter { inner, written: 0, cut_after, way, conditions: self.clone() };
         Connection { reader: Box::new(reader), writer: Box::new(writer), peer }
     }
 }
@@ -99,6 +103,7 @@ struct FaultyWriter {
     inner: OwnedWriteHalf,
     written: u64,
     cut_after: Option<u64>,
+    way: Way,
     conditions: Conditions,
 }
 
@@ -122,6 +127,9 @@ impl AsyncWrite for FaultyWriter {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.way.poll_open(context).is_pending() {
+            return Poll::Pending;
+        }
         let ill = turmoil::sim_elapsed().unwrap_or_default() < self.conditions.heal_at;
         if ill && self.cut_after.is_some_and(|after| self.written >= after) {
             self.conditions.trace.event(&self.conditions.host, "a data connection breaks");

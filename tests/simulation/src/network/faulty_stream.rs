@@ -15,6 +15,7 @@ use turmoil::net::TcpStream;
 use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::one_way::{Way, host_of};
 use super::rpc::Conditions;
 
 /// A hello of `thalweg_rpc`'s handshake.
@@ -55,7 +56,8 @@ pub(super) struct FaultyStream {
 }
 
 impl FaultyStream {
-    pub(super) fn new(stream: TcpStream, side: Side, conditions: Conditions) -> Self {
+    pub(super) fn new(stream: TcpStream, side: Side, peer: &str, conditions: Conditions) -> Self {
+        let way = conditions.one_way.way(&conditions.host, &host_of(peer));
         let (read, write) = stream.into_split();
         let state = State {
             partial: Vec::new(),
@@ -68,7 +70,7 @@ impl FaultyStream {
         };
         let (state, changed) = (Mutex::new(state), Notify::new());
         let shared = Arc::new(Shared { state, changed, side, conditions });
-        tokio::spawn(pump(Arc::clone(&shared), write));
+        tokio::spawn(pump(Arc::clone(&shared), write, way));
         Self { read, shared }
     }
 }
@@ -81,7 +83,7 @@ impl Drop for FaultyStream {
 }
 
 /// Writes what is due.
-async fn pump(shared: Arc<Shared>, mut write: OwnedWriteHalf) {
+async fn pump(shared: Arc<Shared>, mut write: OwnedWriteHalf, mut way: Way) {
     loop {
         let (due, next, broken) = {
             let mut state = shared.state.lock();
@@ -93,6 +95,7 @@ async fn pump(shared: Arc<Shared>, mut write: OwnedWriteHalf) {
             (due, next, state.broken || over)
         };
         if let Some(frame) = due {
+            way.open().await;
             if write.write_all(&frame).await.is_err() {
                 return;
             }
@@ -149,7 +152,7 @@ impl Shared {
     }
 
     fn decide(&self, state: &mut State, mut frame: Vec<u8>) {
-        let Conditions { host, faults, heal_at, dice, trace } = &self.conditions;
+        let Conditions { host, faults, heal_at, dice, trace, .. } = &self.conditions;
         let (length, hash) = (frame.len(), xxh3_64(&frame));
         let now = Instant::now();
         let mut fate = String::new();

@@ -3,4 +3,5 @@
 
 pub mod data;
 mod faulty_stream;
+pub mod one_way;
 pub mod rpc;

@@ -12,6 +12,7 @@ use thalweg_rpc::{ByteStream, Listener, Transport};
 use turmoil::net::{TcpListener, TcpStream};
 
 use super::faulty_stream::{FaultyStream, Side};
+use super::one_way::OneWay;
 use crate::dice::Dice;
 use crate::plan::MessageFaults;
 use crate::trace::Trace;
@@ -22,6 +23,7 @@ pub(super) struct Conditions {
     pub(super) host: String,
     pub(super) faults: MessageFaults,
     pub(super) heal_at: Duration,
+    pub(super) one_way: OneWay,
     pub(super) dice: Arc<Mutex<Dice>>,
     pub(super) trace: Trace,
 }
@@ -36,11 +38,12 @@ impl RpcTransport {
         host: &str,
         faults: MessageFaults,
         heal_at: Duration,
+        one_way: OneWay,
         dice: Dice,
         trace: Trace,
     ) -> Self {
         let dice = Arc::new(Mutex::new(dice));
-        Self(Conditions { host: host.to_owned(), faults, heal_at, dice, trace })
+        Self(Conditions { host: host.to_owned(), faults, heal_at, one_way, dice, trace })
     }
 }
 
@@ -53,7 +56,7 @@ impl Transport for RpcTransport {
                 &conditions.host,
                 format_args!("rpc connects: {:?}", stream.as_ref().err().map(io::Error::kind)),
             );
-            let stream = FaultyStream::new(stream?, Side::Connecting, conditions);
+            let stream = FaultyStream::new(stream?, Side::Connecting, &address, conditions);
             Ok(Box::new(stream) as Box<dyn ByteStream>)
         })
     }
@@ -80,8 +83,10 @@ impl Listener for RpcListener {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<(Box<dyn ByteStream>, String)>> {
         Box::pin(async move {
             let (stream, peer) = self.listener.accept().await?;
-            let stream = FaultyStream::new(stream, Side::Accepting, self.conditions.clone());
-            Ok((Box::new(stream) as Box<dyn ByteStream>, peer.to_string()))
+            let peer = peer.to_string();
+            let conditions = self.conditions.clone();
+            let stream = FaultyStream::new(stream, Side::Accepting, &peer, conditions);
+            Ok((Box::new(stream) as Box<dyn ByteStream>, peer))
         })
     }
 }

@@ -44,6 +44,34 @@ option_group! {
          `execution.checkpointing.interval` is set.",
     );
 
+    /// Where savepoints are kept.
+    SAVEPOINT_DIRECTORY: Option<Location> = ConfigOption::new(
+        "execution.checkpointing.savepoint-dir",
+        || None,
+        "Below which directory savepoints are written, when whoever asks for one names none. Each \
+         has a directory of its own, which can be moved; the engine never deletes one.",
+    )
+    .must_be("an absolute path or a URI", |directory| {
+        let local = directory.as_ref().and_then(|directory| directory.local_path());
+        local.is_none_or(|path| path.is_absolute())
+    });
+
+    /// What the job begins with.
+    RECOVERY_PATH: Option<Location> = ConfigOption::new(
+        "execution.state-recovery.path",
+        || None,
+        "The savepoint, or retained checkpoint, that the program's first job begins with; what \
+         `--from-savepoint` sets. It is only read.",
+    );
+
+    /// State without an operator is dropped.
+    IGNORE_UNCLAIMED_STATE: bool = ConfigOption::new(
+        "execution.state-recovery.ignore-unclaimed-state",
+        || false,
+        "Whether a job may begin with a savepoint that has state of operators which the job \
+         doesn't have: that state is dropped. What `--allow-non-restored-state` sets.",
+    );
+
     /// Whether checkpoints go on from earlier ones.
     INCREMENTAL: bool = ConfigOption::new(
         "execution.checkpointing.incremental",
@@ -52,6 +80,19 @@ option_group! {
          ones' objects for the rest. Without, each holds everything.",
     )
     .flink_default("false");
+
+    /// Where copies of snapshots are kept.
+    LOCAL_BACKUP_DIRECTORY: Option<Location> = ConfigOption::new(
+        "execution.checkpointing.local-backup.dirs",
+        || None,
+        "A local directory in which a TaskManager keeps copies of what its tasks have written for \
+         the last checkpoint, so that tasks which restart there don't read the store. Unset: no \
+         copies. Worth it where the store is remote.",
+    )
+    .must_be("an absolute path", |directory| {
+        let local = |directory: &Location| directory.local_path().is_some_and(|p| p.is_absolute());
+        directory.as_ref().is_none_or(local)
+    });
 
     /// The longest a checkpoint may take.
     TIMEOUT: Duration = ConfigOption::new(

@@ -49,6 +49,13 @@ pub struct CheckpointCounts {
     pub failed: u64,
 }
 
+impl CheckpointCounts {
+    /// All that were begun, and all restores.
+    pub fn total(&self) -> u64 {
+        self.restored + self.in_progress + self.completed + self.failed
+    }
+}
+
 /// Statistics over completed checkpoints.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CheckpointSummary {

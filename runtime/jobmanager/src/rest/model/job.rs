@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use thalweg_core::status::{ExecutionState, JobStatus};
 
-use super::{CheckpointFacts, ExceptionFacts, Metrics, VertexFacts};
+use super::{CheckpointFacts, ExceptionFacts, Metrics, OperationFacts, VertexFacts};
 
 /// What is known of a job.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct JobFacts {
     pub vertices: Vec<VertexFacts>,
     /// Its checkpoints; none when checkpointing is off.
     pub checkpoints: Option<CheckpointFacts>,
+    /// What users have set going in it, the latest last, bounded by the JobManager.
+    pub operations: Vec<OperationFacts>,
     /// Its failures, the latest first, bounded by the JobManager.
     pub exceptions: Vec<ExceptionFacts>,
     /// Whether `exceptions` has already lost older ones.

@@ -10,6 +10,7 @@ mod exception;
 mod job;
 mod job_metrics;
 mod metric;
+mod operation;
 mod summary;
 mod task_manager;
 mod vertex;
@@ -24,6 +25,7 @@ pub use exception::ExceptionFacts;
 pub use job::{AccumulatorFacts, ExecutionConfigFacts, JobFacts, JobType};
 pub use job_metrics::job_metrics;
 pub use metric::{MetricValue, Metrics, operator_metric_name};
+pub use operation::{OperationFacts, OperationOutcome};
 pub use summary::{StatisticsSummary, percentile};
 pub use task_manager::{
     AllocatedSlotFacts, HardwareFacts, MemoryFacts, ResourceFacts, TaskManagerFacts,

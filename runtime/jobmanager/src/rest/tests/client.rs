@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 use serde_json::Value;
+use thalweg_core::ids::TriggerId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
+use crate::endpoint::CheckpointCommand;
 use crate::rest::model::{ClusterFacts, JobFacts};
 use crate::rest::{PortRule, RestFailure, RestGateway, RestReply, RestServer};
 
@@ -44,6 +46,16 @@ impl RestGateway for TableGateway {
 
     fn cancel(&self, job_id: &str) -> RestReply {
         self.command(format!("cancel {job_id}"))
+    }
+
+    fn checkpoint(&self, job_id: &str, command: CheckpointCommand) -> RestReply<TriggerId> {
+        let answer = command.trigger.unwrap_or(TriggerId::new(5));
+        let taken = self.command(format!("{:?} of {job_id}", command.kind));
+        Box::pin(async move { taken.await.map(|()| answer) })
+    }
+
+    fn outcome_read(&self, trigger: TriggerId) {
+        self.commands.lock().push(format!("read {trigger}"));
     }
 
     fn shut_down(&self) -> RestReply {

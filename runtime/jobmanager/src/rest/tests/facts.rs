@@ -47,6 +47,7 @@ pub(super) fn job() -> JobFacts {
         restarts: 0,
         vertices: vec![source(), window()],
         checkpoints: Some(checkpoints()),
+        operations: vec![],
         exceptions: vec![],
         exceptions_truncated: false,
         execution_config: ExecutionConfigFacts {

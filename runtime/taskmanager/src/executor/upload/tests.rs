@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use thalweg_core::SystemClock;
-use thalweg_core::element::Barrier;
-use thalweg_core::ids::OperatorId;
+use thalweg_core::element::{Barrier, SavepointTarget, SnapshotKind};
+use thalweg_core::ids::{CheckpointId, OperatorId};
 use thalweg_operators::chain::ChainSnapshot;
 use thalweg_rpc::message::{OperatorRestore, RestorePiece, TaskRestore};
 use thalweg_state::run::{LastSnapshot, RowKey, RunKind, RunOrigin, RunWriter, StateDeclaration};
@@ -31,21 +31,18 @@ fn run(subtask: u32, states: &[(&str, StateKind)]) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
+fn barrier() -> Barrier {
+    let (checkpoint, published) = (CheckpointId(4), CheckpointId(0));
+    Barrier { checkpoint, triggered_ms: 0, published, kind: SnapshotKind::Checkpoint }
+}
+
 fn snapshot(runs: Vec<Vec<u8>>) -> TaskSnapshot {
     let operators = (1_u128..).zip(runs);
     let operators = operators
         .map(|(id, run)| OperatorSnapshot { operator: OperatorId::new(id), run, extends: None })
         .collect();
     TaskSnapshot {
-        chain: ChainSnapshot {
-            barrier: Barrier {
-                checkpoint: CheckpointId(4),
-                triggered_ms: 0,
-                published: CheckpointId(0),
-            },
-            operators,
-            input_ended: true,
-        },
+        chain: ChainSnapshot { barrier: barrier(), operators, input_ended: true },
         start_delay_ms: 3,
         alignment: Duration::from_millis(5),
         alignment_bytes: 6,
@@ -77,7 +74,7 @@ fn restore_of(handles: Vec<SnapshotHandle>) -> TaskRestore {
         pieces: vec![RestorePiece { old_subtask: 0, handle }],
     };
     let operators = handles.into_iter().map(operator).collect();
-    TaskRestore { checkpoint: CheckpointId(4), finished: false, operators }
+    TaskRestore { checkpoint: CheckpointId(4), finished: false, directory: None, operators }
 }
 
 fn subtask(key_groups: KeyGroupRange) -> RestoredSubtask {
@@ -147,8 +144,8 @@ async fn without_a_directory_snapshots_go_inline_as_long_as_they_fit_a_message()
 #[test]
 fn a_lost_attempt_writes_to_an_object_of_its_own() {
     let path = |attempt| {
-        let attempt = ExecutionAttemptId::new(attempt);
-        object(SnapshotOwner { attempt, ..owner() }, CheckpointId(4)).unwrap()
+        object(SnapshotOwner { attempt: ExecutionAttemptId::new(attempt), ..owner() }, &barrier())
+            .unwrap()
     };
     assert_ne!(path(1), path(2));
     let folder = layout::checkpoint_folder(JobId::new(1), CheckpointId(4)).unwrap();
@@ -183,13 +180,17 @@ async fn a_delta_refers_to_the_runs_that_it_goes_on_from_and_is_restored_with_th
     let base = snapshot(vec![counted(RunKind::Base, &[1, 2]), run(0, &[])]);
     let base = store_snapshot(Some(&store), owner(), base, Vec::new(), &clock).await.unwrap();
     stored.insert(CheckpointId(4), base.handles.clone());
-    // A checkpoint that was given up in between is forgotten.
+    // A checkpoint that was given up in between is forgotten, and a savepoint forgets nothing.
     stored.insert(CheckpointId(5), Vec::new());
+    let mut savepoint = snapshot(vec![counted(RunKind::Base, &[1, 2])]).chain;
+    let target = SavepointTarget { directory: "/savepoints/1".to_owned(), stop: false };
+    savepoint.barrier.kind = SnapshotKind::Savepoint(target.into());
+    assert!(take_former(&mut stored, &savepoint).is_empty() && stored.len() == 2);
 
     let mut delta = snapshot(vec![counted(RunKind::Delta, &[2, 3])]);
     delta.chain.barrier.checkpoint = CheckpointId(6);
     delta.chain.operators[0].extends = Some(CheckpointId(4));
-    let former = take_former(&mut stored, &delta.chain.operators);
+    let former = take_former(&mut stored, &delta.chain);
     assert_eq!((&former, stored.len()), (&base.handles, 1));
     let ack = store_snapshot(Some(&store), owner(), delta.clone(), former, &clock).await.unwrap();
     assert_eq!((ack.handles.len(), &ack.handles[0]), (2, &base.handles[0]));
@@ -203,8 +204,12 @@ async fn a_delta_refers_to_the_runs_that_it_goes_on_from_and_is_restored_with_th
     let operator = ack.handles[0].operator;
     let pieces = ack.handles.into_iter().map(|handle| RestorePiece { old_subtask: 0, handle });
     let operator = OperatorRestore { operator, old_parallelism: 2, pieces: pieces.collect() };
-    let restore =
-        TaskRestore { checkpoint: CheckpointId(6), finished: false, operators: vec![operator] };
+    let restore = TaskRestore {
+        checkpoint: CheckpointId(6),
+        finished: false,
+        directory: None,
+        operators: vec![operator],
+    };
     let spec = fetch(Some(&store), &restore, subtask(KEY_GROUPS)).await.unwrap();
     let restored = spec.operators.values().next().unwrap();
     assert_eq!(restored.continued_lengths(), lengths, "the next snapshot goes on from these");
@@ -213,4 +218,12 @@ async fn a_delta_refers_to_the_runs_that_it_goes_on_from_and_is_restored_with_th
     let declined = store_snapshot(Some(&store), owner(), delta, Vec::new(), &clock).await;
     let DeclineReason::Failed(reason) = declined.unwrap_err().reason else { panic!() };
     assert!(reason.contains("goes on from checkpoint 4"), "{reason}");
+}
+
+#[test]
+fn a_savepoints_objects_are_directly_in_its_own_directory() {
+    let target = SavepointTarget { directory: "/savepoints/1".to_owned(), stop: false };
+    let barrier = Barrier { kind: SnapshotKind::Savepoint(target.into()), ..barrier() };
+    let path = object(owner(), &barrier).unwrap();
+    assert_eq!(path.as_str(), owner().attempt.to_string());
 }

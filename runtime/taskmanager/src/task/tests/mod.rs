@@ -3,4 +3,5 @@
 mod checkpoints;
 mod ends;
 mod running;
+mod stops;
 mod world;

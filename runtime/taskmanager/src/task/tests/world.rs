@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use thalweg_core::element::{Barrier, Control};
+use thalweg_core::element::{Barrier, Control, SnapshotKind};
 use thalweg_core::ids::{CheckpointId, Epoch, ExecutionAttemptId, JobId, JobVertexId, OperatorId};
 use thalweg_core::job_graph::{ChainedEdge, JobGraph, JobVertex, OperatorNode};
 use thalweg_core::key_group::KeyGroupRange;
@@ -283,7 +283,8 @@ impl SourceOperator for Numbers {
 
 pub(super) fn barrier(checkpoint: u64) -> Barrier {
     let published = CheckpointId(checkpoint - 1);
-    Barrier { checkpoint: CheckpointId(checkpoint), triggered_ms: 1_000_000, published }
+    let kind = SnapshotKind::Checkpoint;
+    Barrier { checkpoint: CheckpointId(checkpoint), triggered_ms: 1_000_000, published, kind }
 }
 
 /// A task and all that is around it.
