@@ -10,7 +10,7 @@ use thalweg_core::record::{DecodeError, DecodePlan, Key, Record, Schema};
 
 use crate::error::StateError;
 use crate::run::{
-    MergedRows, Row, RunError, RunKind, RunOrigin, RunReader, StateDeclaration, StateKind,
+    MergedRows, Row, RunError, RunKind, RunOrigin, RunReader, StateDeclaration, StateKind, layers,
 };
 
 /// The runs of all old subtasks of an operator, seen by one new subtask.
@@ -166,21 +166,23 @@ impl RestoredOperator {
     ) -> Result<Vec<ClaimedState<'_>>, StateError> {
         let mut found = Vec::new();
         for runs in self.by_subtask() {
-            let mut layers = Vec::new();
-            for run in runs {
-                if let Some(number) = run.find_state(&declaration.name, declaration.kind) {
-                    layers.push(StateInRun::new(run, number, declaration)?);
-                } else if let Some(other) = namesake(run, declaration) {
-                    return Err(StateError::Kind {
-                        operator: run.description().origin.operator.clone(),
-                        state: declaration.name.clone(),
-                        stored: other,
-                        requested: declaration.kind,
-                    });
-                }
-            }
+            let layers = layers(runs, &declaration.name, declaration.kind);
+            let layers: Result<Vec<_>, _> = layers
+                .into_iter()
+                .map(|(place, number)| StateInRun::new(&runs[place], number, declaration))
+                .collect();
+            let layers = layers?;
             if !layers.is_empty() {
                 found.push(ClaimedState { layers });
+            } else if let Some(run) = runs.last()
+                && let Some(other) = namesake(run, declaration)
+            {
+                return Err(StateError::Kind {
+                    operator: run.description().origin.operator.clone(),
+                    state: declaration.name.clone(),
+                    stored: other,
+                    requested: declaration.kind,
+                });
             }
         }
         self.claimed().insert((declaration.name.clone(), declaration.kind));

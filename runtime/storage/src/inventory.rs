@@ -41,8 +41,9 @@ impl Inventory {
                 inventory.savepoint = Some(path);
                 continue;
             }
-            let first = path.as_str().split('/').next().and_then(|part| part.parse().ok());
-            let Some(job): Option<JobId> = first else { continue };
+            // An object of a savepoint may have a name like a job's folder.
+            let folder = path.as_str().split_once('/').and_then(|(folder, _)| folder.parse().ok());
+            let Some(job): Option<JobId> = folder else { continue };
             let objects = inventory.jobs.entry(job).or_default();
             if names::folder(job).is_ok_and(|folder| path.is_within(&folder)) {
                 objects.log.push(path);

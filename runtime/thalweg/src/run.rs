@@ -40,6 +40,7 @@ pub fn run(
         Role::Savepoint(options) => return command_line::savepoint(&options),
         Role::Stop(options) => return command_line::stop(&options),
         Role::Checkpoint(options) => return command_line::checkpoint(&options),
+        Role::Rescale(options) => return command_line::rescale(&options),
         Role::Check(options) => process::check(name, &application, &options),
         Role::State(options) => return state_command::state(&options),
     };

@@ -155,6 +155,13 @@ impl CheckpointCoordinator {
         }
     }
 
+    /// All tasks were replaced by others.
+    pub fn tasks_replaced(&mut self) {
+        self.ready_since = None;
+        self.finishing.clear();
+        self.drain = Drain::default();
+    }
+
     /// The job has ended; what was asked for and isn't done won't be.
     pub fn job_ended(&mut self, status: JobStatus) {
         if let Some((waiting, done)) = self.stopped.take()

@@ -423,3 +423,69 @@ fn state_that_does_not_fit_the_job_is_refused() {
     let error = checkpoint.check(&other).unwrap_err().to_string();
     assert!(error.contains("set the max parallelism to 128"), "{error}");
 }
+
+/// What is left of a scene's newest checkpoint when another JobManager reads its manifest.
+async fn read_back(scene: &Scene) -> CompletedCheckpoint {
+    let store: Arc<dyn thalweg_storage::BlobStore> = Arc::new(thalweg_storage::MemoryStore::new());
+    let name = "memory:".to_owned();
+    let place = crate::endpoint::CheckpointStore { store: store.clone(), name, blocking: false };
+    let latest = scene.coordinator.latest().unwrap();
+    let written =
+        crate::endpoint::store::write_manifest(&place, &scene.graph.graph, latest, Some(Epoch(3)));
+    let (path, _) = written.await.unwrap();
+    let manifest =
+        thalweg_storage::manifest::load_from(store.as_ref(), &path, job_id(), latest.id).await;
+    CompletedCheckpoint::of_manifest(&manifest.unwrap(), None)
+}
+
+#[tokio::test]
+async fn another_job_manager_restores_from_the_manifest_what_this_one_would() {
+    let mut scene = scene();
+    scene.end_input(0, 1);
+    scene.tick(0);
+    scene.tick(1000);
+    scene.ack_all(1, 1010);
+    scene.published(1, 1020);
+    let read = read_back(&scene).await;
+    let known = scene.coordinator.latest().unwrap();
+    assert_eq!(read.coordinators, known.coordinators);
+    for vertex in &scene.graph.graph.vertices {
+        for parallelism in [1, 2, 3] {
+            let vertex = thalweg_core::job_graph::JobVertex { parallelism, ..vertex.clone() };
+            for subtask in 0..parallelism {
+                let restored = known.restore(&vertex, subtask);
+                assert_eq!(read.restore(&vertex, subtask), restored);
+            }
+        }
+    }
+    // One of two sources had ended, so the other one hadn't.
+    let source = &scene.graph.graph.vertices[0];
+    assert_eq!([0, 1].map(|subtask| read.restore(source, subtask).finished), [false, true]);
+}
+
+#[tokio::test]
+async fn what_a_finished_task_left_behind_stays_in_later_checkpoints() {
+    let mut scene = scene();
+    scene.end_input(0, 1);
+    scene.tick(0);
+    scene.tick(1000);
+    scene.ack_all(1, 1010);
+    scene.published(1, 1020);
+    scene.state(0, 1, ExecutionState::Finished);
+    for id in [2, 3] {
+        scene.tick(1000 * id + 500);
+        for (vertex, subtask) in [(0, 0), (1, 0), (1, 1)] {
+            scene.ack(vertex, subtask, id, 1000 * id + 510);
+        }
+        scene.published(id, 1000 * id + 520);
+    }
+    for checkpoint in [scene.coordinator.latest().unwrap().clone(), read_back(&scene).await] {
+        assert_eq!(checkpoint.id, CheckpointId(3));
+        let restored = checkpoint.restore(&scene.graph.graph.vertices[0], 1);
+        assert!(restored.finished);
+        let pieces: Vec<_> =
+            restored.operators[0].pieces.iter().filter(|piece| piece.old_subtask == 1).collect();
+        let object = SnapshotData::Object { path: "1/0-1".to_owned(), offset: 0 };
+        assert_eq!(pieces.iter().map(|p| &p.handle.data).collect::<Vec<_>>(), [&object]);
+    }
+}

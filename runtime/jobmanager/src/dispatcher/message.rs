@@ -1,6 +1,9 @@
 //! What the dispatcher is told, and what it wants done.
 
-use thalweg_core::ids::{ExecutionAttemptId, JobId, TaskManagerId};
+use std::sync::Arc;
+
+use thalweg_core::ids::{ExecutionAttemptId, JobId, TaskManagerId, TriggerId};
+use thalweg_core::job_graph::JobGraph;
 use thalweg_rpc::message::{ToJobManager, ToTaskManager};
 
 use super::PreparedJob;
@@ -30,6 +33,8 @@ pub enum Event {
     Cancel(JobId),
     /// Somebody asks for a checkpoint or a savepoint of a job.
     CheckpointRequested(JobId, CheckpointRequest),
+    /// Somebody wants another parallelism of a job: that of this graph.
+    RescaleRequested(JobId, TriggerId, Arc<JobGraph>),
     /// What became of a manifest.
     Publication(JobId, CheckpointEvent),
     /// Time has passed.

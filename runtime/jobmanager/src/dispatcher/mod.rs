@@ -96,6 +96,10 @@ impl Dispatcher {
             Event::CheckpointRequested(job, request) => {
                 self.job_event(job, JobEvent::CheckpointRequested(request), now, &mut actions);
             }
+            Event::RescaleRequested(job, id, graph) => {
+                let event = JobEvent::RescaleRequested { id, graph };
+                self.job_event(job, event, now, &mut actions);
+            }
             Event::Publication(job, event) => {
                 self.job_event(job, JobEvent::Publication(event), now, &mut actions);
             }

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use thalweg_core::Clock;
 use thalweg_core::configuration::Configuration;
 use thalweg_core::configuration::options::checkpointing;
-use thalweg_core::ids::{CheckpointId, Epoch, JobId, TriggerId};
+use thalweg_core::ids::{CheckpointId, Epoch, JobId, JobVertexId, TriggerId};
 use thalweg_rpc::message::JobInformation;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -231,6 +231,23 @@ impl JobManagerHandle {
         Ok(name)
     }
 
+    /// Gives vertices of a job another parallelism. Gives the name under which the job's facts tell
+    /// what becomes of it.
+    ///
+    /// # Errors
+    /// When it can't be taken in.
+    pub async fn rescale(
+        &self,
+        job: JobId,
+        trigger: Option<TriggerId>,
+        parallelism: BTreeMap<JobVertexId, u32>,
+    ) -> Result<TriggerId, CommandError> {
+        let (reply, taken) = oneshot::channel();
+        let mail = Mail::Rescale(job, trigger, parallelism, reply);
+        self.mailbox.send(mail).await.map_err(|_| CommandError::Ended)?;
+        taken.await.map_err(|_| CommandError::Ended)?
+    }
+
     /// Returns when everybody who asked a job to end with a savepoint has read how it went, or
     /// after this time.
     pub async fn outcomes_read(&self, at_most: Duration) {
@@ -289,6 +306,22 @@ fn keys_and_values(configuration: &Configuration) -> Result<BTreeMap<String, Str
     value.and_then(serde_json::from_value).map_err(|error| SubmitError::Invalid(error.to_string()))
 }
 
+fn refusal(error: CommandError) -> RestFailure {
+    match error {
+        CommandError::Unknown => RestFailure::JobNotFound,
+        CommandError::NoTarget
+        | CommandError::BadTarget(_)
+        | CommandError::NoStore
+        | CommandError::Parallelism(_) => RestFailure::Invalid(error.to_string()),
+        CommandError::HasEnded(_)
+        | CommandError::Ending
+        | CommandError::Rescaling
+        | CommandError::TooMany(_)
+        | CommandError::DrainNeedsCheckpoints => RestFailure::Conflict(error.to_string()),
+        CommandError::Ended => RestFailure::Unavailable(error.to_string()),
+    }
+}
+
 impl RestGateway for JobManagerHandle {
     fn now_ms(&self) -> i64 {
         self.clock.wall_ms()
@@ -318,18 +351,20 @@ impl RestGateway for JobManagerHandle {
         let (this, job) = (self.clone(), job_id.parse::<JobId>());
         Box::pin(async move {
             let job = job.map_err(|_| RestFailure::JobNotFound)?;
-            let taken = JobManagerHandle::checkpoint(&this, job, command).await;
-            taken.map_err(|error| match error {
-                CommandError::Unknown => RestFailure::JobNotFound,
-                CommandError::NoTarget | CommandError::BadTarget(_) | CommandError::NoStore => {
-                    RestFailure::Invalid(error.to_string())
-                }
-                CommandError::HasEnded(_)
-                | CommandError::Ending
-                | CommandError::TooMany(_)
-                | CommandError::DrainNeedsCheckpoints => RestFailure::Conflict(error.to_string()),
-                CommandError::Ended => RestFailure::Unavailable(error.to_string()),
-            })
+            JobManagerHandle::checkpoint(&this, job, command).await.map_err(refusal)
+        })
+    }
+
+    fn rescale(
+        &self,
+        job_id: &str,
+        trigger: Option<TriggerId>,
+        parallelism: BTreeMap<JobVertexId, u32>,
+    ) -> RestReply<TriggerId> {
+        let (this, job) = (self.clone(), job_id.parse::<JobId>());
+        Box::pin(async move {
+            let job = job.map_err(|_| RestFailure::JobNotFound)?;
+            JobManagerHandle::rescale(&this, job, trigger, parallelism).await.map_err(refusal)
         })
     }
 

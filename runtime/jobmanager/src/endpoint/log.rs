@@ -27,6 +27,12 @@ pub(super) fn job(job: JobId, observation: &Observation) {
         Observation::SavepointCompleted(checkpoint) => {
             tracing::info!(%job, "savepoint {checkpoint} completed");
         }
+        Observation::Rescaled { tasks } => {
+            tracing::info!(%job, "the parallelism was changed: {tasks} tasks from now on");
+        }
+        Observation::RescaleGivenUp(why) => {
+            tracing::warn!(%job, "the parallelism wasn't changed: {why}");
+        }
         Observation::CheckpointFailed { checkpoint, cause } => {
             tracing::warn!(%job, "checkpoint {checkpoint} failed: {cause}");
         }

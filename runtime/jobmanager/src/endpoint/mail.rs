@@ -1,6 +1,8 @@
 //! Everything that can reach the endpoint: a closed list.
 
-use thalweg_core::ids::{JobId, TriggerId};
+use std::collections::BTreeMap;
+
+use thalweg_core::ids::{JobId, JobVertexId, TriggerId};
 use thalweg_core::status::JobStatus;
 use thalweg_rpc::LinkError;
 use thalweg_rpc::message::ToJobManager;
@@ -9,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::checkpoint_coordinator::{CheckpointEvent, CompletedCheckpoint};
 use crate::dispatcher::PreparedJob;
-use crate::job_master::JobResult;
+use crate::job_master::{JobResult, RescaleError};
 use crate::resource_manager::ConnectionId;
 
 /// A job wasn't taken in.
@@ -118,6 +120,12 @@ pub enum CommandError {
          are drained; set execution.checkpointing.interval, or stop it without drain"
     )]
     DrainNeedsCheckpoints,
+    /// That parallelism can't be.
+    #[error(transparent)]
+    Parallelism(#[from] RescaleError),
+    /// The tasks are ending for another parallelism.
+    #[error("the job is being brought to another parallelism; ask again when it runs")]
+    Rescaling,
     /// Too many wait.
     #[error("{0} requests wait already; ask again when some are done")]
     TooMany(usize),
@@ -138,6 +146,13 @@ pub(crate) enum Mail {
     Cancel(JobId, oneshot::Sender<Result<(), CancelError>>),
     /// Take a checkpoint or savepoint; answered with the name of the operation once it is taken in.
     Checkpoint(JobId, CheckpointCommand, oneshot::Sender<Result<TriggerId, CommandError>>),
+    /// Give vertices of a job another parallelism; answered as `Checkpoint`.
+    Rescale(
+        JobId,
+        Option<TriggerId>,
+        BTreeMap<JobVertexId, u32>,
+        oneshot::Sender<Result<TriggerId, CommandError>>,
+    ),
     /// A savepoint that the job stops with is whole; now it is to be published.
     SavepointWritten(Box<CompletedCheckpoint>),
     /// What became of a manifest.

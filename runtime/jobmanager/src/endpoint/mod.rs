@@ -7,6 +7,7 @@ mod log;
 pub(crate) mod mail;
 mod options;
 mod recorded;
+mod rescale;
 mod savepoint;
 pub(crate) mod store;
 #[cfg(test)]
@@ -202,6 +203,12 @@ impl JobManager {
             Mail::Checkpoint(job, command, reply) => {
                 let answer = self.command(job, command);
                 // Who asks for the answer next has to find the operation.
+                self.renew_facts_now();
+                // Whoever asked may have gone.
+                let _ = reply.send(answer);
+            }
+            Mail::Rescale(job, trigger, parallelism, reply) => {
+                let answer = self.rescale(job, trigger, &parallelism);
                 self.renew_facts_now();
                 // Whoever asked may have gone.
                 let _ = reply.send(answer);

@@ -20,6 +20,7 @@ use crate::checkpoint_coordinator::{
     CheckpointEvent, CheckpointRequest, CompletedCheckpoint, RequestKind, RestoreError,
 };
 use crate::dispatcher::Event;
+use crate::job_master::JobMaster;
 
 /// How many requests of a job wait at most.
 const WAITING_MAX: usize = 64;
@@ -38,14 +39,7 @@ impl JobManager {
         if let Some(repeated) = command.trigger.filter(known) {
             return Ok(repeated);
         }
-        let status = job.status();
-        if status.is_globally_terminal() {
-            return Err(CommandError::HasEnded(status));
-        }
-        if matches!(status, JobStatus::Cancelling | JobStatus::Failing) || coordinator.is_stopping()
-        {
-            return Err(CommandError::Ending);
-        }
+        self.takes_commands(job)?;
         if coordinator.is_full() {
             return Err(CommandError::TooMany(WAITING_MAX));
         }
@@ -78,11 +72,29 @@ impl JobManager {
                 RequestKind::Stop { target: target(given)?, drain }
             }
         };
-        self.commands += 1;
-        let text = format!("{}/{}", self.dispatcher.options().seed, self.commands);
-        let name = command.trigger.unwrap_or_else(|| TriggerId::derive(&text));
+        let name = self.name_of_command(command.trigger);
         self.handle(Event::CheckpointRequested(id, CheckpointRequest { id: name, kind }));
         Ok(name)
+    }
+
+    /// Whether anything can be asked of a job.
+    pub(super) fn takes_commands(&self, job: &JobMaster) -> Result<(), CommandError> {
+        let status = job.status();
+        let ending = matches!(status, JobStatus::Cancelling | JobStatus::Failing);
+        if status.is_globally_terminal() {
+            Err(CommandError::HasEnded(status))
+        } else if ending || job.coordinator().is_stopping() {
+            Err(CommandError::Ending)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The command's own name, or one that no other has.
+    pub(super) fn name_of_command(&mut self, own: Option<TriggerId>) -> TriggerId {
+        self.commands += 1;
+        let text = format!("{}/{}", self.dispatcher.options().seed, self.commands);
+        own.unwrap_or_else(|| TriggerId::derive(&text))
     }
 
     /// Writes a savepoint's manifest. One that the job stops with is published in the job's own

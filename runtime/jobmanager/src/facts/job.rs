@@ -1,13 +1,13 @@
 //! A job's facts.
 
-use thalweg_core::ids::OperatorId;
+use thalweg_core::ids::{OperatorId, TriggerId};
 use thalweg_core::job_graph::JobVertex;
 use thalweg_rpc::message::{Accumulator, FailureKind, MetricScope};
 
 use super::{ClusterDescription, MetricIndex};
 use crate::checkpoint_coordinator::{Operation, OperationState};
 use crate::job_master::execution_graph::{Execution, ExecutionGraph};
-use crate::job_master::{Failure, JobMaster};
+use crate::job_master::{Failure, JobMaster, RescaleOutcome};
 use crate::rest::model::{
     AccumulatorFacts, ExceptionFacts, ExecutionConfigFacts, InputFacts, JobFacts, JobType, Metrics,
     OperationFacts, OperationOutcome, OperatorFacts, SubtaskFacts, VertexFacts,
@@ -25,6 +25,7 @@ pub(super) fn facts(
     let history = job.coordinator().history();
     let checkpoints = history.facts(&cluster.state_backend, &cluster.checkpoint_storage);
     let shown = information.checkpointing || checkpoints.counts.total() > 0;
+    let rescales = i64::try_from(job.rescales()).unwrap_or(i64::MAX);
     JobFacts {
         id: information.job_id.to_string(),
         name: information.job_name.clone(),
@@ -35,6 +36,7 @@ pub(super) fn facts(
         restarts: job.restarts(),
         vertices: vertices.map(|vertex| vertex_facts(graph, vertex, metrics)).collect(),
         checkpoints: Some(checkpoints).filter(|_| shown),
+        rescale: job.last_rescale().map(rescale),
         operations: job.coordinator().operations().iter().map(operation).collect(),
         exceptions: job.failures().iter().map(exception).collect(),
         exceptions_truncated: job.failures().is_truncated(),
@@ -45,8 +47,17 @@ pub(super) fn facts(
             user_config: std::collections::BTreeMap::new(),
         },
         accumulators: accumulators(graph.tasks().flat_map(|(_, e)| &e.accumulators)),
-        metrics: Metrics::new(),
+        metrics: Metrics::from([("numRescales".to_owned(), rescales.into())]),
     }
+}
+
+fn rescale(last: &RescaleOutcome) -> (TriggerId, OperationOutcome) {
+    let outcome = match &last.result {
+        None => OperationOutcome::InProgress,
+        Some(Ok(())) => OperationOutcome::Completed { checkpoint: 0, location: String::new() },
+        Some(Err(message)) => OperationOutcome::Failed { message: message.clone() },
+    };
+    (last.id, outcome)
 }
 
 fn operation(operation: &Operation) -> OperationFacts {

@@ -11,13 +11,15 @@ use thalweg_core::ids::Epoch;
 pub(super) const FORMAT_VERSION: u64 = 1;
 
 /// What the leader says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaderHint {
     /// The cluster.
     pub cluster_id: String,
     /// Host and port at which it expects TaskManagers.
     pub address: String,
+    /// The machine that it runs on, by the machine's own name; empty if that isn't known.
+    pub machine: String,
     /// Its epoch in the cluster's log.
     pub epoch: Epoch,
     /// Rises with every write: it lives.
@@ -39,28 +41,32 @@ pub enum HintDecision {
 #[derive(Debug, Clone)]
 pub struct HintWatch {
     own_address: String,
+    own_machine: String,
     lease: Duration,
     period: Duration,
     seen: Option<(LeaderHint, Duration)>,
 }
 
 impl HintWatch {
-    /// A candidate that listens at `own_address` already. It believes a hint for `lease` and looks
-    /// every `period`.
-    pub fn new(own_address: &str, lease: Duration, period: Duration) -> Self {
-        Self { own_address: own_address.to_owned(), lease, period, seen: None }
+    /// A candidate that listens at `address` on `machine` already. It believes a hint for `lease`
+    /// and looks every `period`.
+    pub fn new((address, machine): (&str, &str), lease: Duration, period: Duration) -> Self {
+        let (own_address, own_machine) = (address.to_owned(), machine.to_owned());
+        Self { own_address, own_machine, lease, period, seen: None }
     }
 
     /// Decides:
     ///
     /// 1. Nobody leads when there's no hint, or its writer has released it.
-    /// 2. A hint with the candidate's own address is of a process that is gone: two can't listen
-    ///    there. So a JobManager that is restarted in its place doesn't wait.
+    /// 2. A hint with the candidate's own address, from its own machine, is of a process that is
+    ///    gone: two can't listen there. So a JobManager that is restarted in its place doesn't
+    ///    wait. The address alone doesn't say it: on each machine there is a `localhost`.
     /// 3. A leader whose counter hasn't risen for the lease, while this candidate looked, counts
     ///    as gone. Only the candidate's own clock is used.
     pub fn observe(&mut self, hint: Option<LeaderHint>, now: Duration) -> HintDecision {
         let Some(hint) = hint else { return HintDecision::Claim };
-        if hint.released || hint.address == self.own_address {
+        let same_place = hint.address == self.own_address && hint.machine == self.own_machine;
+        if hint.released || (same_place && !self.own_machine.is_empty()) {
             return HintDecision::Claim;
         }
         let since = match &self.seen {
@@ -85,6 +91,7 @@ mod tests {
         LeaderHint {
             cluster_id: "c".to_owned(),
             address: "a:1".to_owned(),
+            machine: "m".to_owned(),
             epoch: Epoch(epoch),
             counter,
             released: false,
@@ -92,7 +99,7 @@ mod tests {
     }
 
     fn watch() -> HintWatch {
-        HintWatch::new("b:1", Duration::from_secs(10), Duration::from_secs(2))
+        HintWatch::new(("b:1", "m"), Duration::from_secs(10), Duration::from_secs(2))
     }
 
     fn at(seconds: u64) -> Duration {
@@ -119,6 +126,10 @@ mod tests {
             Claim
         );
         let own = LeaderHint { address: "b:1".to_owned(), ..hint(1, 1) };
-        assert_eq!(watch().observe(Some(own), at(0)), Claim);
+        assert_eq!(watch().observe(Some(own.clone()), at(0)), Claim);
+        for machine in ["another", ""] {
+            let other = LeaderHint { machine: machine.to_owned(), ..own.clone() };
+            assert_eq!(watch().observe(Some(other), at(0)), LookAgainAfter(at(2)), "{machine}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_core::Clock;
-use thalweg_core::ids::{Epoch, cluster_log_id};
+use thalweg_core::ids::cluster_log_id;
 use thalweg_storage::blob::BlobErrorKind;
 use thalweg_storage::log::{ClaimOutcome, Leader, Log, LogError, LogErrorKind, WriterId};
 use thalweg_storage::{BlobStore, layout, sealed};
@@ -36,6 +36,8 @@ pub struct StoreElection {
     cluster_id: String,
     /// Where TaskManagers find this process.
     address: String,
+    /// The machine's name.
+    machine: String,
     writer: WriterId,
     lease: Duration,
     period: Duration,
@@ -51,21 +53,23 @@ impl std::fmt::Debug for StoreElection {
 }
 
 impl StoreElection {
-    /// A candidate, who listens at `address` already. A leader that hasn't shown itself for
-    /// `lease` counts as gone; the hint is looked at, or written, every `period`.
+    /// A candidate, who listens at `address` on `machine` already. A leader that hasn't shown
+    /// itself for `lease` counts as gone; the hint is looked at, or written, every `period`.
     pub fn new(
         store: Arc<dyn BlobStore>,
-        (cluster_id, address): (String, String),
+        cluster_id: String,
+        (address, machine): (String, String),
         writer: WriterId,
         (lease, period): (Duration, Duration),
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (leader, counter) = (None, 0);
-        Self { store, cluster_id, address, writer, lease, period, clock, leader, counter }
+        Self { store, cluster_id, address, machine, writer, lease, period, clock, leader, counter }
     }
 
     async fn wait_for_turn(&self) {
-        let mut watch = HintWatch::new(&self.address, self.lease, self.period);
+        let place = (self.address.as_str(), self.machine.as_str());
+        let mut watch = HintWatch::new(place, self.lease, self.period);
         let mut told = false;
         loop {
             let hint = match read_hint(self.store.as_ref(), &self.cluster_id).await {
@@ -73,9 +77,7 @@ impl StoreElection {
                 // One that can't be read is waited for like one that doesn't change.
                 Err(HighAvailabilityError::Sealed(error)) => {
                     tracing::warn!("the leader hint can't be read: {error}");
-                    let (cluster_id, address) = (String::new(), String::new());
-                    let (epoch, counter) = (Epoch(0), 0);
-                    Some(LeaderHint { cluster_id, address, epoch, counter, released: false })
+                    Some(LeaderHint::default())
                 }
                 Err(error) => {
                     tracing::warn!("the leader hint can't be read, it is tried again: {error}");
@@ -129,6 +131,7 @@ impl StoreElection {
         let hint = LeaderHint {
             cluster_id: self.cluster_id.clone(),
             address: self.address.clone(),
+            machine: self.machine.clone(),
             epoch: leader.leadership().epoch(),
             counter: self.counter,
             released,

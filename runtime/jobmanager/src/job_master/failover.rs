@@ -128,6 +128,7 @@ impl JobMaster {
             RestartDecision::Fail => return self.fail(cause, now, actions),
         };
         self.restarts += 1;
+        self.give_up_rescale("tasks failed before it", actions);
         let mut tasks = Vec::new();
         for region in regions {
             self.scheduler.restart(*region, now.elapsed + delay);
@@ -158,13 +159,19 @@ impl JobMaster {
     }
 
     fn end_all(&mut self, now: Moment, actions: &mut Vec<JobAction>) {
+        self.give_up_rescale("the job ends", actions);
         let tasks: Vec<TaskIndex> = self.graph.tasks().map(|(task, _)| task).collect();
         self.end_tasks(&tasks, now, actions);
         self.coordinate(CheckpointEvent::Interrupted, now, actions);
     }
 
     /// Ends these tasks: those that were never deployed at once, others by telling them.
-    fn end_tasks(&mut self, tasks: &[TaskIndex], now: Moment, actions: &mut Vec<JobAction>) {
+    pub(super) fn end_tasks(
+        &mut self,
+        tasks: &[TaskIndex],
+        now: Moment,
+        actions: &mut Vec<JobAction>,
+    ) {
         for task in tasks {
             let execution = self.graph.execution_mut(*task);
             match execution.deployed_on().cloned() {
@@ -191,6 +198,9 @@ impl JobMaster {
         now: Moment,
         actions: &mut Vec<JobAction>,
     ) {
+        if self.rescale_slots_unavailable(request, &message, actions) {
+            return;
+        }
         if !self.scheduler.request_failed(request) || self.end.is_some() {
             return;
         }

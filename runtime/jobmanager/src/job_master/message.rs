@@ -1,7 +1,12 @@
 //! What a JobMaster is told, and what it wants done.
 
+use std::sync::Arc;
+
 use thalweg_core::element::Barrier;
-use thalweg_core::ids::{AllocationId, CheckpointId, ExecutionAttemptId, JobId, TaskManagerId};
+use thalweg_core::ids::{
+    AllocationId, CheckpointId, ExecutionAttemptId, JobId, TaskManagerId, TriggerId,
+};
+use thalweg_core::job_graph::JobGraph;
 use thalweg_core::status::JobStatus;
 use thalweg_rpc::message::{
     Accumulator, CheckpointAck, CheckpointDecline, ExecutionReport, FailureInfo, TaskDeployment,
@@ -70,6 +75,13 @@ pub enum JobEvent {
     Publication(CheckpointEvent),
     /// Somebody asks for a checkpoint or a savepoint.
     CheckpointRequested(CheckpointRequest),
+    /// Somebody wants another parallelism.
+    RescaleRequested {
+        /// Names the request; the same one again is the same request.
+        id: TriggerId,
+        /// The job's graph with that parallelism.
+        graph: Arc<JobGraph>,
+    },
     /// The user wants it to end.
     Cancel,
     /// Time has passed.
@@ -180,6 +192,13 @@ pub enum Observation {
     CheckpointCompleted(CheckpointId),
     /// A savepoint is complete.
     SavepointCompleted(CheckpointId),
+    /// The job has another parallelism.
+    Rescaled {
+        /// The number of its tasks from now on.
+        tasks: usize,
+    },
+    /// The parallelism stays what it was, for this reason.
+    RescaleGivenUp(String),
     /// A checkpoint failed.
     CheckpointFailed {
         /// Which.

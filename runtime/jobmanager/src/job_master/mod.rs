@@ -11,6 +11,7 @@ mod failure_history;
 mod message;
 mod progress;
 mod reconcile;
+mod rescale;
 pub mod restart_strategy;
 pub mod scheduler;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use thalweg_rpc::message::{FailureInfo, JobInformation, JobProgress};
 
 pub use failure_history::{Failure, FailureHistory};
 pub use message::{JobAction, JobEvent, JobResult, Observation};
+pub use rescale::{RescaleError, RescaleOutcome, rescaled};
 
 use crate::checkpoint_coordinator::{
     CheckpointCoordinator, CheckpointEvent, CheckpointOptions, CompletedCheckpoint, RestoreError,
@@ -35,6 +37,7 @@ use crate::checkpoint_coordinator::{
 use crate::moment::{Moment, earlier};
 use crate::source_coordinator::SourceCoordinator;
 use execution_graph::{ExecutionGraph, GraphError};
+use rescale::Rescale;
 use restart_strategy::RestartStrategy;
 use scheduler::Scheduler;
 
@@ -87,6 +90,10 @@ pub struct JobMaster {
     failures: FailureHistory,
     end: Option<End>,
     restarts: u64,
+    rescale: Option<Rescale>,
+    last_rescale: Option<RescaleOutcome>,
+    /// How often the parallelism was changed.
+    rescales: u64,
     started: Moment,
     result: Option<JobResult>,
 }
@@ -117,6 +124,9 @@ impl JobMaster {
             failures: FailureHistory::new(history),
             end: None,
             restarts: 0,
+            rescale: None,
+            last_rescale: None,
+            rescales: 0,
             started: now,
             result: None,
             information,
@@ -139,6 +149,7 @@ impl JobMaster {
                 if !unwanted.is_empty() {
                     actions_of.push(JobAction::ReleaseSlots(unwanted));
                 }
+                self.rescale_slots_granted(request, now, actions_of);
             }
             JobEvent::SlotsUnavailable { request, message } => {
                 self.slots_unavailable(request, message, now, actions_of);
@@ -165,6 +176,9 @@ impl JobMaster {
             JobEvent::Publication(event) => self.coordinate(event, now, actions_of),
             JobEvent::CheckpointRequested(request) => {
                 self.coordinate(CheckpointEvent::Requested(request), now, actions_of);
+            }
+            JobEvent::RescaleRequested { id, graph } => {
+                self.rescale_requested(id, graph, now, actions_of);
             }
             JobEvent::Cancel => self.cancel(now, actions_of),
             JobEvent::Tick => {}
@@ -206,6 +220,11 @@ impl JobMaster {
     /// How often tasks were restarted.
     pub fn restarts(&self) -> u64 {
         self.restarts
+    }
+
+    /// How often its parallelism was changed.
+    pub fn rescales(&self) -> u64 {
+        self.rescales
     }
 
     /// Its restart strategy in words.

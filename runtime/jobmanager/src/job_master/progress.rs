@@ -22,7 +22,8 @@ impl JobMaster {
     /// 3. A job that is to end, and all whose tasks have ended, ends; but not while a manifest is
     ///    being written.
     /// 4. A job all of whose tasks have finished has finished.
-    /// 5. Regions that wait are deployed when their slots are there; never while a manifest is
+    /// 5. A change of parallelism goes on.
+    /// 6. Regions that wait are deployed when their slots are there; never while a manifest is
     ///    being written: they restart from the newest checkpoint, and which one that is must be
     ///    known.
     pub(super) fn progress(&mut self, now: Moment, actions: &mut Vec<JobAction>) {
@@ -50,7 +51,10 @@ impl JobMaster {
             self.finish(JobStatus::Finished, None, now, actions);
             return;
         }
-        self.schedule(now, actions);
+        self.go_on_rescaling(now, actions);
+        if !self.is_rescaling() {
+            self.schedule(now, actions);
+        }
     }
 
     fn schedule(&mut self, now: Moment, actions: &mut Vec<JobAction>) {

@@ -1,5 +1,7 @@
 //! A job from submission to end, through failures: events and what is to be done.
 
+mod rescale;
+
 use thalweg_core::ids::{AllocationId, ExecutionAttemptId};
 use thalweg_core::job_graph::ShipStrategy::{Forward, Hash};
 use thalweg_core::split::SourceSplit;

@@ -1,10 +1,11 @@
 //! What the web layer may ask of the JobManager. Implemented by the JobManager, by a table of facts
 //! in tests.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use thalweg_core::ids::TriggerId;
+use thalweg_core::ids::{JobVertexId, TriggerId};
 
 use super::model::{ClusterFacts, JobFacts};
 use crate::endpoint::CheckpointCommand;
@@ -54,6 +55,14 @@ pub trait RestGateway: Send + Sync + 'static {
     /// Asks for a checkpoint or savepoint. The answer comes once it is taken in, with the name of
     /// the operation; the job's facts know it by then.
     fn checkpoint(&self, job_id: &str, command: CheckpointCommand) -> RestReply<TriggerId>;
+
+    /// Asks for another parallelism of vertices. Answered as [`checkpoint`](Self::checkpoint).
+    fn rescale(
+        &self,
+        job_id: &str,
+        trigger: Option<TriggerId>,
+        parallelism: BTreeMap<JobVertexId, u32>,
+    ) -> RestReply<TriggerId>;
 
     /// Somebody has read how an operation went.
     fn outcome_read(&self, trigger: TriggerId);

@@ -6,6 +6,7 @@ mod cluster;
 mod commands;
 mod jobs;
 mod operations;
+mod rescale;
 mod vertices;
 
 use std::sync::Arc;
@@ -26,7 +27,7 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 /// All paths, each with and without `/v1`.
 pub fn router(gateway: Arc<dyn RestGateway>) -> Router {
     let routes = || {
-        let of_jobs = jobs::routes().merge(operations::routes());
+        let of_jobs = jobs::routes().merge(operations::routes()).merge(rescale::routes());
         Router::new().merge(cluster::routes()).merge(of_jobs).merge(vertices::routes())
     };
     let all = routes().nest("/v1", routes());

@@ -12,6 +12,7 @@ mod description;
 mod error;
 mod footer;
 mod index;
+mod layers;
 mod merge;
 mod read_at;
 mod reader;
@@ -25,6 +26,7 @@ mod writer;
 
 pub use self::description::{RunDescription, RunKind, RunOrigin, StateDeclaration, StateKind};
 pub use self::error::{Place, RunError};
+pub use self::layers::layers;
 pub use self::merge::MergedRows;
 pub use self::read_at::ReadAt;
 pub use self::reader::{BlockInfo, RowCursor, RunReader};

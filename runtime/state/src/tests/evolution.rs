@@ -161,6 +161,58 @@ fn each_run_is_read_with_its_own_schema() {
     }
 }
 
+/// A version without the state was restored in between, and wrote a delta on the same base.
+#[test]
+fn a_state_that_was_dropped_does_not_come_back_with_a_later_version() {
+    let write = |state: &mut KeyedState<u32>, kind| {
+        let operator = "under test".into();
+        let origin =
+            RunOrigin { operator, subtask: 0, parallelism: 1, max_parallelism: MAX_PARALLELISM };
+        let mut writer = RunWriter::incremental(origin, kind, LastSnapshot::Published);
+        state.snapshot(&mut writer).unwrap();
+        writer.finish().unwrap()
+    };
+    let start = |runs: &[Vec<u8>]| {
+        let open = |run: &Vec<u8>| RunReader::open(Arc::new(run.clone())).unwrap();
+        let from = RestoredOperator::new(runs.iter().map(open).collect(), 0, 1).unwrap();
+        let from = (!runs.is_empty()).then(|| Arc::new(from.continued()));
+        KeyedState::<u32>::new(ranges(1)[0], MAX_PARALLELISM, from).unwrap()
+    };
+    let set = |state: &mut KeyedState<u32>, names: &[&str], key: u32, value: u64| {
+        for name in names {
+            let of_name = state.value_state::<u64>(name).unwrap();
+            state.set_current_key(key, key.key_hash());
+            of_name.set(state, value).unwrap();
+        }
+    };
+    let mut first = start(&[]);
+    set(&mut first, &["kept", "dropped"], 1, 10);
+    set(&mut first, &["kept", "dropped"], 2, 20);
+    let mut runs = vec![write(&mut first, RunKind::Base)];
+    let mut second = start(&runs);
+    set(&mut second, &["kept"], 1, 11);
+    runs.push(write(&mut second, RunKind::Delta));
+    let mut third = start(&runs);
+    set(&mut third, &["kept", "dropped"], 2, 22);
+    runs.push(write(&mut third, RunKind::Delta));
+
+    for runs in [&runs[..2], &runs] {
+        let mut state = start(runs);
+        let again = runs.len() == 3;
+        for (name, key, expected) in [
+            ("kept", 1, Some(11)),
+            ("kept", 2, Some(if again { 22 } else { 20 })),
+            ("dropped", 1, None),
+            ("dropped", 2, again.then_some(22)),
+        ] {
+            let of_name = state.value_state::<u64>(name).unwrap();
+            state.set_current_key(key, key.key_hash());
+            let found = of_name.get(&mut state).unwrap().copied();
+            assert_eq!(found, expected, "{name} of {key} from {} runs", runs.len());
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_read_is_refused_with_operator_state_and_place() {
     let run = old_run();

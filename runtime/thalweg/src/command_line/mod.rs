@@ -5,11 +5,13 @@
 
 mod commands;
 mod operations;
+mod rescale;
 
 use std::path::PathBuf;
 
 pub use commands::{cancel, list};
 pub use operations::{checkpoint, savepoint, stop};
+pub use rescale::rescale;
 
 use thalweg_core::configuration::options::checkpointing;
 
@@ -36,6 +38,8 @@ pub enum Role {
     Stop(StopOptions),
     /// Takes a checkpoint of a job.
     Checkpoint(CheckpointOptions),
+    /// Brings a job to another parallelism.
+    Rescale(RescaleOptions),
     /// Says whether the application can begin with a savepoint.
     Check(CheckOptions),
     /// Looks at what a checkpoint store holds.
@@ -164,6 +168,44 @@ pub struct CheckpointOptions {
     pub job: String,
 }
 
+/// Another parallelism.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct RescaleOptions {
+    /// The cluster.
+    #[command(flatten)]
+    pub target: Target,
+    /// For the vertex with this id, or without one for all that have the job's parallelism. Can be
+    /// given several times
+    #[arg(short, long, value_name = "[VERTEX=]N", required = true)]
+    pub parallelism: Vec<Parallelism>,
+    /// The job's id, as `list` shows it
+    #[arg(value_name = "JOB_ID")]
+    pub job: String,
+}
+
+/// The parallelism of one vertex, or of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parallelism {
+    /// The vertex's id; None: all that have the job's parallelism.
+    pub vertex: Option<String>,
+    /// The number of its subtasks.
+    pub parallelism: u32,
+}
+
+impl std::str::FromStr for Parallelism {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (vertex, number) = match text.split_once('=') {
+            Some((vertex, number)) => (Some(vertex.to_owned()), number),
+            None => (None, text),
+        };
+        let parallelism = number.parse().ok().filter(|number| *number > 0);
+        let parallelism = parallelism.ok_or("a number from 1 is expected, or VERTEX=NUMBER")?;
+        Ok(Self { vertex, parallelism })
+    }
+}
+
 /// A savepoint to check.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct CheckOptions {
@@ -210,6 +252,8 @@ enum RoleWord {
     Stop(StopOptions),
     /// Takes a checkpoint of a job, waits for it and prints its number
     Checkpoint(CheckpointOptions),
+    /// Brings a running job to another parallelism: `rescale --parallelism 4 JOB_ID`
+    Rescale(RescaleOptions),
     /// Says whether the application can begin with a savepoint, and starts nothing:
     /// `check --from-savepoint PATH -- ARGUMENTS`
     Check(CheckOptions),
@@ -218,7 +262,7 @@ enum RoleWord {
 }
 
 /// The words that are roles.
-const ROLES: [&str; 10] = [
+const ROLES: [&str; 11] = [
     "local",
     "jobmanager",
     "taskmanager",
@@ -227,6 +271,7 @@ const ROLES: [&str; 10] = [
     "savepoint",
     "stop",
     "checkpoint",
+    "rescale",
     "check",
     "state",
 ];
@@ -254,6 +299,7 @@ impl Role {
             RoleWord::Savepoint(options) => Self::Savepoint(options),
             RoleWord::Stop(options) => Self::Stop(options),
             RoleWord::Checkpoint(options) => Self::Checkpoint(options),
+            RoleWord::Rescale(options) => Self::Rescale(options),
             RoleWord::Check(options) => Self::Check(options),
             RoleWord::State(options) => Self::State(options),
         })

@@ -36,18 +36,18 @@ struct Status {
 }
 
 #[derive(Deserialize)]
-struct Operation {
+pub(super) struct Operation {
     location: Option<String>,
     #[serde(rename = "checkpointId")]
     checkpoint: Option<u64>,
     #[serde(rename = "failure-cause", alias = "failureCause")]
-    failure: Option<Failure>,
+    pub(super) failure: Option<Failure>,
 }
 
 #[derive(Deserialize)]
-struct Failure {
+pub(super) struct Failure {
     #[serde(rename = "stack-trace")]
-    text: String,
+    pub(super) text: String,
 }
 
 /// What is asked for, and where it is asked after.
@@ -61,49 +61,54 @@ struct Command<'a> {
 }
 
 /// A name for the operation: if the request has to be repeated, it is the same operation.
-fn trigger_id() -> TriggerId {
+pub(super) fn trigger_id() -> TriggerId {
     let clock = SystemClock::new();
     let local = 0u8;
     let text = format!("{}/{}/{:p}", std::process::id(), clock.wall_ms(), &raw const local);
     TriggerId::derive(&text)
 }
 
+/// Asks after an operation until it has ended.
+pub(super) fn wait(target: &str, url: &str) -> Result<Option<Operation>, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(CommandError::Runtime)?;
+    let (mut pause, mut unreachable) = (PAUSE.0, 0);
+    loop {
+        match body::<Outcome>(target, agent().get(url).call()) {
+            Ok(outcome) if outcome.status.id == "COMPLETED" => return Ok(outcome.operation),
+            Ok(_) => unreachable = 0,
+            // A leader that takes over knows nothing of it: that is an answer.
+            Err(error @ CommandError::Unreachable { .. }) => {
+                unreachable += 1;
+                if unreachable >= UNREACHABLE_MAX {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        runtime.block_on(async { tokio::time::sleep(pause).await });
+        pause = PAUSE.1.min(pause * 2);
+    }
+}
+
 impl Command<'_> {
     /// Sets it going, waits for its outcome and prints it.
     fn run(mut self, target: &Target) -> Result<(), CommandError> {
         let target = address(target)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .map_err(CommandError::Runtime)?;
         let job = format!("http://{target}/jobs/{}", self.job);
         self.body["triggerId"] = json!(trigger_id().to_string());
         let answer = agent().post(format!("{job}/{}", self.post)).send_json(&self.body);
         let Triggered { request_id } = body(&target, answer)?;
         let url = format!("{job}/{}/{request_id}", self.poll);
-        let (mut pause, mut unreachable) = (PAUSE.0, 0);
-        loop {
-            match body::<Outcome>(&target, agent().get(&url).call()) {
-                Ok(outcome) if outcome.status.id == "COMPLETED" => return self.print(outcome),
-                Ok(_) => unreachable = 0,
-                // A leader that takes over knows nothing of it: that is an answer.
-                Err(error @ CommandError::Unreachable { .. }) => {
-                    unreachable += 1;
-                    if unreachable >= UNREACHABLE_MAX {
-                        return Err(error);
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-            runtime.block_on(async { tokio::time::sleep(pause).await });
-            pause = PAUSE.1.min(pause * 2);
-        }
+        self.print(wait(&target, &url)?)
     }
 
-    fn print(&self, outcome: Outcome) -> Result<(), CommandError> {
+    fn print(&self, outcome: Option<Operation>) -> Result<(), CommandError> {
         let (job, what) = (self.job.to_owned(), self.what);
         let failed = |cause: String| CommandError::Failed { job, what, cause };
-        match outcome.operation {
+        match outcome {
             Some(Operation { failure: Some(failure), .. }) => Err(failed(failure.text)),
             Some(Operation { location: Some(location), .. }) => {
                 println!("{location}");

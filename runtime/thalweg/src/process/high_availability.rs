@@ -71,7 +71,8 @@ impl JobManagerRecords {
         let records = runtime.block_on(Records::open(options, runtime.handle()))?;
         let election = StoreElection::new(
             Arc::clone(&records.store().store),
-            (cluster_id, address),
+            cluster_id,
+            (address, machine_name()),
             writer,
             (
                 configuration.get(&options::LEASE_DURATION),
@@ -113,6 +114,13 @@ pub(super) fn exit_of(reason: Option<EndReason>) -> Option<(String, u8)> {
         }
         Some(EndReason::ShutDown) | None => None,
     }
+}
+
+/// What the machine, or the container, calls itself; empty if it doesn't say.
+fn machine_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = name.or_else(|| std::env::var("HOSTNAME").ok());
+    name.map(|name| name.trim().to_owned()).unwrap_or_default()
 }
 
 /// Never the same for two processes.

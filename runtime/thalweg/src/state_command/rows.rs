@@ -7,7 +7,7 @@ use std::io::Write;
 use serde::Serialize;
 use thalweg_core::key_group::KeyGroupRange;
 use thalweg_state::StateKind;
-use thalweg_state::run::{MergedRows, Row, RunReader, ShownRow, StateDeclaration};
+use thalweg_state::run::{MergedRows, Row, RunReader, ShownRow, StateDeclaration, layers};
 use thalweg_storage::CheckpointManifest;
 
 use super::error::StateCommandError;
@@ -97,16 +97,15 @@ struct Printer<'o> {
 }
 
 impl Printer<'_> {
-    fn print<'r>(
+    fn print(
         &mut self,
-        runs: &'r [(RunPlace<'_>, RunReader)],
+        runs: &[(RunPlace<'_>, RunReader)],
         state: &StateDeclaration,
         groups: KeyGroupRange,
     ) -> Result<(), StateCommandError> {
-        let in_run = |(place, run): &'r (RunPlace<'_>, RunReader)| {
-            Some((place, run, run.find_state(&state.name, state.kind)?))
-        };
-        let layers: Vec<_> = runs.iter().filter_map(in_run).collect();
+        let found = layers(runs.iter().map(|(_, run)| run), &state.name, state.kind);
+        let layers: Vec<_> =
+            found.into_iter().map(|(at, number)| (&runs[at].0, &runs[at].1, number)).collect();
         let mut rows = MergedRows::new(layers.iter().map(|layer| (layer.1, layer.2)), groups);
         while self.left > 0 {
             let row = rows.next_row().map_err(|(layer, error)| layers[layer].0.error(error))?;

@@ -42,6 +42,7 @@ struct ShownOperator<'m> {
 struct ShownState {
     #[serde(flatten)]
     declaration: StateDeclaration,
+    /// As stored: a row that several runs hold is counted in each, and so are tombstones.
     rows: u64,
     bytes: u64,
     subtasks: Vec<StatePart>,

@@ -155,6 +155,23 @@ fn a_job_is_exactly_once_when_its_job_manager_is_killed_again_and_again() {
     check_store(&storage, &job);
 }
 
+#[test]
+fn a_job_goes_on_at_another_parallelism_when_its_job_manager_is_started_with_one() {
+    let input = FraudInput::new(24_000, 46);
+    let storage = input.path("storage");
+    let arguments =
+        |parallelism| input.arguments("run", &["--parallelism", parallelism, "--rate", "3000"]);
+    let mut cluster = running(&storage, "2 s", &arguments("3"));
+    for parallelism in ["2", "1", "3"] {
+        kill_and_restart(&mut cluster, &arguments(parallelism), 2);
+    }
+    let job = cluster.rest.wait_for_job("RUNNING");
+    assert!(restored(&cluster.rest, &job) >= 6);
+    cluster.wait().succeeded();
+    input.check("run");
+    check_store(&storage, &job);
+}
+
 /// Starts a second JobManager beside a running job that has some checkpoints.
 fn stand_by(cluster: &mut Cluster, arguments: &[String]) -> (String, Process, Rest) {
     let job = cluster.rest.wait_for_job("RUNNING");

@@ -22,8 +22,9 @@ option_group! {
         "The application's durable storage: a directory that all of its processes see under \
          this name, or a bucket. Set, it turns high availability on for a cluster: a JobManager \
          started later goes on with the jobs of an earlier one, gives the results of those that \
-         have ended, and a second one stands by. TaskManagers find their JobManager through it \
-         and need no `jobmanager.rpc.address`. Checkpoints go there too, unless \
+         have ended, and a second one stands by. TaskManagers find the one that leads through it \
+         and need no `jobmanager.rpc.address`; what each JobManager has there is what they are \
+         told. Checkpoints go there too, unless \
          `execution.checkpointing.dir` is set.",
     );
 

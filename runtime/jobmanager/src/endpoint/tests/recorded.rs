@@ -149,8 +149,9 @@ fn election(store: &Arc<Flaky>, writer: u128) -> Box<StoreElection> {
     let address = format!("host-{writer}:1");
     let times = (Duration::from_millis(200), Duration::from_millis(20));
     let clock = Arc::new(SystemClock::new());
-    let names = ("app".to_owned(), address);
-    Box::new(StoreElection::new(store.clone(), names, WriterId(writer), times, clock))
+    let (cluster_id, place) = ("app".to_owned(), (address, String::new()));
+    let writer = WriterId(writer);
+    Box::new(StoreElection::new(store.clone(), cluster_id, place, writer, times, clock))
 }
 
 async fn job_manager(store: &Arc<Flaky>, writer: u128) -> (JobManagerHandle, AcceptorSender) {
@@ -291,7 +292,7 @@ async fn who_is_suspended_leaves_its_job_and_its_task_managers_to_the_next_one_a
     assert_eq!(puppet.await.unwrap(), "closed");
     let hint = read_hint(store.as_ref(), "app").await.unwrap().unwrap();
     let mut watch = crate::high_availability::HintWatch::new(
-        "other:1",
+        ("other:1", "other"),
         Duration::from_secs(60),
         Duration::from_secs(1),
     );

@@ -104,19 +104,46 @@ impl ExecutionGraph {
             id_prefix,
             graph: Arc::clone(&graph),
         };
+        this.create_all(0, now);
+        Ok(this)
+    }
+
+    /// The same job at another parallelism, in the state that it is in: all executions are CREATED
+    /// anew, with numbers above all former ones.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn rescaled(&self, graph: Arc<JobGraph>, now: Moment) -> Result<Self, GraphError> {
+        check(&graph)?;
+        let number = self.tasks().map(|(_, execution)| execution.number + 1).max().unwrap_or(0);
+        let mut this = Self {
+            status: self.status,
+            timestamps: self.timestamps.clone(),
+            regions: Regions::of(&graph),
+            tasks: Vec::new(),
+            by_attempt: BTreeMap::new(),
+            id_prefix: self.id_prefix.clone(),
+            graph,
+        };
+        this.create_all(number, now);
+        Ok(this)
+    }
+
+    /// Makes the first executions, all with this number.
+    fn create_all(&mut self, number: u32, now: Moment) {
+        let graph = Arc::clone(&self.graph);
         for (vertex, description) in graph.vertices.iter().enumerate() {
             let subtasks = 0..description.parallelism;
             let executions = subtasks.map(|subtask| {
                 let task = TaskIndex { vertex, subtask };
-                Execution::new(this.attempt_id(task, 0), 0, now)
+                Execution::new(self.attempt_id(task, number), number, now)
             });
             let executions: Vec<Execution> = executions.collect();
             for (subtask, execution) in (0..).zip(&executions) {
-                this.by_attempt.insert(execution.id, TaskIndex { vertex, subtask });
+                self.by_attempt.insert(execution.id, TaskIndex { vertex, subtask });
             }
-            this.tasks.push(executions);
+            self.tasks.push(executions);
         }
-        Ok(this)
     }
 
     fn attempt_id(&self, task: TaskIndex, number: u32) -> ExecutionAttemptId {

@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use thalweg_core::ids::{AllocationId, TaskManagerId};
@@ -62,6 +62,8 @@ pub struct Scheduler {
     /// The open request: its number, and the slot for each of its allocations.
     open: Option<(RequestId, Vec<(SharedSlot, AllocationId)>)>,
     requests: u64,
+    /// Slots that a change of parallelism is going to need.
+    reserved: BTreeSet<SharedSlot>,
     allocation_prefix: String,
     idle_timeout: Duration,
     /// Whether any region has ever been deployed.
@@ -82,6 +84,7 @@ impl Scheduler {
             held: BTreeMap::new(),
             open: None,
             requests: 0,
+            reserved: BTreeSet::new(),
             allocation_prefix: prefix,
             idle_timeout,
             started: false,
@@ -155,6 +158,11 @@ impl Scheduler {
         missing.retain(|shared| !self.held.contains_key(shared));
         missing.sort_unstable();
         missing.dedup();
+        let (request, allocations) = self.ask_for(&missing);
+        Step::Request(request, allocations)
+    }
+
+    fn ask_for(&mut self, missing: &[SharedSlot]) -> (RequestId, Vec<AllocationId>) {
         self.requests += 1;
         let request = self.requests;
         let claim = |(number, shared): (usize, &SharedSlot)| {
@@ -164,7 +172,47 @@ impl Scheduler {
         let claims: Vec<_> = missing.iter().enumerate().map(claim).collect();
         let allocations = claims.iter().map(|(_, allocation)| *allocation).collect();
         self.open = Some((request, claims));
-        Step::Request(request, allocations)
+        (request, allocations)
+    }
+
+    /// Keeps the slots that `graph`, the job at another parallelism, is going to need. Gives the
+    /// request for those that are missing.
+    ///
+    /// # Errors
+    /// Another request is open, so there can't be one.
+    pub fn reserve(
+        &mut self,
+        graph: &JobGraph,
+    ) -> Result<Option<(RequestId, Vec<AllocationId>)>, String> {
+        if self.open.is_some() {
+            return Err("the job waits for slots already".to_owned());
+        }
+        self.reserved = needed(graph);
+        let is_missing = |shared: &&SharedSlot| !self.held.contains_key(shared);
+        let missing: Vec<SharedSlot> = self.reserved.iter().filter(is_missing).copied().collect();
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.ask_for(&missing)))
+    }
+
+    /// What was kept isn't needed after all; it is given back when it has been idle for a while.
+    pub fn release_reservation(&mut self) {
+        self.reserved.clear();
+    }
+
+    /// The job has another parallelism: all its regions wait from `now` on. Gives up the slots that
+    /// aren't needed any more.
+    pub fn rescaled(&mut self, graph: &ExecutionGraph, now: Duration) -> Vec<AllocationId> {
+        let not_before = now;
+        self.phases = vec![RegionPhase::Waiting { not_before }; graph.regions().list.len()];
+        self.groups = sharing_groups(&graph.graph);
+        self.reserved.clear();
+        let needed = needed(&graph.graph);
+        let held = std::mem::take(&mut self.held).into_iter();
+        let (keep, unneeded): (Vec<_>, Vec<_>) = held.partition(|(s, _)| needed.contains(s));
+        self.held = keep.into_iter().collect();
+        unneeded.into_iter().map(|(_, held)| held.slot.allocation).collect()
     }
 
     /// Slots were given. Gives back those that aren't wanted any more.
@@ -205,6 +253,7 @@ impl Scheduler {
             .tasks()
             .filter(|(_, execution)| execution.state != ExecutionState::Finished)
             .map(|(task, _)| self.shared_slot(task))
+            .chain(self.reserved.iter().copied())
             .collect();
         needed.sort_unstable();
         let mut released = Vec::new();
@@ -233,6 +282,15 @@ impl Scheduler {
         let idle = self.held.values().filter_map(|held| held.idle_since);
         backoffs.chain(idle.map(|since| since + self.idle_timeout)).min()
     }
+}
+
+/// The slots that a job needs.
+fn needed(graph: &JobGraph) -> BTreeSet<SharedSlot> {
+    let groups = sharing_groups(graph).into_iter().zip(&graph.vertices);
+    let of_vertex = |(group, vertex): (usize, &thalweg_core::job_graph::JobVertex)| {
+        (0..vertex.parallelism).map(move |index| SharedSlot { group, index })
+    };
+    groups.flat_map(of_vertex).collect()
 }
 
 /// For each vertex the number of its slot sharing group, in the order of first appearance.

@@ -40,3 +40,16 @@ pub(crate) fn status(operation: &OperationFacts) -> Value {
     };
     json!({ "status": { "id": status }, "operation": result })
 }
+
+/// How a change of parallelism went.
+pub(crate) fn rescale_status(outcome: &OperationOutcome) -> Value {
+    let class = "org.apache.flink.runtime.jobmaster.RescalingException";
+    let (status, result) = match outcome {
+        OperationOutcome::InProgress => ("IN_PROGRESS", Value::Null),
+        OperationOutcome::Completed { .. } => ("COMPLETED", json!({})),
+        OperationOutcome::Failed { message } => {
+            ("COMPLETED", json!({ "failure-cause": failure_cause(class, message) }))
+        }
+    };
+    json!({ "status": { "id": status }, "operation": result })
+}

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use thalweg_core::ids::TriggerId;
 use thalweg_core::status::{ExecutionState, JobStatus};
 
-use super::{CheckpointFacts, ExceptionFacts, Metrics, OperationFacts, VertexFacts};
+use super::{
+    CheckpointFacts, ExceptionFacts, Metrics, OperationFacts, OperationOutcome, VertexFacts,
+};
 
 /// What is known of a job.
 #[derive(Debug, Clone)]
@@ -29,6 +32,8 @@ pub struct JobFacts {
     pub checkpoints: Option<CheckpointFacts>,
     /// What users have set going in it, the latest last, bounded by the JobManager.
     pub operations: Vec<OperationFacts>,
+    /// The last change of its parallelism: its name, and how it went.
+    pub rescale: Option<(TriggerId, OperationOutcome)>,
     /// Its failures, the latest first, bounded by the JobManager.
     pub exceptions: Vec<ExceptionFacts>,
     /// Whether `exceptions` has already lost older ones.

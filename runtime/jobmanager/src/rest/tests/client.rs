@@ -1,12 +1,13 @@
 //! A served table of facts, and an HTTP client of one request per connection.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 use serde_json::Value;
-use thalweg_core::ids::TriggerId;
+use thalweg_core::ids::{JobVertexId, TriggerId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -52,6 +53,18 @@ impl RestGateway for TableGateway {
         let answer = command.trigger.unwrap_or(TriggerId::new(5));
         let taken = self.command(format!("{:?} of {job_id}", command.kind));
         Box::pin(async move { taken.await.map(|()| answer) })
+    }
+
+    fn rescale(
+        &self,
+        job_id: &str,
+        trigger: Option<TriggerId>,
+        parallelism: BTreeMap<JobVertexId, u32>,
+    ) -> RestReply<TriggerId> {
+        let parallelism: Vec<String> =
+            parallelism.iter().map(|(vertex, of)| format!("{vertex}={of}")).collect();
+        let taken = self.command(format!("rescale {} of {job_id}", parallelism.join(",")));
+        Box::pin(async move { taken.await.map(|()| trigger.unwrap_or(TriggerId::new(6))) })
     }
 
     fn outcome_read(&self, trigger: TriggerId) {

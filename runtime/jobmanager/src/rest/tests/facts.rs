@@ -48,6 +48,7 @@ pub(super) fn job() -> JobFacts {
         vertices: vec![source(), window()],
         checkpoints: Some(checkpoints()),
         operations: vec![],
+        rescale: None,
         exceptions: vec![],
         exceptions_truncated: false,
         execution_config: ExecutionConfigFacts {
