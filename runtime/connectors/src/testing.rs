@@ -9,6 +9,7 @@ use thalweg_core::key_group::KeyGroupRange;
 use thalweg_operators::contract::{JobInfo, SubtaskInfo, WakeHandle};
 use thalweg_operators::sink::SinkContext;
 use thalweg_operators::source::{ReadBuffer, ReadStatus, ReaderContext, SplitReader};
+use thalweg_storage::LocalStores;
 
 #[derive(Debug)]
 struct Still(i64);
@@ -40,6 +41,7 @@ pub(crate) fn sink_context(index: u32, attempt: u32, restored_from: Option<u64>)
         subtask: subtask(index, attempt),
         checkpointing: true,
         restored_from: restored_from.map(CheckpointId),
+        stores: Arc::new(LocalStores),
         clock: Arc::new(Still(i64::from(attempt))),
         wake: Arc::new(|| {}),
         metrics: Arc::default(),

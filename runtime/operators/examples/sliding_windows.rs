@@ -134,6 +134,7 @@ fn open(
         splits: Vec::new(),
         checkpointing: false,
         state_budget: MemoryBudget::unlimited(),
+        stores: Arc::new(thalweg_storage::LocalStores),
         clock: Arc::new(SystemClock::new()),
         wake: Arc::new(|| {}),
         metrics: metrics.clone(),

@@ -14,8 +14,8 @@ pub mod manifest;
 pub mod sealed;
 
 pub use self::blob::{
-    BlobError, BlobFuture, BlobPath, BlobPathError, BlobStore, DirectoryStore, MemoryStore,
-    PutOutcome,
+    BlobError, BlobFuture, BlobPath, BlobPathError, BlobStore, BlobStoreOpener, DirectoryStore,
+    LocalStores, MemoryStore, PutOutcome,
 };
 pub use self::manifest::{
     CheckpointKind, CheckpointManifest, CoordinatorState, KeyGroups, ManifestError,

@@ -18,6 +18,8 @@ pub mod task;
 #[cfg(test)]
 mod tests;
 
-pub use executor::{BlobStoreOpener, CodeError, CodeProvider, ExitReason};
+pub use thalweg_storage::BlobStoreOpener;
+
+pub use executor::{CodeError, CodeProvider, ExitReason};
 pub use hardware::Hardware;
 pub use start::{DataPlane, StartError, TaskManager, TaskManagerHandle, TaskManagerOptions};

@@ -12,12 +12,13 @@ use thalweg_network::remote::{
 use thalweg_network::{NetworkEnvironment, NetworkMemory, PartitionRegistry, RegistryOptions};
 use thalweg_rpc::Connector;
 use thalweg_rpc::message::TaskManagerResources;
+use thalweg_storage::BlobStoreOpener;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::driver::TaskDriver;
-use crate::executor::{BlobStoreOpener, CodeProvider, ExecutorParts, ExitReason, TaskExecutor};
+use crate::executor::{CodeProvider, ExecutorParts, ExitReason, TaskExecutor};
 use crate::hardware::Hardware;
 use crate::metrics::{MetricsRegistry, MetricsSnapshot};
 

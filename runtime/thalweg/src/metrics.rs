@@ -19,10 +19,11 @@ use thalweg_core::ids::TaskManagerId;
 use thalweg_jobmanager::JobManagerHandle;
 use thalweg_jobmanager::rest::RestGateway;
 use thalweg_jobmanager::rest::model::{MetricValue, Metrics, job_metrics};
+use thalweg_storage::blob::{RequestKind, RequestMetrics};
 use thalweg_taskmanager::metrics::{MetricsRegistry, TaskIdentity};
 use tokio::runtime::Handle;
 
-use crate::process::{ProcessError, process_usage};
+use crate::process::{ProcessError, Stores, process_usage};
 
 /// Name and value of a label.
 type Labels = Vec<(&'static str, String)>;
@@ -35,6 +36,7 @@ pub type TaskManagers = Arc<Mutex<Vec<(TaskManagerId, Arc<MetricsRegistry>)>>>;
 pub struct Reporter {
     job_manager: Option<JobManagerHandle>,
     task_managers: TaskManagers,
+    stores: Stores,
     clock: Arc<dyn Clock>,
 }
 
@@ -47,12 +49,13 @@ struct Group {
 
 impl Reporter {
     /// A reporter of what is in this process.
-    pub fn new(
+    pub(crate) fn new(
         job_manager: Option<JobManagerHandle>,
         task_managers: TaskManagers,
+        stores: Stores,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { job_manager, task_managers, clock }
+        Self { job_manager, task_managers, stores, clock }
     }
 
     /// The JobManager of this process.
@@ -110,6 +113,7 @@ impl Reporter {
     pub fn text(&self) -> String {
         let mut groups = self.job_manager_groups();
         groups.extend(self.task_manager_groups());
+        groups.extend(self.store_groups());
         render(&groups)
     }
 
@@ -138,6 +142,20 @@ impl Reporter {
         groups
     }
 
+    /// Requests of this process's stores: under the JobManager's name where there's one, as a
+    /// process has one client for all that is in it.
+    fn store_groups(&self) -> Vec<Group> {
+        let Some(requests) = self.stores.requests() else { return Vec::new() };
+        let mut labels = vec![("host", host())];
+        let mut prefix = "flink_jobmanager";
+        if self.job_manager.is_none() {
+            prefix = "flink_taskmanager";
+            let first = self.task_managers.lock().first().map(|(id, _)| id.0.clone());
+            labels.push(("tm_id", first.unwrap_or_default()));
+        }
+        request_groups(prefix, &labels, &requests)
+    }
+
     fn task_manager_groups(&self) -> Vec<Group> {
         let mut groups = Vec::new();
         let now = self.clock.elapsed();
@@ -163,6 +181,32 @@ impl Reporter {
         }
         groups
     }
+}
+
+/// Requests to S3, by kind and outcome: each try counts.
+fn request_groups(prefix: &'static str, labels: &Labels, requests: &RequestMetrics) -> Vec<Group> {
+    let mut groups = Vec::new();
+    for count in requests.counts() {
+        let mut labels = labels.clone();
+        labels.push(("kind", count.kind.name().to_owned()));
+        labels.push(("outcome", count.outcome.name().to_owned()));
+        let values = vec![("Status.S3.numRequests".to_owned(), count.count as f64)];
+        groups.push(Group { prefix, labels, values });
+    }
+    let used = |kind: &&RequestKind| !requests.time(**kind).is_zero();
+    for kind in RequestKind::ALL.iter().filter(used) {
+        let mut labels = labels.clone();
+        labels.push(("kind", kind.name().to_owned()));
+        let ms = requests.time(*kind).as_secs_f64() * 1e3;
+        let values = vec![("Status.S3.requestTimeMs".to_owned(), ms)];
+        groups.push(Group { prefix, labels, values });
+    }
+    let values = vec![
+        ("Status.S3.numBytesOut".to_owned(), requests.sent_bytes() as f64),
+        ("Status.S3.numBytesIn".to_owned(), requests.received_bytes() as f64),
+    ];
+    groups.push(Group { prefix, labels: labels.clone(), values });
+    groups
 }
 
 fn task_labels(task: &TaskIdentity, tm_id: &str) -> Labels {

@@ -25,9 +25,17 @@ fn binaries_directory() -> PathBuf {
 fn build_and_copy() -> PathBuf {
     let binaries = binaries_directory();
     let mut cargo = Command::new(env!("CARGO"));
-    // The whole workspace, as tests/run builds it: a part of it may want other features of shared
-    // dependencies, and these would be built once more.
-    cargo.args(["build", "--workspace", "--bins"]);
+    // The whole workspace and a test, as tests/run builds it: a part of it may want other features
+    // of shared dependencies, and these would be built once more. Without a test, features that
+    // only tests ask for would be missing.
+    cargo.args(["build", "--workspace", "--bins", "--test", "main"]);
+    // What cargo tells this test about its package would make some crates build themselves again.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|n| n.starts_with("CARGO_PKG_") || n.starts_with("CARGO_MANI"))
+        {
+            cargo.env_remove(name);
+        }
+    }
     cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     if !cfg!(debug_assertions) {
         cargo.arg("--release");

@@ -80,6 +80,16 @@ impl FraudInput {
         arguments
     }
 
+    /// The arguments for the run `name` with its output in this store.
+    pub fn arguments_in(&self, store: &str, name: &str, more: &[&str]) -> Vec<String> {
+        let mut arguments = vec!["--transactions".to_owned(), text(&self.path("transactions"))];
+        for output in ["alerts", "late"] {
+            arguments.extend([format!("--{output}"), format!("{store}/{name}-{output}")]);
+        }
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+        arguments
+    }
+
     /// Compares the output of the run `name`.
     ///
     /// # Panics

@@ -11,8 +11,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("thalweg-core", &["thalweg-record-derive"]),
     ("thalweg-storage", &["thalweg-core"]),
     ("thalweg-state", &["thalweg-core"]),
-    ("thalweg-operators", &["thalweg-core", "thalweg-state"]),
-    ("thalweg-connectors", &["thalweg-core", "thalweg-operators"]),
+    ("thalweg-operators", &["thalweg-core", "thalweg-state", "thalweg-storage"]),
+    ("thalweg-connectors", &["thalweg-core", "thalweg-operators", "thalweg-storage"]),
     ("thalweg-datastream", &["thalweg-core", "thalweg-state", "thalweg-operators"]),
     ("thalweg-network", &["thalweg-core"]),
     ("thalweg-rpc", &["thalweg-core"]),
@@ -49,10 +49,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const EDGES: &[(&str, &[&str])] = &[
     (
         "tokio",
-        &["thalweg-network", "thalweg-rpc", "thalweg-jobmanager", "thalweg-taskmanager", "thalweg"],
+        &[
+            "thalweg-storage",
+            "thalweg-network",
+            "thalweg-rpc",
+            "thalweg-jobmanager",
+            "thalweg-taskmanager",
+            "thalweg",
+        ],
     ),
     ("axum", &["thalweg-jobmanager", "thalweg"]),
     ("prometheus", &["thalweg"]),
+    ("aws-sdk-s3", &["thalweg-storage"]),
 ];
 
 /// A crate of the workspace: where it is and what it is built from, tests aside.

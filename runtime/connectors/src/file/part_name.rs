@@ -82,7 +82,7 @@ impl WriterName {
 }
 
 /// Eight hexadecimal digits that stand for the text.
-fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     let mut digits = OperatorId::derive(text).to_string();
     digits.truncate(8);
     digits

@@ -1,4 +1,4 @@
-//! A sink that writes part files into a folder.
+//! A sink that writes part files into a folder, or part objects into a store as S3.
 //!
 //! Exactly once, with a file system that keeps what was synced: a part is closed and synced at
 //! every barrier, and gets its final name when the checkpoint was published. Until then its name
@@ -8,6 +8,7 @@
 //! fails before it has committed everything and runs again may then repeat rows.
 //!
 //! What earlier attempts left behind is removed when that is safe; see the names in `part_name`.
+//! How it is done in a store is in `object_writer`.
 
 use std::fs::File;
 use std::io::Write;
@@ -20,6 +21,7 @@ use thalweg_operators::sink::{
     Committable, DeliveryGuarantee, PrepareCommit, Sink, SinkContext, SinkWriter,
 };
 
+use super::object_writer::ObjectWriter;
 use super::part_name::WriterName;
 use super::parts::{self, Committed, PartError, failed};
 use crate::format::RowFormat;
@@ -37,16 +39,18 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// # let _ = rolled;
 /// ```
 pub struct FileSink<T> {
-    folder: PathBuf,
+    target: Target,
     format: RowFormat<T>,
     max_part_bytes: Option<u64>,
 }
 
 impl<T: Record> FileSink<T> {
     /// Part files in this folder, which is made if it isn't there. Files in it that other sinks
-    /// or earlier runs wrote stay as they are.
+    /// or earlier runs wrote stay as they are. `s3://BUCKET/PREFIX` makes them objects of S3, for
+    /// builds with the cargo feature `s3`; the bucket must be there. How S3 is reached is in the
+    /// configuration, as `s3.endpoint`.
     pub fn new(folder: impl AsRef<Path>, format: RowFormat<T>) -> Self {
-        Self { folder: folder.as_ref().to_owned(), format, max_part_bytes: None }
+        Self { target: Target::of(folder.as_ref()), format, max_part_bytes: None }
     }
 
     /// Begins a new part also when the current one has this many bytes. A part can be larger by
@@ -60,14 +64,14 @@ impl<T: Record> FileSink<T> {
 
 impl<T> Clone for FileSink<T> {
     fn clone(&self) -> Self {
-        let (folder, format) = (self.folder.clone(), self.format.clone());
-        Self { folder, format, max_part_bytes: self.max_part_bytes }
+        let (target, format) = (self.target.clone(), self.format.clone());
+        Self { target, format, max_part_bytes: self.max_part_bytes }
     }
 }
 
 impl<T> std::fmt::Debug for FileSink<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "FileSink({}, {:?})", self.folder.display(), self.format)
+        write!(f, "FileSink({}, {:?})", self.target, self.format)
     }
 }
 
@@ -79,17 +83,31 @@ impl<T: Record> Sink for FileSink<T> {
     }
 
     fn writer(&self, context: &SinkContext) -> FunctionResult<Box<dyn SinkWriter<T>>> {
-        parts::make_folder(&self.folder)?;
-        let name = WriterName::new(context, self.format.extension());
+        let (format, max_part_bytes) = (self.format.clone(), self.max_part_bytes);
+        let folder = match &self.target {
+            Target::Folder(folder) => folder.clone(),
+            Target::Store(location) => {
+                return Ok(Box::new(ObjectWriter::open(
+                    context,
+                    location,
+                    format,
+                    max_part_bytes,
+                )?));
+            }
+        };
+        parts::make_folder(&folder)?;
+        let name = WriterName::new(context, format.extension());
         let restored_from = context.restored_from.unwrap_or_default().0;
         let removed =
-            parts::remove_left_overs(&self.folder, |file| name.is_left_over(file, restored_from))?;
+            parts::remove_left_overs(&folder, |file| name.is_left_over(file, restored_from))?;
         if !removed.is_empty() {
-            let folder = self.folder.display();
-            tracing::info!(%folder, files = removed.len(), "removed parts of earlier attempts");
+            let (folder, files) = (folder.display(), removed.len());
+            tracing::info!(%folder, files, "removed parts of earlier attempts");
         }
         Ok(Box::new(Writer {
-            sink: self.clone(),
+            folder,
+            format,
+            max_part_bytes,
             name,
             number: 0,
             part: None,
@@ -97,6 +115,33 @@ impl<T: Record> Sink for FileSink<T> {
             own: Vec::new(),
             buffer: Vec::new(),
         }))
+    }
+}
+
+/// Where parts go.
+#[derive(Clone)]
+enum Target {
+    Folder(PathBuf),
+    /// A store, by its URI.
+    Store(String),
+}
+
+impl Target {
+    fn of(path: &Path) -> Self {
+        match path.to_str().and_then(|text| Some((text, text.split_once("://")?))) {
+            Some((_, ("file", path))) => Self::Folder(path.into()),
+            Some((uri, _)) => Self::Store(uri.to_owned()),
+            None => Self::Folder(path.to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(folder) => folder.display().fmt(f),
+            Self::Store(uri) => f.write_str(uri),
+        }
     }
 }
 
@@ -118,7 +163,9 @@ struct Part {
 }
 
 struct Writer<T> {
-    sink: FileSink<T>,
+    folder: PathBuf,
+    format: RowFormat<T>,
+    max_part_bytes: Option<u64>,
     name: WriterName,
     /// Parts that were begun.
     number: u64,
@@ -132,7 +179,7 @@ struct Writer<T> {
 
 impl<T: Record> Writer<T> {
     fn path(&self, name: &str) -> PathBuf {
-        self.sink.folder.join(name)
+        self.folder.join(name)
     }
 
     fn part(&mut self) -> Result<&mut Part, PartError> {
@@ -180,9 +227,9 @@ impl<T: Record> SinkWriter<T> for Writer<T> {
         }
         let written = self.part()?.written;
         let first = written == 0 && self.buffer.is_empty();
-        self.sink.format.write(rows, first, &mut self.buffer)?;
+        self.format.write(rows, first, &mut self.buffer)?;
         let size = written + self.buffer.len() as u64;
-        if self.sink.max_part_bytes.is_some_and(|max| size >= max) {
+        if self.max_part_bytes.is_some_and(|max| size >= max) {
             self.close_part()?;
         } else if self.buffer.len() >= BUFFER_BYTES {
             self.write_out()?;
@@ -209,7 +256,7 @@ impl<T: Record> SinkWriter<T> for Writer<T> {
             committables.push(serde_json::to_vec(&commit)?);
             self.own.push(commit.pending);
         }
-        parts::sync_folder(&self.sink.folder)?;
+        parts::sync_folder(&self.folder)?;
         Ok(committables)
     }
 
@@ -235,7 +282,7 @@ impl<T: Record> SinkWriter<T> for Writer<T> {
                 self.own.swap_remove(own);
             }
         }
-        Ok(parts::sync_folder(&self.sink.folder)?)
+        Ok(parts::sync_folder(&self.folder)?)
     }
 
     fn close(&mut self) {

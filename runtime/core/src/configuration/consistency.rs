@@ -1,7 +1,10 @@
 //! Values that are fine alone and contradict each other.
 
 use super::option::AnyOption;
-use super::options::{checkpointing, heartbeat, high_availability, parallelism, restart_strategy};
+use super::options::s3::S3CredentialsSource;
+use super::options::{
+    checkpointing, heartbeat, high_availability, parallelism, restart_strategy, s3,
+};
 use super::{Configuration, ConfigurationError};
 
 /// Checks, in this order:
@@ -9,7 +12,8 @@ use super::{Configuration, ConfigurationError};
 /// 2. the default parallelism isn't above the max parallelism;
 /// 3. the exponential delay doesn't start above its maximum;
 /// 4. checkpoints have a place to be written to;
-/// 5. a leader shows itself more often than it is believed.
+/// 5. a leader shows itself more often than it is believed;
+/// 6. keys for S3 come in pairs, and are there when they are to be used.
 pub(super) fn check(configuration: &Configuration) -> Result<(), ConfigurationError> {
     let get = configuration;
     if get.get(&heartbeat::TIMEOUT) <= get.get(&heartbeat::INTERVAL) {
@@ -57,7 +61,37 @@ pub(super) fn check(configuration: &Configuration) -> Result<(), ConfigurationEr
             "make the lease several times the period",
         );
     }
-    Ok(())
+    check_s3_keys(configuration)
+}
+
+fn check_s3_keys(configuration: &Configuration) -> Result<(), ConfigurationError> {
+    let access = configuration.get(&s3::ACCESS_KEY).is_some();
+    let secret = configuration.get(&s3::SECRET_KEY).is_some();
+    let source = configuration.get(&s3::CREDENTIALS_SOURCE);
+    if access != secret {
+        return contradiction(
+            configuration,
+            "one key for S3 is useless without the other",
+            (&s3::ACCESS_KEY, &s3::SECRET_KEY),
+            "set both, or none and let s3.credentials.source say where they come from",
+        );
+    }
+    match source {
+        S3CredentialsSource::Keys if !access => contradiction(
+            configuration,
+            "the keys for S3 are to be taken from the configuration and aren't there",
+            (&s3::CREDENTIALS_SOURCE, &s3::ACCESS_KEY),
+            "set s3.access-key and s3.secret-key",
+        ),
+        S3CredentialsSource::Auto | S3CredentialsSource::Keys => Ok(()),
+        _ if access => contradiction(
+            configuration,
+            "keys for S3 are set and wouldn't be used",
+            (&s3::CREDENTIALS_SOURCE, &s3::ACCESS_KEY),
+            "remove the keys or the other key",
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn contradiction(

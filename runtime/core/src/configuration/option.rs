@@ -30,6 +30,7 @@ pub struct ConfigOption<T: 'static> {
     description: &'static str,
     provenance: Provenance,
     constraint: Option<Constraint<T>>,
+    example: Option<&'static str>,
 }
 
 impl<T: ConfigValue> ConfigOption<T> {
@@ -40,7 +41,8 @@ impl<T: ConfigValue> ConfigOption<T> {
         description: &'static str,
     ) -> Self {
         let provenance = Provenance::Flink;
-        Self { key, other_key: None, default, description, provenance, constraint: None }
+        let (other_key, constraint, example) = (None, None, None);
+        Self { key, other_key, default, description, provenance, constraint, example }
     }
 
     /// Marks an option that Flink doesn't have.
@@ -68,6 +70,12 @@ impl<T: ConfigValue> ConfigOption<T> {
         holds: fn(&T) -> bool,
     ) -> Self {
         self.constraint = Some(Constraint { description, holds });
+        self
+    }
+
+    /// Names a value that is accepted, where the type's own example isn't.
+    pub(super) const fn for_example(mut self, example: &'static str) -> Self {
+        self.example = Some(example);
         self
     }
 
@@ -149,7 +157,8 @@ impl<T: ConfigValue> AnyOption for ConfigOption<T> {
 
     fn example(&self) -> String {
         // The default is within the bounds; the type's example may not be.
-        self.default_text().unwrap_or_else(T::example)
+        let named = self.example.map(str::to_owned);
+        named.or_else(|| self.default_text()).unwrap_or_else(T::example)
     }
 
     fn is_numeric(&self) -> bool {

@@ -99,6 +99,7 @@ fn open(
         splits: Vec::new(),
         checkpointing: true,
         state_budget: MemoryBudget::unlimited(),
+        stores: Arc::new(thalweg_storage::LocalStores),
         clock: Arc::new(SystemClock::new()),
         wake: Arc::new(|| ()),
         metrics,

@@ -7,6 +7,7 @@ use thalweg_core::element::Watermark;
 use thalweg_core::ids::{Epoch, JobId, OperatorId};
 use thalweg_core::key_group::KeyGroupRange;
 use thalweg_state::{MemoryBudget, RestoredOperator};
+use thalweg_storage::BlobStoreOpener;
 
 use super::OperatorMetrics;
 
@@ -57,6 +58,8 @@ pub struct OpenContext<'a> {
     pub checkpointing: bool,
     /// What its state may take: shared by all operators of the slot.
     pub state_budget: MemoryBudget,
+    /// Opens stores that output goes to.
+    pub stores: Arc<dyn BlobStoreOpener>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Wakes this task.

@@ -223,6 +223,7 @@ impl Setup {
                 Some(bytes) => MemoryBudget::new(bytes),
                 None => MemoryBudget::unlimited(),
             },
+            stores: Arc::new(thalweg_storage::LocalStores),
             clock: clock.clone() as Arc<dyn Clock>,
             wake: Arc::new(|| {}),
             metrics: metrics.clone(),

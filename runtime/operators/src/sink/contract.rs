@@ -6,6 +6,7 @@ use thalweg_core::clock::Clock;
 use thalweg_core::ids::{CheckpointId, OperatorId};
 use thalweg_core::job_graph::DeliveryGuarantee;
 use thalweg_core::{Batch, Record};
+use thalweg_storage::BlobStoreOpener;
 
 use crate::contract::{FunctionResult, JobInfo, OperatorMetrics, SubtaskInfo, WakeHandle};
 
@@ -34,6 +35,8 @@ pub struct SinkContext {
     pub checkpointing: bool,
     /// The checkpoint that the job starts from.
     pub restored_from: Option<CheckpointId>,
+    /// Opens stores that output goes to.
+    pub stores: Arc<dyn BlobStoreOpener>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Wakes the task.

@@ -80,6 +80,7 @@ impl<S: Sink> Operator for SinkDriver<S> {
             subtask: context.subtask,
             checkpointing: context.checkpointing,
             restored_from: state.restored_from()?,
+            stores: context.stores.clone(),
             clock: context.clock.clone(),
             wake: context.wake.clone(),
             metrics: context.metrics.clone(),

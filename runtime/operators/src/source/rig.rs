@@ -85,6 +85,7 @@ impl Rig {
             splits,
             checkpointing: true,
             state_budget: thalweg_state::MemoryBudget::unlimited(),
+            stores: Arc::new(thalweg_storage::LocalStores),
             clock: self.clock.clone(),
             wake: Arc::new(|| {}),
             metrics: self.metrics.clone(),

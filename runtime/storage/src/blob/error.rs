@@ -5,8 +5,6 @@ use std::io;
 
 use thiserror::Error;
 
-use super::BlobPath;
-
 /// What kind of failure it is, for those that react to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlobErrorKind {
@@ -24,7 +22,7 @@ pub enum BlobErrorKind {
 
 /// A store's failure.
 #[derive(Debug, Error)]
-#[error("can't {action} {place}: {source}{}", Remedy(*kind))]
+#[error("can't {action} {place}: {source}{}", Remedy(*kind, place.starts_with("s3://")))]
 pub struct BlobError {
     /// What was tried: "read", "write", ...
     pub action: &'static str,
@@ -36,20 +34,28 @@ pub struct BlobError {
     pub source: io::Error,
 }
 
-struct Remedy(BlobErrorKind);
+/// The remedy for a kind of failure, and whether it's one of S3, whose client names its own.
+struct Remedy(BlobErrorKind, bool);
 
 impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            BlobErrorKind::NotFound => {
+        f.write_str(match (self.0, self.1) {
+            (BlobErrorKind::NotFound, true) => {
+                "; check that the configured bucket and prefix are the ones that were written to"
+            }
+            (BlobErrorKind::Permission, true) => "",
+            (BlobErrorKind::Full, true) => "; free some space, or configure another bucket",
+            (BlobErrorKind::NotFound, false) => {
                 "; check that the configured folder is the one that was written to"
             }
-            BlobErrorKind::Range => "; the blob was cut off or replaced, use another checkpoint",
-            BlobErrorKind::Permission => {
+            (BlobErrorKind::Range, _) => {
+                "; the blob was cut off or replaced, use another checkpoint"
+            }
+            (BlobErrorKind::Permission, false) => {
                 "; give the user that runs this process access to that folder"
             }
-            BlobErrorKind::Full => "; free some space, or configure another folder",
-            BlobErrorKind::Other => "",
+            (BlobErrorKind::Full, false) => "; free some space, or configure another folder",
+            (BlobErrorKind::Other, _) => "",
         })
     }
 }
@@ -72,7 +78,7 @@ impl BlobError {
         BlobError { action, place: place.to_string(), kind, source }
     }
 
-    pub(super) fn range(place: &BlobPath, start: u64, end: u64, size: u64) -> BlobError {
+    pub(super) fn range(place: impl fmt::Display, start: u64, end: u64, size: u64) -> BlobError {
         let reason = format!("bytes {start} to {end} were asked for, it has {size}");
         let source = io::Error::new(io::ErrorKind::UnexpectedEof, reason);
         BlobError::new("read", place, source)

@@ -6,12 +6,27 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{BlobError, BlobFuture, BlobPath, BlobStore, PutOutcome};
+use super::{
+    BlobError, BlobFuture, BlobPath, BlobStore, CompleteOutcome, FinishedUpload, MultipartStore,
+    PartReceipt, PutOutcome, UploadId,
+};
+
+/// Parts are best this large: small, for tests.
+const PART_BYTES: u64 = 1 << 10;
 
 /// Blobs in a map. Clones are the same store.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
     blobs: Arc<Mutex<BTreeMap<BlobPath, Vec<u8>>>>,
+    uploads: Arc<Mutex<Uploads>>,
+}
+
+#[derive(Debug, Default)]
+struct Uploads {
+    begun: u64,
+    under_way: BTreeMap<UploadId, (BlobPath, BTreeMap<u32, Vec<u8>>)>,
+    /// The notes of the uploads that blobs were made by.
+    notes: BTreeMap<BlobPath, String>,
 }
 
 impl MemoryStore {
@@ -22,6 +37,26 @@ impl MemoryStore {
 
     fn blobs(&self) -> MutexGuard<'_, BTreeMap<BlobPath, Vec<u8>>> {
         self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn uploads(&self) -> MutexGuard<'_, Uploads> {
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn complete(&self, path: &BlobPath, finished: &FinishedUpload) -> CompleteOutcome {
+        let mut uploads = self.uploads();
+        let mut blobs = self.blobs();
+        if blobs.contains_key(path) {
+            let same = uploads.notes.get(path) == Some(&finished.note);
+            return if same { CompleteOutcome::CompletedBefore } else { CompleteOutcome::Taken };
+        }
+        let Some((_, mut parts)) = uploads.under_way.remove(&finished.upload) else {
+            return CompleteOutcome::Gone;
+        };
+        let pieces = finished.parts.iter().filter_map(|part| parts.remove(&part.number));
+        blobs.insert(path.clone(), pieces.collect::<Vec<_>>().concat());
+        uploads.notes.insert(path.clone(), finished.note.clone());
+        CompleteOutcome::Completed
     }
 
     fn read<T>(
@@ -89,7 +124,68 @@ impl BlobStore for MemoryStore {
     fn delete<'s>(&'s self, path: &'s BlobPath) -> BlobFuture<'s, ()> {
         Box::pin(async move {
             self.blobs().remove(path);
+            self.uploads().notes.remove(path);
             Ok(())
         })
+    }
+
+    fn multipart(&self) -> Option<Arc<dyn MultipartStore>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+/// A future that is ready.
+fn ready<T: Send + 'static>(result: Result<T, BlobError>) -> BlobFuture<'static, T> {
+    Box::pin(std::future::ready(result))
+}
+
+impl MultipartStore for MemoryStore {
+    fn begin_upload(&self, path: &BlobPath, _note: &str) -> BlobFuture<'static, UploadId> {
+        let mut uploads = self.uploads();
+        uploads.begun += 1;
+        let id = UploadId(format!("upload-{}", uploads.begun));
+        uploads.under_way.insert(id.clone(), (path.clone(), BTreeMap::new()));
+        ready(Ok(id))
+    }
+
+    fn upload_part(
+        &self,
+        path: &BlobPath,
+        upload: &UploadId,
+        number: u32,
+        bytes: Vec<u8>,
+    ) -> BlobFuture<'static, PartReceipt> {
+        let length = bytes.len() as u64;
+        ready(match self.uploads().under_way.get_mut(upload) {
+            Some((of, parts)) if of == path => {
+                parts.insert(number, bytes);
+                Ok(PartReceipt { number, tag: number.to_string(), length })
+            }
+            _ => Err(BlobError::new("upload a part of", path, io::ErrorKind::NotFound.into())),
+        })
+    }
+
+    fn complete_upload(
+        &self,
+        path: &BlobPath,
+        finished: &FinishedUpload,
+    ) -> BlobFuture<'static, CompleteOutcome> {
+        ready(Ok(self.complete(path, finished)))
+    }
+
+    fn abort_upload(&self, _path: &BlobPath, upload: &UploadId) -> BlobFuture<'static, ()> {
+        self.uploads().under_way.remove(upload);
+        ready(Ok(()))
+    }
+
+    fn uploads(&self, prefix: &BlobPath) -> BlobFuture<'static, Vec<(BlobPath, UploadId)>> {
+        let uploads = MemoryStore::uploads(self);
+        let found = uploads.under_way.iter().map(|(id, (path, _))| (path.clone(), id.clone()));
+        let begins = |(path, _): &(BlobPath, UploadId)| path.as_str().starts_with(prefix.as_str());
+        ready(Ok(found.filter(begins).collect()))
+    }
+
+    fn least_part_bytes(&self) -> u64 {
+        PART_BYTES
     }
 }

@@ -3,18 +3,27 @@
 mod directory;
 mod error;
 mod memory;
+mod multipart;
+mod opener;
 mod path;
+mod requests;
+#[cfg(feature = "s3")]
+pub mod s3;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 
 pub use self::directory::DirectoryStore;
 pub use self::error::{BlobError, BlobErrorKind};
 pub use self::memory::MemoryStore;
+pub use self::multipart::{CompleteOutcome, FinishedUpload, MultipartStore, PartReceipt, UploadId};
+pub use self::opener::{BlobStoreOpener, LocalStores};
 pub use self::path::{BlobPath, BlobPathError};
+pub use self::requests::{RequestCount, RequestKind, RequestMetrics, RequestOutcome};
 
 /// What a store's methods return.
 pub type BlobFuture<'s, T> = Pin<Box<dyn Future<Output = Result<T, BlobError>> + Send + 's>>;
@@ -53,4 +62,9 @@ pub trait BlobStore: Send + Sync {
 
     /// Removes a blob. A missing one is no error.
     fn delete<'s>(&'s self, path: &'s BlobPath) -> BlobFuture<'s, ()>;
+
+    /// The same store's uploads, if it has any.
+    fn multipart(&self) -> Option<Arc<dyn MultipartStore>> {
+        None
+    }
 }

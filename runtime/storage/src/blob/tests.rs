@@ -1,8 +1,10 @@
-//! The contract, checked on every store.
+//! The contract, checked on the stores of this crate that need nothing else.
+
+mod contract;
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Barrier};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::*;
@@ -15,85 +17,32 @@ pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
+use now as run;
+
 fn path(text: &str) -> BlobPath {
     BlobPath::parse(text).unwrap()
 }
 
-/// Both stores; the folder lives as long as the first value.
-fn stores() -> (tempfile::TempDir, [Arc<dyn BlobStore>; 2]) {
+/// Tries a part of the contract on both stores.
+fn on_each(part: impl Fn(&Arc<dyn BlobStore>)) {
     let folder = tempfile::tempdir().unwrap();
-    let directory = DirectoryStore::open(folder.path().join("deep/store")).unwrap();
-    (folder, [Arc::new(directory), Arc::new(MemoryStore::new())])
+    part(&(Arc::new(DirectoryStore::open(folder.path().join("deep/store")).unwrap()) as _));
+    part(&(Arc::new(MemoryStore::new()) as _));
 }
 
 #[test]
 fn a_blob_is_read_whole_and_in_ranges_until_it_is_deleted() {
-    let (_folder, stores) = stores();
-    for store in stores {
-        let name = path("job/chk-1/a");
-        now(store.put(&name, b"old".to_vec())).unwrap();
-        now(store.put(&name, b"0123456789".to_vec())).unwrap();
-        assert_eq!(now(store.get(&name)).unwrap(), b"0123456789");
-        assert_eq!(now(store.get_range(&name, 3..6)).unwrap(), b"345");
-        assert_eq!(now(store.get_range(&name, 10..10)).unwrap(), b"");
-        for range in [5..11, u64::MAX - 1..u64::MAX, Range { start: 6, end: 3 }] {
-            let error = now(store.get_range(&name, range)).unwrap_err();
-            assert_eq!(error.kind, BlobErrorKind::Range, "{error}");
-            assert!(error.to_string().contains("job/chk-1/a"), "{error}");
-        }
-        now(store.delete(&name)).unwrap();
-        now(store.delete(&name)).unwrap();
-        for error in
-            [now(store.get(&name)).unwrap_err(), now(store.get_range(&name, 0..1)).unwrap_err()]
-        {
-            assert_eq!(error.kind, BlobErrorKind::NotFound, "{error}");
-        }
-    }
+    on_each(contract::a_blob_is_read_whole_and_in_ranges_until_it_is_deleted);
 }
 
 #[test]
 fn a_listing_holds_what_lies_within_the_folder_in_order() {
-    let (_folder, stores) = stores();
-    for store in stores {
-        for name in ["b/2", "a/10", "a/1", "a/x/1", "ab/1", "a/x/0"] {
-            now(store.put(&path(name), Vec::new())).unwrap();
-        }
-        let list = |folder: &str| -> Vec<String> {
-            let found = now(store.list(&path(folder))).unwrap();
-            found.iter().map(BlobPath::to_string).collect()
-        };
-        assert_eq!(list("a"), ["a/1", "a/10", "a/x/0", "a/x/1"]);
-        assert_eq!(list("a/x"), ["a/x/0", "a/x/1"]);
-        assert_eq!(list(""), ["a/1", "a/10", "a/x/0", "a/x/1", "ab/1", "b/2"]);
-        assert!(list("c").is_empty());
-        assert!(list("b/2").is_empty(), "a blob is no folder");
-    }
+    on_each(contract::a_listing_holds_what_lies_within_the_folder_in_order);
 }
 
 #[test]
 fn of_many_that_create_a_blob_at_once_exactly_one_does() {
-    let (_folder, stores) = stores();
-    for store in stores {
-        let name = path("log/7");
-        let start = Barrier::new(8);
-        let outcomes: Vec<_> = std::thread::scope(|scope| {
-            let (store, name, start) = (&store, &name, &start);
-            let threads: Vec<_> = (0..8u8)
-                .map(|writer| {
-                    scope.spawn(move || {
-                        start.wait();
-                        now(store.put_if_absent(name, vec![writer; 1000])).unwrap()
-                    })
-                })
-                .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
-        let winners: Vec<_> =
-            (0..8).filter(|&writer| outcomes[writer] == PutOutcome::Created).collect();
-        assert_eq!(winners.len(), 1, "{outcomes:?}");
-        assert_eq!(now(store.get(&name)).unwrap(), vec![winners[0] as u8; 1000]);
-        assert_eq!(now(store.list(&BlobPath::root())).unwrap(), [name]);
-    }
+    on_each(contract::of_many_that_create_a_blob_at_once_exactly_one_does);
 }
 
 #[test]

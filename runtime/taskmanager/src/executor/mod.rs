@@ -39,11 +39,11 @@ use thalweg_rpc::message::{
 use thalweg_rpc::{
     ConnectError, Connector, EpochGuard, LeaderAddress, LinkReceiver, Outbox, ReconnectDecision,
 };
+use thalweg_storage::BlobStoreOpener;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 pub use code::{CodeError, CodeProvider};
-pub use stores::BlobStoreOpener;
 
 use crate::driver::TaskDriver;
 use crate::metrics::MetricsRegistry;

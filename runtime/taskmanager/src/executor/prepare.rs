@@ -15,6 +15,7 @@ use thalweg_operators::code::JobCode;
 use thalweg_operators::contract::{JobInfo, SubtaskInfo};
 use thalweg_rpc::message::{FailureInfo, FailureKind, JobInformation, TaskDeployment};
 use thalweg_state::MemoryBudget;
+use thalweg_storage::BlobStoreOpener;
 
 use super::code::CodeCache;
 use super::restore::{self, RestoredSubtask};
@@ -116,6 +117,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) configuration: &'a Configuration,
     pub(super) clock: &'a Arc<dyn Clock>,
     pub(super) state_budget: MemoryBudget,
+    pub(super) stores: Arc<dyn BlobStoreOpener>,
     pub(super) observer: Arc<dyn TaskObserver>,
     pub(super) metrics: Arc<TaskMetrics>,
     pub(super) mailbox: Arc<Mailbox>,
@@ -160,6 +162,7 @@ pub(super) fn make(
         incremental: is_incremental(&configuration, job),
         allow_unclaimed: configuration.get(&checkpointing::IGNORE_UNCLAIMED_STATE),
         state_budget: around.state_budget,
+        stores: around.stores,
         latency_interval: configuration.get(&metrics::LATENCY_INTERVAL),
     };
     let ports = TaskPorts {

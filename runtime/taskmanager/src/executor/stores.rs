@@ -1,30 +1,12 @@
-//! Where snapshots are: opens the stores that deployments name, each once.
+//! Where snapshots are, and output that goes to stores: opens each store once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use thalweg_storage::{BlobError, BlobStore};
+use thalweg_storage::{BlobError, BlobStore, BlobStoreOpener};
 
 use super::local_copies::{CopiedStore, LocalCopies};
-
-/// Opens stores by the name that stands in `execution.checkpointing.dir`.
-pub trait BlobStoreOpener: Send + Sync {
-    /// The store of that name. May block.
-    ///
-    /// # Errors
-    /// It can't be reached, or isn't of a kind that this build knows.
-    fn open(&self, location: &str) -> Result<Arc<dyn BlobStore>, BlobError>;
-}
-
-impl<F> BlobStoreOpener for F
-where
-    F: Fn(&str) -> Result<Arc<dyn BlobStore>, BlobError> + Send + Sync,
-{
-    fn open(&self, location: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
-        self(location)
-    }
-}
 
 /// Stores that were opened. As many as there are names in the jobs' configurations.
 pub(super) struct Stores {
@@ -63,5 +45,12 @@ impl Stores {
         };
         open.insert(location.to_owned(), Arc::clone(&store));
         Ok(store)
+    }
+}
+
+/// For output, which isn't read back: without copies.
+impl BlobStoreOpener for Stores {
+    fn open(&self, location: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
+        self.opener.open(location)
     }
 }

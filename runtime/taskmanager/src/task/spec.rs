@@ -14,6 +14,7 @@ use thalweg_operators::contract::{JobInfo, OpenContext, SubtaskInfo, WakeHandle}
 use thalweg_operators::source::SourceSplit;
 use thalweg_rpc::message::{FailureInfo, FailureKind};
 use thalweg_state::{MemoryBudget, RestoredOperator};
+use thalweg_storage::BlobStoreOpener;
 
 /// What a task is to do.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub struct TaskSpec {
     pub allow_unclaimed: bool,
     /// Memory for state, shared by the tasks of the slot.
     pub state_budget: MemoryBudget,
+    /// Opens the stores that its sinks write to.
+    pub stores: Arc<dyn BlobStoreOpener>,
     /// How often latency markers are sent by sources; zero for never.
     pub latency_interval: std::time::Duration,
 }
@@ -122,6 +125,7 @@ impl TaskSpec {
                 splits: splits.remove(&operator).unwrap_or_default(),
                 checkpointing: this.checkpointing,
                 state_budget: this.state_budget.clone(),
+                stores: this.stores.clone(),
                 clock: clock.clone(),
                 wake: wake.clone(),
                 metrics,

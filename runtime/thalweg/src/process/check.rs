@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 
 use super::savepoint_stores::SavepointStores;
 use super::settings::{ProcessError, configuration};
+use super::stores::Stores;
 use crate::application::{Application, first_job};
 use crate::command_line::CheckOptions;
 
@@ -90,9 +91,10 @@ pub fn check(
         .map_err(ProcessError::Runtime)?;
     let cluster = configuration.get(&high_availability::CLUSTER_ID);
     let job = job_id(&cluster.unwrap_or_else(|| name.to_owned()), 0);
+    let stores = SavepointStores(Stores::of_command(&configuration));
     let code = first_job(application, &options.cluster.arguments, job, configuration);
     let code = code.map_err(|error| ProcessError::Ended(error.to_string()))?;
-    let opened = runtime.block_on(open_savepoint(&SavepointStores, &options.from_savepoint));
+    let opened = runtime.block_on(open_savepoint(&stores, &options.from_savepoint));
     let report = match opened {
         Ok(savepoint) => report(options, &code.graph, &savepoint, runtime.handle()),
         Err(error) => {

@@ -19,7 +19,7 @@ use tokio::runtime::{Handle, Runtime};
 
 use super::executor::process_seed;
 use super::settings::ProcessError;
-use super::stores;
+use super::stores::Stores;
 
 /// The exit code of a JobManager that another one has taken the place of.
 const EXIT_NOT_LEADING: u8 = 3;
@@ -43,16 +43,21 @@ impl JobManagerRecords {
     /// The store can't be used, or the cluster id is another application's.
     pub(super) fn open(
         configuration: &Configuration,
-        name: &str,
-        address: String,
+        stores: &Stores,
+        (name, address): (&str, String),
         (clock, runtime): (&Arc<dyn Clock>, &Runtime),
     ) -> Result<Self, ProcessError> {
         let Some(location) = configuration.get(&options::STORAGE_DIRECTORY) else {
-            let checkpoints = stores::checkpoints(configuration)?;
+            let checkpoints = stores.checkpoints(configuration)?;
+            checkpoints.iter().try_for_each(|store| stores.check(store, runtime))?;
             return Ok(Self { election: Box::new(StandaloneElection), records: None, checkpoints });
         };
-        let store = open(location.as_str())?;
-        let checkpoints = stores::checkpoints(configuration)?.unwrap_or_else(|| store.clone());
+        let store = open(stores, location.as_str())?;
+        let checkpoints = stores.checkpoints(configuration)?.unwrap_or_else(|| store.clone());
+        if checkpoints.name != store.name {
+            // The other one is tried with the records.
+            stores.check(&checkpoints, runtime)?;
+        }
         let cluster_id = cluster_id(configuration, name);
         let writer = writer_id(clock.as_ref());
         let options = RecordsOptions {
@@ -80,8 +85,8 @@ impl JobManagerRecords {
     }
 }
 
-fn open(location: &str) -> Result<CheckpointStore, HighAvailabilityError> {
-    stores::named(location).map_err(|error| HighAvailabilityError::Unusable {
+fn open(stores: &Stores, location: &str) -> Result<CheckpointStore, HighAvailabilityError> {
+    stores.named(location).map_err(|error| HighAvailabilityError::Unusable {
         location: location.to_owned(),
         source: Box::new(error.into()),
     })
@@ -136,12 +141,12 @@ fn writer_id(clock: &dyn Clock) -> WriterId {
 /// The store can't be opened.
 pub(super) fn connector(
     configuration: &Configuration,
+    stores: &Stores,
     name: &str,
-    identity: Identity,
-    runtime: &Handle,
+    (identity, runtime): (Identity, &Handle),
 ) -> Result<Option<Connector>, ProcessError> {
     let Some(location) = configuration.get(&options::STORAGE_DIRECTORY) else { return Ok(None) };
-    let store = open(location.as_str())?;
+    let store = open(stores, location.as_str())?;
     let locator = HintLocator {
         store: thalweg_jobmanager::high_availability::off_thread(&store, runtime),
         location: store.name,

@@ -22,6 +22,7 @@ use super::executor::{ClusterExecutor, exit_code, process_seed};
 use super::high_availability::{self, JobManagerRecords};
 use super::savepoint_stores::SavepointStores;
 use super::settings::{ProcessError, configuration};
+use super::stores::Stores;
 use crate::application::Application;
 use crate::command_line::ClusterOptions;
 use crate::metrics::Reporter;
@@ -43,9 +44,10 @@ pub fn run_job_manager(
         .build()
         .map_err(ProcessError::Runtime)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let job_manager = start(&configuration, name, &runtime, clock.clone())?;
+    let stores = Stores::new(&configuration, process_seed(clock.as_ref()));
+    let job_manager = start(&configuration, name, (&runtime, clock.clone()), &stores)?;
     serve_rest(&configuration, &runtime, &job_manager)?;
-    let reporter = Reporter::new(Some(job_manager.clone()), Arc::default(), clock);
+    let reporter = Reporter::new(Some(job_manager.clone()), Arc::default(), stores, clock);
     reporter.serve(&configuration, runtime.handle(), false)?;
     end_on_signal(&runtime, job_manager.clone());
     exit_when_another_leads(&runtime, job_manager.clone());
@@ -80,8 +82,8 @@ pub fn run_job_manager(
 fn start(
     configuration: &Configuration,
     name: &str,
-    runtime: &Runtime,
-    clock: Arc<dyn Clock>,
+    (runtime, clock): (&Runtime, Arc<dyn Clock>),
+    stores: &Stores,
 ) -> Result<JobManagerHandle, ProcessError> {
     let (sender, acceptor) = accept_channel();
     let host = configuration.get(&jobmanager::BIND_HOST);
@@ -94,14 +96,14 @@ fn start(
     tracing::info!("TaskManagers are expected at {bound}");
     let address = format!("{}:{}", configuration.get(&jobmanager::RPC_ADDRESS), bound.port());
     let edge = (&clock, runtime);
-    let recorded = JobManagerRecords::open(configuration, name, address, edge)?;
+    let recorded = JobManagerRecords::open(configuration, stores, (name, address), edge)?;
     let options = JobManagerOptions {
         configuration: configuration.clone(),
         build_id: identity.build_id,
         seed: process_seed(clock.as_ref()),
         acceptor,
         driver: Box::new(StandaloneDriver),
-        stores: Arc::new(SavepointStores),
+        stores: Arc::new(SavepointStores(stores.clone())),
         election: recorded.election,
         store: recorded.checkpoints,
         records: recorded.records,

@@ -25,7 +25,8 @@ use tokio::runtime::Runtime;
 use super::codes::LocalCodes;
 use super::executor::ClusterExecutor;
 use super::savepoint_stores::SavepointStores;
-use super::{ProcessError, machine, progress, stores};
+use super::stores::Stores;
+use super::{ProcessError, machine, progress};
 use crate::application::Application;
 use crate::command_line::ClusterOptions;
 use crate::metrics::{Reporter, TaskManagers};
@@ -75,6 +76,7 @@ struct Workers {
     codes: Arc<LocalCodes>,
     runtime: tokio::runtime::Handle,
     registries: TaskManagers,
+    stores: Stores,
 }
 
 impl Workers {
@@ -88,7 +90,7 @@ impl Workers {
             data_plane: DataPlane::InProcess(self.environment.clone()),
             clock: self.clock.clone(),
             codes: self.codes.clone(),
-            stores: Arc::new(stores::open),
+            stores: Arc::new(self.stores.clone()),
             driver: Arc::new(ThreadDriver::new(self.clock.clone(), self.runtime.clone())),
             hardware: machine::hardware(),
         };
@@ -124,6 +126,7 @@ impl LocalCluster {
         let (sender, acceptor) = accept_channel();
         let registry = PartitionRegistry::new(RegistryOptions::default());
         let registries = Arc::new(Mutex::new(Vec::new()));
+        let stores = Stores::new(&configuration, super::executor::process_seed(clock.as_ref()));
         let workers = Workers {
             configuration: configuration.clone(),
             acceptor: sender,
@@ -132,9 +135,12 @@ impl LocalCluster {
             codes: codes.clone(),
             runtime: runtime.handle().clone(),
             registries: registries.clone(),
+            stores: stores.clone(),
         };
         let slots = configuration.get(&taskmanager::NUMBER_OF_TASK_SLOTS);
         let driver = LocalDriver::new(slots, move |number| workers.start(number));
+        let store = stores.checkpoints(&configuration)?;
+        store.iter().try_for_each(|store| stores.check(store, &runtime))?;
         let options = JobManagerOptions {
             configuration: configuration.clone(),
             build_id: 0,
@@ -142,8 +148,8 @@ impl LocalCluster {
             acceptor,
             driver: Box::new(driver),
             election: Box::new(StandaloneElection),
-            store: stores::checkpoints(&configuration)?,
-            stores: Arc::new(SavepointStores),
+            store,
+            stores: Arc::new(SavepointStores(stores.clone())),
             records: None,
             clock: clock.clone(),
             runtime: runtime.handle().clone(),
@@ -151,7 +157,7 @@ impl LocalCluster {
             commit: String::new(),
         };
         let job_manager = runtime.block_on(JobManager::start(options))?;
-        let reporter = Reporter::new(Some(job_manager.clone()), registries, clock);
+        let reporter = Reporter::new(Some(job_manager.clone()), registries, stores, clock);
         Ok(Self { runtime, job_manager, codes, configuration, reporter })
     }
 

@@ -12,6 +12,8 @@ mod job_manager;
 mod local;
 mod machine;
 mod progress;
+#[cfg(feature = "s3")]
+mod s3;
 mod savepoint_stores;
 mod settings;
 mod stores;
@@ -23,7 +25,7 @@ pub use job_manager::run_job_manager;
 pub use local::{LocalCluster, run_local};
 pub(crate) use machine::process_usage;
 pub use settings::{ProcessError, configuration};
-pub(crate) use stores::open as open_store;
+pub(crate) use stores::Stores;
 pub use task_manager::run_task_manager;
 
 /// How long a process waits at its end for those who asked a job to stop and haven't read yet how

@@ -5,16 +5,15 @@ use std::path::Path;
 use thalweg_core::configuration::{ConfigValue, Location};
 use thalweg_jobmanager::endpoint::{CheckpointStore, StoreOpener};
 
-use super::stores;
+use super::stores::Stores;
 
 /// Opens whatever store a name stands for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct SavepointStores;
+#[derive(Debug, Clone)]
+pub(super) struct SavepointStores(pub(super) Stores);
 
 impl StoreOpener for SavepointStores {
     fn open(&self, location: &str) -> Result<CheckpointStore, String> {
-        let store = stores::open(location).map_err(|error| error.to_string())?;
-        Ok(CheckpointStore { store, name: location.to_owned(), blocking: true })
+        self.0.named(location).map_err(|error| error.to_string())
     }
 
     fn open_existing(&self, location: &str) -> Result<CheckpointStore, String> {

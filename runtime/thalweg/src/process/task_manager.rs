@@ -19,7 +19,8 @@ use super::build_id::build_id;
 use super::codes::CapturedCodes;
 use super::executor::process_seed;
 use super::settings::{ProcessError, configuration, termination};
-use super::{high_availability, machine, stores};
+use super::stores::Stores;
+use super::{high_availability, machine};
 use crate::application::Application;
 use crate::command_line::ClusterOptions;
 use crate::metrics::Reporter;
@@ -41,12 +42,17 @@ pub fn run_task_manager(
         .build()
         .map_err(ProcessError::Runtime)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let options =
-        task_manager_options(name, application, &configuration, &clock, runtime.handle())?;
+    let stores = Stores::new(&configuration, process_seed(clock.as_ref()));
+    let around = Surroundings { clock: &clock, stores: &stores, runtime: runtime.handle() };
+    let options = task_manager_options(name, application, &configuration, &around)?;
     let mut worker = runtime.block_on(TaskManager::start(options))?;
     tracing::info!("TaskManager {}, data port {}", worker.id(), worker.data_address());
     let registries = Arc::new(Mutex::new(vec![(worker.id().clone(), worker.metrics_registry())]));
-    Reporter::new(None, registries, clock).serve(&configuration, runtime.handle(), false)?;
+    Reporter::new(None, registries, stores, clock).serve(
+        &configuration,
+        runtime.handle(),
+        false,
+    )?;
     let exit = runtime.block_on(until_ended(&mut worker));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match exit {
@@ -68,18 +74,25 @@ async fn until_ended(worker: &mut TaskManagerHandle) -> ExitReason {
     worker.ended().await
 }
 
+/// What the process has for its TaskManager.
+struct Surroundings<'a> {
+    clock: &'a Arc<dyn Clock>,
+    stores: &'a Stores,
+    runtime: &'a tokio::runtime::Handle,
+}
+
 fn task_manager_options(
     name: &str,
     application: &Application,
     configuration: &Configuration,
-    clock: &Arc<dyn Clock>,
-    runtime: &tokio::runtime::Handle,
+    around: &Surroundings<'_>,
 ) -> Result<TaskManagerOptions, ProcessError> {
+    let Surroundings { clock, stores, runtime } = *around;
     let host = configuration.get(&jobmanager::RPC_ADDRESS);
     let address = format!("{host}:{}", configuration.get(&jobmanager::RPC_PORT));
     let build_id = build_id();
     let identity = Identity { build_id };
-    let located = high_availability::connector(configuration, name, identity, runtime)?;
+    let located = high_availability::connector(configuration, stores, name, (identity, runtime))?;
     let at_address = || Connector::Remote { transport: Arc::new(TcpTransport), address, identity };
     // The host that others reach this process at: what it binds to, unless that is every address.
     let bind_host = configuration.get(&taskmanager::BIND_HOST);
@@ -103,7 +116,7 @@ fn task_manager_options(
         },
         clock: clock.clone(),
         codes: Arc::new(CapturedCodes(application.clone())),
-        stores: Arc::new(stores::open),
+        stores: Arc::new(stores.clone()),
         driver: Arc::new(ThreadDriver::new(clock.clone(), runtime.clone())),
         hardware: machine::hardware(),
     })

@@ -33,6 +33,7 @@ use self::error::StateCommandError;
 use self::location::Location;
 use self::selection::Selection;
 use self::store::OpenStore;
+use crate::process::Stores;
 
 /// Carries out a command: 0 if all went well, 1 if it couldn't be done or a verification found
 /// something.
@@ -63,15 +64,16 @@ fn perform(options: &StateOptions, out: &mut dyn Write) -> Result<bool, StateCom
         StateAction::Gc(options) => &options.place,
     };
     let location = Location::parse(&place.path);
+    let stores = Stores::of_command(&place.configuration()?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .map_err(StateCommandError::Runtime)?;
     let runtime = Arc::new(runtime);
-    let store = OpenStore::open(&location.directory, Arc::clone(&runtime))?;
+    let store = OpenStore::open(&stores, &location.directory, Arc::clone(&runtime))?;
     let logs = match &place.logs {
-        Some(directory) => &OpenStore::open(directory, runtime)?,
+        Some(directory) => &OpenStore::open(&stores, directory, runtime)?,
         None => &store,
     };
     let separate_logs = place.logs.is_some();

@@ -6,11 +6,11 @@ use std::io;
 use std::sync::Arc;
 
 use thalweg_state::run::ReadAt;
-use thalweg_storage::{BlobError, BlobPath, BlobStore};
+use thalweg_storage::{BlobError, BlobPath, BlobStore, BlobStoreOpener};
 use tokio::runtime::Runtime;
 
 use super::error::StateCommandError;
-use crate::process;
+use crate::process::Stores;
 
 /// Bytes that are read at once where a whole object is.
 const CHUNK: u64 = 1 << 20;
@@ -24,6 +24,7 @@ pub(super) struct OpenStore {
 impl OpenStore {
     /// The store in this directory, which has to be there already.
     pub(super) fn open(
+        stores: &Stores,
         directory: &str,
         runtime: Arc<Runtime>,
     ) -> Result<OpenStore, StateCommandError> {
@@ -39,7 +40,7 @@ impl OpenStore {
             return Err(StateCommandError::NoDirectory { path: path.to_owned() });
         }
         let guard = runtime.enter();
-        let store = process::open_store(directory)?;
+        let store = stores.open(directory)?;
         drop(guard);
         Ok(OpenStore { store, runtime })
     }

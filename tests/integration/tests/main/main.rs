@@ -21,6 +21,7 @@ mod high_availability;
 mod monitoring;
 mod programs;
 mod rescale;
+mod s3;
 mod savepoints;
 mod soak;
 mod soak_damage;

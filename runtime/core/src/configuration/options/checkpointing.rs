@@ -40,7 +40,7 @@ option_group! {
         "execution.checkpointing.dir",
         || None,
         "Where checkpoints are written: a directory that the JobManager and all TaskManagers \
-         see under this name. Unset: `high-availability.storageDir`. One of them is needed when \
+         see under this name, or `s3://BUCKET/PREFIX` in a build with the cargo feature `s3`. Unset: `high-availability.storageDir`. One of them is needed when \
          `execution.checkpointing.interval` is set.",
     );
 

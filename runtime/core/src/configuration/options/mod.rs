@@ -14,6 +14,7 @@ pub mod network;
 pub mod parallelism;
 pub mod rest;
 pub mod restart_strategy;
+pub mod s3;
 pub mod slots;
 pub mod state;
 pub mod taskmanager;
@@ -41,6 +42,7 @@ pub const GROUPS: &[Group] = &[
     state::GROUP,
     restart_strategy::GROUP,
     high_availability::GROUP,
+    s3::GROUP,
     heartbeat::GROUP,
     slots::GROUP,
     execution::GROUP,

@@ -1,0 +1,83 @@
+//! A place in a real S3 server, perhaps behind a proxy that disturbs it.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::executor::block_on;
+use thalweg_s3_tests::{ACCESS_KEY, BUCKET, FaultProxy, Minio, SECRET_KEY};
+use thalweg_storage::blob::s3::{
+    RetrySettings, S3Client, S3Credentials, S3Location, S3Settings, S3Store,
+};
+use thalweg_storage::{BlobPath, BlobStore};
+
+/// A prefix of a test's own, on the server that all tests of this process share.
+#[derive(Debug)]
+pub struct S3 {
+    minio: Arc<Minio>,
+    prefix: String,
+}
+
+impl S3 {
+    /// The place of this name.
+    pub fn new(prefix: &str) -> S3 {
+        S3 { minio: Minio::shared(), prefix: prefix.to_owned() }
+    }
+
+    /// Its name, for configurations and arguments.
+    pub fn location(&self, folder: &str) -> String {
+        format!("s3://{BUCKET}/{}/{folder}", self.prefix)
+    }
+
+    /// A proxy before the server.
+    pub fn proxy(&self) -> FaultProxy {
+        FaultProxy::start(&self.minio.address())
+    }
+
+    /// The configuration keys by which a process reaches the server, or a proxy before it.
+    pub fn settings(&self, proxy: Option<&FaultProxy>) -> Vec<(String, String)> {
+        let endpoint = proxy.map_or_else(|| self.minio.endpoint(), FaultProxy::endpoint);
+        Minio::settings(&endpoint)
+    }
+
+    /// A store on a folder of it.
+    pub fn store(&self, folder: &str) -> S3Store {
+        let settings = S3Settings {
+            endpoint: Some(self.minio.endpoint()),
+            region: None,
+            path_style: true,
+            credentials: S3Credentials::Keys {
+                access: ACCESS_KEY.to_owned(),
+                secret: SECRET_KEY.to_owned(),
+            },
+            profile: None,
+            connection_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(20),
+            retry: RetrySettings {
+                timeout: Duration::from_secs(30),
+                initial_backoff: Duration::from_millis(50),
+                max_backoff: Duration::from_secs(1),
+            },
+            part_bytes: 16 << 20,
+            concurrent_parts: 4,
+        };
+        let location = S3Location::parse(&self.location(folder)).expect("it is a location");
+        S3Store::new(S3Client::new(settings, 1).expect("a thread can be started"), location)
+    }
+
+    /// The objects in a folder.
+    pub fn list(&self, folder: &str) -> Vec<BlobPath> {
+        block_on(self.store(folder).list(&BlobPath::root())).expect("the server runs")
+    }
+
+    /// Copies the objects of a folder into one of this machine.
+    pub fn download(&self, folder: &str, to: &Path) {
+        fs::create_dir_all(to).expect("a folder can be made");
+        let store = self.store(folder);
+        for name in self.list(folder) {
+            let bytes = block_on(store.get(&name)).expect("the server runs");
+            fs::write(to.join(name.as_str()), bytes).expect("a file can be written");
+        }
+    }
+}
