@@ -22,6 +22,7 @@ pub(super) struct WriterName {
     /// Of the job and the sink.
     sink: String,
     subtask: u32,
+    parallelism: u32,
     /// Of this attempt.
     writer: String,
     pub(super) epoch: u64,
@@ -35,7 +36,8 @@ impl WriterName {
         let (opened, from) = (context.clock.wall_ms(), context.restored_from.unwrap_or_default());
         let sink = short(&format!("{}/{}", context.job.id, context.operator));
         let writer = short(&format!("{epoch}/{attempt}/{from}/{opened}"));
-        Self { sink, subtask: context.subtask.index, writer, epoch, attempt, extension }
+        let (subtask, parallelism) = (context.subtask.index, context.subtask.parallelism);
+        Self { sink, subtask, parallelism, writer, epoch, attempt, extension }
     }
 
     /// The name that the part with this number is to have.
@@ -54,8 +56,10 @@ impl WriterName {
         format!(".{}.{checkpoint}.{epoch}.{attempt}.pending", self.final_name(number))
     }
 
-    /// Whether this is the name of a part that an earlier attempt of this subtask has left, and
-    /// that no checkpoint can refer to which this attempt, or one after it, may be restored from:
+    /// Whether this is the name of a part that an earlier attempt of this subtask has left, or,
+    /// under an earlier leader, one of those subtasks that there aren't any more and that fall to
+    /// this one; and that no checkpoint can refer to which this attempt, or one after it, may be
+    /// restored from:
     ///
     /// - one that was in progress: no checkpoint refers to such a name;
     /// - one that was pending for a checkpoint after the one that this attempt was restored from:
@@ -64,15 +68,28 @@ impl WriterName {
     /// All others are kept: of a checkpoint up to that one, another subtask may be about to commit
     /// it; of this attempt or a later one, it is in use.
     pub(super) fn is_left_over(&self, name: &str, restored_from: u64) -> bool {
-        let mine = format!(".part-{}-{}-", self.sink, self.subtask);
-        let Some(rest) = name.strip_prefix(&mine) else { return false };
+        let of_sink = name.strip_prefix(".part-").and_then(|rest| rest.strip_prefix(&self.sink));
+        let of_subtask = of_sink.and_then(|rest| rest.strip_prefix('-')?.split_once('-'));
+        let Some((Ok(subtask), rest)) = of_subtask.map(|(n, rest)| (n.parse::<u32>(), rest)) else {
+            return false;
+        };
+        let mine = subtask == self.subtask;
+        let gone = subtask >= self.parallelism && subtask % self.parallelism == self.subtask;
+        if !mine && !gone {
+            return false;
+        }
         let mut parts = rest.rsplit('.');
         let kind = parts.next();
         let mut number = || parts.next().and_then(|part| u64::from_str(part).ok());
         let (Some(attempt), Some(epoch), Some(checkpoint)) = (number(), number(), number()) else {
             return false;
         };
-        let earlier = (epoch, attempt) < (self.epoch, u64::from(self.attempt));
+        // Attempts are counted for each subtask, so only the leader tells whether that of another
+        // one is over: a job may have been rescaled back meanwhile.
+        let earlier = match mine {
+            true => (epoch, attempt) < (self.epoch, u64::from(self.attempt)),
+            false => epoch < self.epoch,
+        };
         match kind {
             Some("inprogress") => earlier,
             Some("pending") => earlier && checkpoint > restored_from,

@@ -159,6 +159,29 @@ fn only_what_no_checkpoint_can_refer_to_counts_as_left_over() {
     }
 }
 
+#[test]
+fn what_a_subtask_left_that_there_is_not_any_more_falls_to_another_one_under_the_next_leader() {
+    let name = |index, parallelism, epoch| {
+        let mut context = sink_context(index, 0, None);
+        context.subtask.parallelism = parallelism;
+        context.job.epoch = thalweg_core::ids::Epoch(epoch);
+        WriterName::new(&context, "txt")
+    };
+    // Subtask 0 of 2 in epoch 2, restored from checkpoint 5.
+    let table = [
+        (name(2, 4, 1).pending(3, 6), true),
+        (name(2, 4, 1).in_progress(3), true),
+        (name(2, 4, 1).pending(3, 5), false),
+        (name(2, 4, 2).pending(3, 6), false),
+        (name(3, 4, 1).pending(3, 6), false),
+        (name(1, 4, 1).pending(3, 6), false),
+        (name(0, 4, 1).pending(3, 6), true),
+    ];
+    for (file, left_over) in table {
+        assert_eq!(name(0, 2, 2).is_left_over(&file, 5), left_over, "{file}");
+    }
+}
+
 /// A sink subtask, its source, and the store of checkpoints: what survives a kill is only the
 /// folder and the last published checkpoint.
 struct World {

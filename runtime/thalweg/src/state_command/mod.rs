@@ -1,8 +1,8 @@
 //! `thalweg state`: looks at what a checkpoint store holds, without a cluster. It only reads, so it
 //! can run beside one.
 //!
-//! [`location`] says what a path means, [`selection`] what is there; [`list`], [`show`], [`rows`],
-//! [`verify`] and [`collect`] are the commands. Formats are read by `thalweg-storage` and
+//! `location` says what a path means, `selection` what is there; `list`, `show`, `rows`,
+//! `verify` and `collect` are the commands. Formats are read by `thalweg-storage` and
 //! `thalweg-state`.
 
 mod collect;

@@ -54,9 +54,27 @@ fn too_little_memory_for_the_slots_is_named_with_the_least_that_is_possible() {
 fn a_checkpoint_directory_that_this_build_has_no_store_for_is_named() {
     let settings = [
         ("execution.checkpointing.interval", "1 s"),
-        ("execution.checkpointing.dir", "s3://bucket/checkpoints"),
+        ("execution.checkpointing.dir", "gs://bucket/checkpoints"),
     ];
-    refused("jobmanager", &settings, &["s3://", "execution.checkpointing.dir"]);
+    refused("jobmanager", &settings, &["gs://", "s3://BUCKET/PREFIX"]);
+}
+
+#[test]
+fn a_bucket_without_a_region_to_find_it_in_is_an_error_and_no_panic() {
+    let binary = application("fraud-detection");
+    let settings =
+        [("execution.checkpointing.dir", "s3://bucket/checkpoints"), ("s3.retry.timeout", "1 s")];
+    let cluster = Cluster::new(&binary, &settings);
+    let arguments = ["jobmanager", "--config", &cluster.config()];
+    let mut process = Process::start_with("a bucket alone", &binary, &arguments, |command| {
+        // Nobody else may say where it is: neither the shell nor the machine's metadata service.
+        for variable in ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"] {
+            command.env_remove(variable);
+        }
+        command.env("AWS_EC2_METADATA_DISABLED", "true");
+        command.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    });
+    process.wait().failed_with(&["s3://bucket"]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use aws_config::provider_config::ProviderConfig;
@@ -202,7 +203,7 @@ async fn connect(settings: &S3Settings) -> Client {
         .connect_timeout(settings.connection_timeout)
         .operation_attempt_timeout(settings.request_timeout)
         .build();
-    let region = region(settings).region().await;
+    let region = region(settings, &http).region().await;
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http.clone())
         .timeout_config(timeouts)
@@ -221,7 +222,7 @@ async fn connect(settings: &S3Settings) -> Client {
     Client::from_conf(config.build())
 }
 
-fn region(settings: &S3Settings) -> RegionProviderChain {
+fn region(settings: &S3Settings, http: &SharedHttpClient) -> RegionProviderChain {
     if let Some(region) = &settings.region {
         return RegionProviderChain::first_try(Region::new(region.clone()));
     }
@@ -234,7 +235,11 @@ fn region(settings: &S3Settings) -> RegionProviderChain {
     match settings.endpoint {
         // Such servers take any region, and this machine has no metadata service to be asked.
         Some(_) => chain.or_else(Region::from_static(NO_REGION)),
-        None => chain.or_default_provider(),
+        None => {
+            // The chain's own default has no client of its own to ask with, and panics.
+            let provider = ProviderConfig::without_region().with_http_client(http.clone());
+            chain.or_else(ImdsRegionProvider::builder().configure(&provider).build())
+        }
     }
 }
 
