@@ -16,7 +16,7 @@ use thalweg_rpc::message::{
     CheckpointAck, CheckpointDecline, CheckpointMeasures, DeclineReason, SnapshotData,
     SnapshotHandle,
 };
-use thalweg_state::{RunError, RunReader, StateKind};
+use thalweg_state::{RunError, RunReader};
 use thalweg_storage::{BlobPath, BlobPathError, BlobStore, layout};
 
 use crate::task::TaskSnapshot;
@@ -197,24 +197,10 @@ impl Contents {
         if states.is_empty() {
             return Ok(None);
         }
-        let keyed = states.iter().all(|state| is_keyed(state.kind));
+        let keyed = states.iter().all(|state| state.kind.is_keyed());
         drop(reader);
         let run = std::sync::Arc::try_unwrap(run).unwrap_or_else(|shared| (*shared).clone());
         Ok(Some(Self { run, key_groups: keyed.then_some(key_groups) }))
-    }
-}
-
-fn is_keyed(kind: StateKind) -> bool {
-    match kind {
-        StateKind::Value
-        | StateKind::List
-        | StateKind::Map
-        | StateKind::Reducing
-        | StateKind::Aggregating
-        | StateKind::Slice
-        | StateKind::EventTimeTimers
-        | StateKind::ProcessingTimeTimers => true,
-        StateKind::OperatorList | StateKind::OperatorUnionList | StateKind::Broadcast => false,
     }
 }
 

@@ -7,6 +7,7 @@ use thalweg_core::element::{Barrier, SavepointTarget, SnapshotKind};
 use thalweg_core::ids::{CheckpointId, OperatorId};
 use thalweg_operators::chain::ChainSnapshot;
 use thalweg_rpc::message::{OperatorRestore, RestorePiece, TaskRestore};
+use thalweg_state::StateKind;
 use thalweg_state::run::{LastSnapshot, RowKey, RunKind, RunOrigin, RunWriter, StateDeclaration};
 use thalweg_storage::MemoryStore;
 
