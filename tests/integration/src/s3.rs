@@ -3,13 +3,10 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::executor::block_on;
-use thalweg_s3_tests::{ACCESS_KEY, BUCKET, FaultProxy, Minio, SECRET_KEY};
-use thalweg_storage::blob::s3::{
-    RetrySettings, S3Client, S3Credentials, S3Location, S3Settings, S3Store,
-};
+use thalweg_s3_tests::{BUCKET, FaultProxy, Minio};
+use thalweg_storage::blob::s3::{S3Client, S3Location, S3Store};
 use thalweg_storage::{BlobPath, BlobStore};
 
 /// A prefix of a test's own, on the server that all tests of this process share.
@@ -43,25 +40,7 @@ impl S3 {
 
     /// A store on a folder of it.
     pub fn store(&self, folder: &str) -> S3Store {
-        let settings = S3Settings {
-            endpoint: Some(self.minio.endpoint()),
-            region: None,
-            path_style: true,
-            credentials: S3Credentials::Keys {
-                access: ACCESS_KEY.to_owned(),
-                secret: SECRET_KEY.to_owned(),
-            },
-            profile: None,
-            connection_timeout: Duration::from_secs(5),
-            request_timeout: Duration::from_secs(20),
-            retry: RetrySettings {
-                timeout: Duration::from_secs(30),
-                initial_backoff: Duration::from_millis(50),
-                max_backoff: Duration::from_secs(1),
-            },
-            part_bytes: 16 << 20,
-            concurrent_parts: 4,
-        };
+        let settings = Minio::client_settings(&self.minio.endpoint());
         let location = S3Location::parse(&self.location(folder)).expect("it is a location");
         S3Store::new(S3Client::new(settings, 1).expect("a thread can be started"), location)
     }

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use thalweg_storage::blob::s3::{RetrySettings, S3Credentials, S3Settings};
 
 /// The access key of the server.
 pub const ACCESS_KEY: &str = "thalweg-tests";
@@ -93,6 +94,29 @@ impl Minio {
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .to_vec()
+    }
+
+    /// How a store of the test itself reaches it at an endpoint.
+    pub fn client_settings(endpoint: &str) -> S3Settings {
+        S3Settings {
+            endpoint: Some(endpoint.to_owned()),
+            region: None,
+            path_style: true,
+            credentials: S3Credentials::Keys {
+                access: ACCESS_KEY.to_owned(),
+                secret: SECRET_KEY.to_owned(),
+            },
+            profile: None,
+            connection_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(20),
+            retry: RetrySettings {
+                timeout: Duration::from_secs(30),
+                initial_backoff: Duration::from_millis(5),
+                max_backoff: Duration::from_millis(50),
+            },
+            part_bytes: 5 << 20,
+            concurrent_parts: 3,
+        }
     }
 
     /// What it has logged.

@@ -2,13 +2,10 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use thalweg_s3_tests::{ACCESS_KEY, BUCKET, FaultProxy, Minio, SECRET_KEY};
+use thalweg_s3_tests::{BUCKET, FaultProxy, Minio};
 use thalweg_storage::BlobPath;
-use thalweg_storage::blob::s3::{
-    RetrySettings, S3Client, S3Credentials, S3Location, S3Settings, S3Store,
-};
+use thalweg_storage::blob::s3::{S3Client, S3Location, S3Settings, S3Store};
 
 /// Waits for a future here: a store's need no runtime around them.
 pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
@@ -31,7 +28,7 @@ impl World {
     }
 
     pub(crate) fn settings(&self) -> S3Settings {
-        settings(&self.minio.endpoint())
+        Minio::client_settings(&self.minio.endpoint())
     }
 
     /// A proxy before the server.
@@ -51,29 +48,6 @@ impl World {
 
     /// The same store through a proxy. Time-outs are short.
     pub(crate) fn through(&self, proxy: &FaultProxy) -> S3Store {
-        self.store_with(settings(&proxy.endpoint()))
-    }
-}
-
-/// For a server here: short time-outs, small parts.
-fn settings(endpoint: &str) -> S3Settings {
-    S3Settings {
-        endpoint: Some(endpoint.to_owned()),
-        region: None,
-        path_style: true,
-        credentials: S3Credentials::Keys {
-            access: ACCESS_KEY.to_owned(),
-            secret: SECRET_KEY.to_owned(),
-        },
-        profile: None,
-        connection_timeout: Duration::from_secs(5),
-        request_timeout: Duration::from_secs(20),
-        retry: RetrySettings {
-            timeout: Duration::from_secs(30),
-            initial_backoff: Duration::from_millis(5),
-            max_backoff: Duration::from_millis(50),
-        },
-        part_bytes: 5 << 20,
-        concurrent_parts: 3,
+        self.store_with(Minio::client_settings(&proxy.endpoint()))
     }
 }
