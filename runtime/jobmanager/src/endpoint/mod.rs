@@ -21,7 +21,7 @@ use parking_lot::RwLock;
 use thalweg_core::Clock;
 use thalweg_core::ids::JobId;
 use thalweg_core::status::JobStatus;
-use thalweg_rpc::Acceptor;
+use thalweg_rpc::{Acceptor, LinkError};
 use thalweg_storage::log::Leader;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -38,7 +38,7 @@ use crate::high_availability::ElectionError;
 use crate::high_availability::job_log::JobLog;
 use crate::job_master::JobResult;
 use crate::moment::Moment;
-use crate::resource_manager::{ResourceManagerDriver, ResourceManagerOptions};
+use crate::resource_manager::{Disconnection, ResourceManagerDriver, ResourceManagerOptions};
 use crate::rest::model::ClusterFacts;
 use connections::Connections;
 use mail::Mail;
@@ -192,7 +192,11 @@ impl JobManager {
             Mail::PeerGone(connection, error) => {
                 tracing::debug!(peer = self.connections.peer(connection), "{error}");
                 self.connections.close(connection);
-                self.handle(Event::Disconnected(connection));
+                let how = match error {
+                    LinkError::Closed => Disconnection::Closed,
+                    LinkError::Broken(_) | LinkError::Garbage(_) => Disconnection::Broken,
+                };
+                self.handle(Event::Disconnected(connection, how));
             }
             Mail::Submit(job, leader, reply) => self.submit(job, leader, reply),
             Mail::Cancel(job, reply) => {

@@ -53,6 +53,10 @@ pub enum JobEvent {
         /// What it says.
         reports: Vec<ExecutionReport>,
     },
+    /// A TaskManager has no connection: it comes back, or is lost.
+    TaskManagerDisconnected(TaskManagerId),
+    /// A TaskManager has a connection, perhaps again.
+    TaskManagerConnected(TaskManagerId),
     /// A TaskManager is gone.
     TaskManagerLost {
         /// Which.

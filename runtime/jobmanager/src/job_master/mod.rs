@@ -161,6 +161,8 @@ impl JobMaster {
                 let numbers = (sequence, heartbeat_seen);
                 self.heartbeat(&task_manager, numbers, reports, now, actions_of);
             }
+            JobEvent::TaskManagerDisconnected(id) => self.scheduler.disconnected(id),
+            JobEvent::TaskManagerConnected(id) => self.scheduler.connected(&id),
             JobEvent::TaskManagerLost { task_manager, cause } => {
                 self.task_manager_lost(&task_manager, &cause, now, actions_of);
             }
