@@ -236,7 +236,9 @@ async fn read_frames<I: DeserializeOwned>(
 /// bytes unread resets its connections; one that is killed while it writes ends within a frame,
 /// which the codec reports as an error of no system call.
 fn is_by_peer(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, Other, UnexpectedEof};
+    use std::io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, Other, UnexpectedEof,
+    };
     match error.kind() {
         ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof => true,
         Other => error.raw_os_error().is_none(),

@@ -8,6 +8,7 @@ use thalweg_core::key_group::key_group_range;
 use thalweg_rpc::message::{
     OperatorRestore, RestorePiece, SnapshotData, SnapshotHandle, TaskRestore,
 };
+use thalweg_storage::manifest::VertexRequirement;
 use thalweg_storage::{CheckpointManifest, CoordinatorState, OperatorManifest};
 
 /// What one subtask contributed.
@@ -54,6 +55,8 @@ pub struct CompletedCheckpoint {
     pub directory: Option<String>,
     /// The job was stopped with it: whoever begins from it again on its own commits and ends.
     pub stopped: bool,
+    /// What the user has asked of a job that runs; empty in a savepoint, which is for another one.
+    pub requirements: Vec<VertexRequirement>,
 }
 
 /// A checkpoint doesn't fit the job.
@@ -121,6 +124,7 @@ impl CompletedCheckpoint {
             coordinators: manifest.operators.iter().filter_map(state).collect(),
             stopped: directory.is_none() && manifest.stopped_with.is_some(),
             directory: directory.or_else(|| manifest.stopped_with.clone()),
+            requirements: manifest.resource_requirements.clone(),
         }
     }
 

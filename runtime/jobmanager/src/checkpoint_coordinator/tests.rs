@@ -369,6 +369,7 @@ fn a_restore_at_another_parallelism_reads_overlapping_key_groups_and_everything_
         coordinators: Vec::new(),
         directory: None,
         stopped: false,
+        requirements: Vec::new(),
     };
     let restored = |checkpoint: &CompletedCheckpoint, parallelism| -> Vec<_> {
         let graph = two_operators(parallelism);
@@ -414,6 +415,7 @@ fn state_that_does_not_fit_the_job_is_refused() {
         coordinators: Vec::new(),
         directory: None,
         stopped: false,
+        requirements: Vec::new(),
     };
     assert_eq!(checkpoint.check(&graph), Ok(()));
     let error = checkpoint.check(&chain(&[("a", 1)], &[])).unwrap_err().to_string();

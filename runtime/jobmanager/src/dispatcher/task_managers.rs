@@ -9,9 +9,7 @@ use thalweg_rpc::message::{
 use super::{Action, Dispatcher, TaskManagerObservation};
 use crate::job_master::JobEvent;
 use crate::moment::Moment;
-use crate::resource_manager::{
-    ConnectionId, Disconnection, Reception, ResourceAction, SlotAction,
-};
+use crate::resource_manager::{ConnectionId, Disconnection, Reception, ResourceAction, SlotAction};
 
 impl Dispatcher {
     /// A message:
@@ -106,7 +104,7 @@ impl Dispatcher {
             heartbeat_timeout_ms: millis(times.heartbeat_timeout),
         };
         self.send_on(connection, answer, actions);
-        self.to_all_jobs(&JobEvent::TaskManagerConnected(id.clone()), now, actions);
+        self.tell_all_jobs(&JobEvent::TaskManagerConnected(id.clone()), now, actions);
         self.perform_resource_actions(of_resources, now, actions);
         if reception == Reception::Fresh && epoch == self.options.epoch {
             // It says nothing of heartbeats that it has seen.
@@ -125,12 +123,12 @@ impl Dispatcher {
     ) {
         let of_resources = self.resources.disconnected(connection, how, now);
         if let Some(id) = self.connections.remove(&connection) {
-            self.to_all_jobs(&JobEvent::TaskManagerDisconnected(id), now, actions);
+            self.tell_all_jobs(&JobEvent::TaskManagerDisconnected(id), now, actions);
         }
         self.perform_resource_actions(of_resources, now, actions);
     }
 
-    fn to_all_jobs(&mut self, event: &JobEvent, now: Moment, actions: &mut Vec<Action>) {
+    fn tell_all_jobs(&mut self, event: &JobEvent, now: Moment, actions: &mut Vec<Action>) {
         let jobs: Vec<_> = self.jobs.keys().copied().collect();
         for job in jobs {
             self.job_event(job, event.clone(), now, actions);
@@ -240,6 +238,6 @@ impl Dispatcher {
         self.connections.retain(|_, on| on != id);
         actions.extend(connection.map(Action::Disconnect));
         let (task_manager, cause) = (id.clone(), cause.to_owned());
-        self.to_all_jobs(&JobEvent::TaskManagerLost { task_manager, cause }, now, actions);
+        self.tell_all_jobs(&JobEvent::TaskManagerLost { task_manager, cause }, now, actions);
     }
 }

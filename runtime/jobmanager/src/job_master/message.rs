@@ -227,6 +227,8 @@ pub struct JobResult {
     pub error: Option<FailureInfo>,
     /// From submission to end.
     pub runtime_ms: i64,
+    /// When it ended, in ms since the epoch.
+    pub ended_ms: i64,
     /// How often tasks were restarted.
     pub restarts: u64,
 }

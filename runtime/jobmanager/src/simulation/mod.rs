@@ -371,6 +371,7 @@ fn run(seed: u64) -> (JobResult, Vec<String>) {
         sources: SourceCoordinator::default(),
         restore: None,
         highest_checkpoint: CheckpointId(0),
+        requirements: Vec::new(),
     })));
     while world.result.is_none() {
         world.step(task_managers);
