@@ -281,6 +281,11 @@ impl Node {
         Ok(Done::Forward(Control::Watermark(lowest)))
     }
 
+    /// All its inputs had ended before it was restored.
+    pub(super) fn resume_ended(&mut self) {
+        self.inputs.iter_mut().for_each(|input| input.ended = true);
+    }
+
     fn snapshot(&mut self, barrier: &Barrier) -> Result<Written, ChainError> {
         let input_ended = self.inputs.iter().all(|i| i.ended);
         let context = SnapshotContext { checkpoint: barrier.checkpoint, input_ended };
