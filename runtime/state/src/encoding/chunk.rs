@@ -7,8 +7,8 @@ use std::cmp::Ordering;
 use crate::run::RowOperation;
 use crate::sorted::prefix;
 
-/// A piece ends with this many items, or bytes.
-const ITEMS_MAX: usize = 4096;
+/// A piece ends with this many items, or bytes. In tests a few, so that there are many pieces.
+const ITEMS_MAX: usize = if cfg!(test) { 4 } else { 4096 };
 const BYTES_MAX: usize = 1 << 20;
 
 /// Some keys with what is known of their rows.
