@@ -180,7 +180,8 @@ impl<K: Key, N: Key> TimerService<K, N> {
         writer: &mut RunWriter,
         budget: &mut EncodingBudget,
     ) -> Result<bool, RunError> {
-        Ok(self.event_time.encode(writer, budget)? && self.processing_time.encode(writer, budget)?)
+        Ok(self.event_time.encode(writer, budget)?
+            && self.processing_time.encode(writer, budget)?)
     }
 
     /// There will be no more of the snapshot that was begun, if one was.

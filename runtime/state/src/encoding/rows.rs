@@ -86,11 +86,7 @@ impl TableRows {
         budget: &mut EncodingBudget,
         account: &mut MemoryAccount,
         settle: impl Fn(&mut V, bool, &mut MemoryAccount),
-        mut each: impl FnMut(
-            &[u8],
-            Turn<'_, K, V>,
-            &mut MemoryAccount,
-        ) -> Result<usize, RunError>,
+        mut each: impl FnMut(&[u8], Turn<'_, K, V>, &mut MemoryAccount) -> Result<usize, RunError>,
     ) -> Result<bool, RunError> {
         let again = table.frozen_mut().is_none_or(|frozen| frozen.take_moved());
         if again {

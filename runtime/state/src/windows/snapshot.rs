@@ -279,26 +279,32 @@ impl Encoding {
         }
         let Self { turn, scratch: (full, value), .. } = self;
         let Some(rows) = turn else { return Ok(true) };
-        let complete = rows.go_on(table, budget, account, |_, _, _| (), |key, turn, _| {
-            full.clear();
-            write_time(end, full);
-            full.extend_from_slice(key);
-            let key = row_key(key_group, full);
-            let operation = match turn {
-                Turn::Entry(entry, _) => {
-                    value.clear();
-                    entry.value.encode(value);
-                    RowOperation::Value(value)
-                }
-                Turn::Copied(rows) => {
-                    let copied = read_rows(rows).next();
-                    copied.map_or(RowOperation::Delete, |(_, operation)| operation)
-                }
-                Turn::Gone => RowOperation::Delete,
-            };
-            writer.write(key, operation)?;
-            Ok(full.len() + operation.value().len())
-        })?;
+        let complete = rows.go_on(
+            table,
+            budget,
+            account,
+            |_, _, _| (),
+            |key, turn, _| {
+                full.clear();
+                write_time(end, full);
+                full.extend_from_slice(key);
+                let key = row_key(key_group, full);
+                let operation = match turn {
+                    Turn::Entry(entry, _) => {
+                        value.clear();
+                        entry.value.encode(value);
+                        RowOperation::Value(value)
+                    }
+                    Turn::Copied(rows) => {
+                        let copied = read_rows(rows).next();
+                        copied.map_or(RowOperation::Delete, |(_, operation)| operation)
+                    }
+                    Turn::Gone => RowOperation::Delete,
+                };
+                writer.write(key, operation)?;
+                Ok(full.len() + operation.value().len())
+            },
+        )?;
         if complete {
             self.turn = None;
         }

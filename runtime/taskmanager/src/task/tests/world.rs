@@ -429,6 +429,7 @@ fn spec(setting: &Setting, diary: &Diary) -> TaskSpec {
         restore: None,
         checkpointing: setting.checkpointing,
         state_budget: MemoryBudget::unlimited(),
+        snapshot_buffers: MemoryBudget::unlimited(),
         stores: Arc::new(thalweg_storage::LocalStores),
         latency_interval: Duration::ZERO,
     }
