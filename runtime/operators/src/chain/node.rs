@@ -328,9 +328,8 @@ impl Node {
         if !writer.is_unfinished() {
             return self.complete(Encoding { writer, checkpoint, next }).map(Some);
         }
-        if let (Some(runs), Some(next)) = (&mut self.runs, next) {
-            // If it's never complete, it's one that was given up.
-            runs.taken(checkpoint, next, Some(0));
+        if let (Some(runs), Some(_)) = (&mut self.runs, next) {
+            runs.begun();
         }
         self.encoding = Some(Box::new(Encoding { writer, checkpoint, next }));
         Ok(None)

@@ -217,6 +217,11 @@ impl RunWriter {
         Ok(())
     }
 
+    /// Rows written so far.
+    pub fn row_count(&self) -> u64 {
+        self.rows
+    }
+
     /// Bytes written and gathered so far.
     pub fn size(&self) -> usize {
         self.out.len() + self.block.len() + self.index.len()
