@@ -6,8 +6,9 @@ use thalweg_state::{MemoryBudget, Reservation};
 /// What the tasks of a slot share.
 struct Slot {
     state: MemoryBudget,
-    /// Snapshots that are being written or on their way to a store. As much as there may be state: a full snapshot
-    /// of any state that fits goes through, and a second one waits for no third.
+    /// Snapshots that are being written, or are on their way to a store. As much as there may be
+    /// state: a full snapshot of any state that fits goes through, and a second one waits for no
+    /// third.
     snapshots: MemoryBudget,
 }
 
