@@ -40,6 +40,11 @@ impl Bits {
         size_of_val(&*self.0)
     }
 
+    /// Whether none is set.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
     /// The bits of 64 places; None beyond the end.
     pub(crate) fn word(&self, word: usize) -> Option<u64> {
         self.0.get(word).copied()
@@ -84,7 +89,9 @@ pub(crate) struct Changes {
     /// Encoded keys.
     removed: BTreeSet<Box<[u8]>>,
     removed_pending: Arc<BTreeSet<Box<[u8]>>>,
+    /// Bytes of both, and of those that are pending.
     removed_bytes: usize,
+    pending_bytes: usize,
 }
 
 /// What was known about the place of an entry that moves or goes.
@@ -175,12 +182,13 @@ impl Changes {
 
     /// The same for a table of so many places, none of which is known yet.
     pub(crate) fn resized(&mut self, places: usize) -> Changes {
-        let Changes { whole_pending, removed_bytes, .. } = *self;
+        let Changes { whole_pending, removed_bytes, pending_bytes, .. } = *self;
         Changes {
             whole_pending,
             removed: std::mem::take(&mut self.removed),
             removed_pending: Arc::clone(&self.removed_pending),
             removed_bytes,
+            pending_bytes,
             ..Changes::none(places)
         }
     }
@@ -191,9 +199,8 @@ impl Changes {
         if last == LastSnapshot::GivenUp {
             return Bits::default();
         }
-        for key in std::mem::take(&mut self.removed_pending).iter() {
-            self.removed_bytes -= key.len() + REMOVED_OVERHEAD;
-        }
+        self.removed_pending = Arc::default();
+        self.removed_bytes -= std::mem::take(&mut self.pending_bytes);
         let none = Bits(vec![0; self.pending.0.len()].into_boxed_slice());
         let held = std::mem::replace(&mut self.pending, none);
         match std::mem::take(&mut self.whole_pending) {
@@ -244,12 +251,19 @@ impl Changes {
             *pending |= std::mem::take(dirty);
         }
         self.fresh.clear();
-        for key in std::mem::take(&mut self.removed) {
+        let removed = std::mem::take(&mut self.removed);
+        if self.removed_pending.is_empty() {
+            self.removed_pending = Arc::new(removed);
+            self.pending_bytes = self.removed_bytes;
+            return;
+        }
+        for key in removed {
             let bytes = key.len() + REMOVED_OVERHEAD;
             if !Arc::make_mut(&mut self.removed_pending).insert(key) {
                 self.removed_bytes -= bytes;
             }
         }
+        self.pending_bytes = self.removed_bytes;
     }
 }
 

@@ -293,6 +293,9 @@ impl<K: Key, V> Table<K, V> {
             None => (Bits::all(self.entries.num_buckets()), Default::default()),
         };
         let frozen = Frozen::new(waiting, unsettled, whole, removed);
+        if self.entries.is_empty() && whole && kind == RunKind::Base || frozen.is_nothing() {
+            return;
+        }
         account.change(0, frozen.bytes());
         self.frozen = Some(Box::new(frozen));
     }

@@ -32,6 +32,12 @@ impl Frozen {
         Frozen { waiting, unsettled, whole, moved: false, removed }
     }
 
+    /// Whether a run has nothing to hold, and no entry anything to be told.
+    pub(crate) fn is_nothing(&self) -> bool {
+        let Frozen { waiting, unsettled, whole, removed, .. } = self;
+        !whole && waiting.is_clear() && unsettled.is_clear() && removed.is_empty()
+    }
+
     /// The same for a table of so many places, none of which is known yet.
     pub(crate) fn resized(&self, places: usize) -> Frozen {
         Frozen {

@@ -88,7 +88,7 @@ impl TableRows {
         settle: impl Fn(&mut V, bool, &mut MemoryAccount),
         mut each: impl FnMut(&[u8], Turn<'_, K, V>, &mut MemoryAccount) -> Result<usize, RunError>,
     ) -> Result<bool, RunError> {
-        let again = table.frozen_mut().is_none_or(|frozen| frozen.take_moved());
+        let again = table.frozen_mut().is_some_and(|frozen| frozen.take_moved());
         if again {
             self.collect_again();
         }

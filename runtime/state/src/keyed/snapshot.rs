@@ -66,7 +66,7 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         if let Some((entry, unchanged)) = table.take_unsettled(place) {
             entry.published(unchanged, &mut self.account);
         }
-        let whole = table.frozen().is_none_or(|frozen| frozen.is_whole());
+        let whole = table.frozen().is_some_and(|frozen| frozen.is_whole());
         if let Some((entry, changed)) = table.take_waiting(place) {
             encoding.copy(current.group, entry, whole, changed, &mut self.account);
         }
@@ -178,7 +178,7 @@ impl Encoding {
         budget: &mut EncodingBudget,
         account: &mut MemoryAccount,
     ) -> Result<bool, RunError> {
-        let whole = table.frozen().is_none_or(|frozen| frozen.is_whole());
+        let whole = table.frozen().is_some_and(|frozen| frozen.is_whole());
         let Self { turn, scratch, tracking, kind, copies, group, copied, .. } = self;
         if turn.is_none() {
             if whole && *kind == RunKind::Delta {

@@ -379,10 +379,10 @@ impl Job {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn bases_and_deltas_restore_what_a_full_snapshot_does(steps in vec(step(), 1..30)) {
+    fn bases_and_deltas_restore_what_a_full_snapshot_does(steps in vec(step(), 1..20)) {
         let mut job = Job::new(2);
         for step in steps {
             match step {

@@ -43,16 +43,33 @@ struct Known {
     /// Full keys of timers that runs have and that are gone: since the last snapshot, and before.
     gone: BTreeSet<Box<[u8]>>,
     gone_pending: Arc<BTreeSet<Box<[u8]>>>,
+    /// Bytes of these.
+    gone_bytes: usize,
+    gone_pending_bytes: usize,
     bytes: usize,
 }
 
 impl Known {
     fn measure(&mut self) -> usize {
         let places = self.added.capacity() + self.added_pending.capacity();
-        let gone = self.gone.iter().chain(&*self.gone_pending);
-        let gone: usize = gone.map(|key| key.len() + GONE_OVERHEAD).sum();
+        let gone = self.gone_bytes + self.gone_pending_bytes;
         self.bytes = places * size_of::<Place>() + gone;
         self.bytes
+    }
+
+    /// What is gone belongs to the last snapshot.
+    fn gone_taken(&mut self) {
+        let mut gone = std::mem::take(&mut self.gone);
+        let gone_bytes = std::mem::take(&mut self.gone_bytes);
+        if self.gone_pending.is_empty() {
+            self.gone_pending = Arc::new(gone);
+            self.gone_pending_bytes = gone_bytes;
+            return;
+        }
+        // Some may be in both.
+        Arc::make_mut(&mut self.gone_pending).append(&mut gone);
+        let bytes = self.gone_pending.iter().map(|key| key.len() + GONE_OVERHEAD);
+        self.gone_pending_bytes = bytes.sum();
     }
 }
 
@@ -113,6 +130,7 @@ impl TimerChanges {
         encode(&mut key);
         let bytes = key.len() + GONE_OVERHEAD;
         if known.gone.insert(key.into_boxed_slice()) {
+            known.gone_bytes += bytes;
             known.bytes += bytes;
             account.change(0, bytes);
         }
@@ -129,6 +147,7 @@ impl TimerChanges {
             known.whole_pending = false;
             known.added_pending = Arc::default();
             known.gone_pending = Arc::default();
+            known.gone_pending_bytes = 0;
             account.change(before, known.measure());
         }
     }
@@ -162,11 +181,7 @@ impl TimerChanges {
                     true => known.added_pending = Arc::new(added),
                     false => Arc::make_mut(&mut known.added_pending).append(&mut added),
                 }
-                let mut gone = std::mem::take(&mut known.gone);
-                match known.gone_pending.is_empty() {
-                    true => known.gone_pending = Arc::new(gone),
-                    false => Arc::make_mut(&mut known.gone_pending).append(&mut gone),
-                }
+                known.gone_taken();
                 account.change(before, known.measure());
             }
             None => self.known = Some(Known { whole_pending: true, ..Known::default() }),

@@ -3,8 +3,9 @@
 //!
 //! 1. A slice is due when the task had nothing to do in this step, or has worked for some time
 //!    since the last slice: a few times as long as that took.
-//! 2. It's always due while the buffers for snapshots are half full. What is about to change has to
-//!    be copied to them before its turn, and they mustn't overflow before that.
+//! 2. It's always due while the buffers for snapshots are half full, and nothing else is done while
+//!    they're three quarters full: what is about to change has to be copied to them before its
+//!    turn, and they mustn't overflow before that.
 //! 3. It ends when it has taken half a millisecond, or after so many pieces; the pieces are
 //!    counted in rows and bytes. So it's short also where the clock stands still, in simulations.
 
@@ -35,8 +36,8 @@ impl Task {
 
     /// Writes a slice, if one is due. `worked`: it did something else in this step.
     pub(super) fn encode(&mut self, now: Now, worked: bool) -> Result<bool, FailureInfo> {
-        let due = !worked || now.elapsed >= self.next_slice || self.are_buffers_half_full();
-        if !due || !self.is_encoding() {
+        let due = |task: &Task| !worked || now.elapsed >= task.next_slice || task.fills() >= 2;
+        if !self.is_encoding() || !due(self) {
             return Ok(false);
         }
         let Some(chain) = &mut self.chain else { return Ok(false) };
@@ -55,9 +56,15 @@ impl Task {
         Ok(true)
     }
 
-    fn are_buffers_half_full(&self) -> bool {
+    /// Whether it may do nothing but encode.
+    pub(super) fn has_to_encode(&self) -> bool {
+        self.is_encoding() && self.fills() >= 3
+    }
+
+    /// How many quarters of the buffers are full.
+    fn fills(&self) -> usize {
         let buffers = &self.spec.snapshot_buffers;
-        buffers.drawn() > buffers.limit() / 2
+        buffers.drawn() / (buffers.limit() / 4).max(1)
     }
 
     /// Gives up what isn't complete of checkpoints up to this one, since nobody waits for it.

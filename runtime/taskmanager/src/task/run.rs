@@ -79,7 +79,10 @@ enum Stop {
 impl Task {
     pub(super) fn run(&mut self, now: Now) -> Result<Step, FailureInfo> {
         let mut worked = false;
-        let stop = self.work(now, &mut worked)?;
+        let stop = match self.has_to_encode() {
+            true => Stop::Budget,
+            false => self.work(now, &mut worked)?,
+        };
         self.outputs.flush_due().map_err(Halt::from)?;
         worked |= self.encode(now, worked)?;
         if worked {
