@@ -196,6 +196,13 @@ async fn a_job_that_has_ended_is_not_run_again_and_its_store_holds_what_is_refer
     let (second, _acceptor) = job_manager(&store, 2).await;
     let again = second.submit(submission(1, &SETTINGS)).await.unwrap();
     assert_eq!(again, result);
+    // REST shows it all the same.
+    while second.cluster().jobs.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let shown = RestGateway::job(&second, &job_id().to_string()).unwrap();
+    assert_eq!((shown.state, shown.end_ms()), (JobStatus::Finished, Some(result.ended_ms)));
+    assert_eq!(shown.duration_ms(0), result.runtime_ms);
     second.shutdown("end").await;
     let folder = layout::job_folder(job_id()).unwrap();
     let left = store.list(&folder).await.unwrap();
