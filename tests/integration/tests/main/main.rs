@@ -22,6 +22,7 @@ mod monitoring;
 mod programs;
 mod rescale;
 mod s3;
+mod s3_credentials;
 mod savepoints;
 mod soak;
 mod soak_damage;
