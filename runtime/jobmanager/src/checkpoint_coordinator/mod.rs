@@ -9,6 +9,7 @@ mod options;
 mod pending;
 mod queue;
 mod request;
+mod sparse;
 mod statistics;
 #[cfg(test)]
 mod tests;
@@ -85,6 +86,14 @@ pub enum CheckpointAction {
     Publish(CompletedCheckpoint),
     /// Tell all tasks that it is published.
     NotifyCompleted(CheckpointId),
+    /// Tell all tasks that have runs in these objects of a published checkpoint to write that
+    /// state anew.
+    RewriteRuns {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// The objects.
+        objects: Vec<String>,
+    },
     /// Tell all tasks that it won't be.
     NotifyAborted(CheckpointId),
     /// This one isn't kept any more: delete its manifest, then objects that no kept one refers to.
@@ -329,9 +338,17 @@ impl CheckpointCoordinator {
             return;
         }
         self.finishing = finishing.into_iter().collect();
+        // What lies elsewhere isn't the job's to rewrite.
+        let objects = match complete.directory {
+            None => sparse::objects(&complete),
+            Some(_) => Vec::new(),
+        };
         self.completed.push_back(complete);
         self.failures_in_a_row = 0;
         actions.push(CheckpointAction::NotifyCompleted(checkpoint));
+        if !objects.is_empty() {
+            actions.push(CheckpointAction::RewriteRuns { checkpoint, objects });
+        }
         while self.completed.len() > self.options.retained {
             // What isn't the job's own is the user's to delete.
             if let Some(oldest) = self.completed.pop_front().filter(|c| c.directory.is_none()) {

@@ -76,7 +76,11 @@ impl Scene {
             handles: vec![SnapshotHandle {
                 operator: self.graph.graph.vertices[vertex].operators[0].id,
                 key_groups: None,
-                data: SnapshotData::Object { path: format!("{id}/{vertex}-{subtask}"), offset: 0 },
+                data: SnapshotData::Object {
+                    path: format!("{id}/{vertex}-{subtask}"),
+                    offset: 0,
+                    object_length: Some(1),
+                },
                 length: 1,
                 crc32c: 0,
             }],
@@ -304,7 +308,7 @@ fn triggers_name_what_was_published_and_runs_that_are_referred_to_outlive_a_fail
     // A delta: its base is in an object of the first checkpoint.
     let execution = scene.graph.execution(task(0, 0));
     let handle = |path: &str| SnapshotHandle {
-        data: SnapshotData::Object { path: path.to_owned(), offset: 0 },
+        data: SnapshotData::Object { path: path.to_owned(), offset: 0, object_length: None },
         ..keyed(scene.graph.graph.vertices[0].operators[0].id, (0, 64))
     };
     let ack = CheckpointAck {
@@ -485,7 +489,8 @@ async fn what_a_finished_task_left_behind_stays_in_later_checkpoints() {
         assert!(restored.finished);
         let pieces: Vec<_> =
             restored.operators[0].pieces.iter().filter(|piece| piece.old_subtask == 1).collect();
-        let object = SnapshotData::Object { path: "1/0-1".to_owned(), offset: 0 };
+        let path = "1/0-1".to_owned();
+        let object = SnapshotData::Object { path, offset: 0, object_length: Some(1) };
         assert_eq!(pieces.iter().map(|p| &p.handle.data).collect::<Vec<_>>(), [&object]);
     }
 }

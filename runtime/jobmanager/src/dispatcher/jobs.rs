@@ -121,6 +121,10 @@ impl Dispatcher {
                 let message = JobManagerMessage::CheckpointCompleted { job, checkpoint };
                 self.send(&task_manager, message, actions);
             }
+            JobAction::RewriteRuns { task_manager, checkpoint, objects } => {
+                let message = JobManagerMessage::RewriteRuns { job, checkpoint, objects };
+                self.send(&task_manager, message, actions);
+            }
             JobAction::NotifyAborted(task_manager, checkpoint) => {
                 let message = JobManagerMessage::CheckpointAborted { job, checkpoint };
                 self.send(&task_manager, message, actions);

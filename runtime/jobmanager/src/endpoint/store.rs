@@ -122,12 +122,13 @@ async fn operator_manifest(
     let mut subtasks = Vec::new();
     for (index, snapshot) in (0u32..).zip(&vertex.subtasks) {
         for handle in snapshot.handles.iter().filter(|handle| handle.operator == operator) {
-            let (object, offset) = durable(places, complete, (index, handle), epoch).await?;
+            let place = durable(places, complete, (index, handle), epoch).await?;
             subtasks.push(SubtaskManifest {
                 index,
                 key_groups: handle.key_groups.map(Into::into),
-                object,
-                offset,
+                object: place.object,
+                object_length: place.object_length,
+                offset: place.offset,
                 length: handle.length,
                 crc32c: handle.crc32c,
             });
@@ -151,20 +152,30 @@ async fn operator_manifest(
     })
 }
 
-/// The object that a snapshot is in; an inline one is written to its own first, and one that is in
+/// Where a snapshot is.
+struct Place {
+    object: String,
+    object_length: Option<u64>,
+    offset: u64,
+}
+
+/// Where a snapshot is; an inline one is written to its own first, and one that is in
 /// the job's own store is copied into a savepoint's.
 async fn durable(
     places: Places<'_>,
     complete: &CompletedCheckpoint,
     (subtask, handle): (u32, &SnapshotHandle),
     epoch: Option<Epoch>,
-) -> Result<(String, u64), String> {
+) -> Result<Place, String> {
     let savepoint = complete.directory.is_some();
     let bytes = match &handle.data {
-        SnapshotData::Object { path, offset } if !(savepoint && path.contains('/')) => {
-            return Ok((path.clone(), *offset));
+        SnapshotData::Object { path, offset, object_length }
+            if !(savepoint && path.contains('/')) =>
+        {
+            let (object, object_length, offset) = (path.clone(), *object_length, *offset);
+            return Ok(Place { object, object_length, offset });
         }
-        SnapshotData::Object { path, offset } => {
+        SnapshotData::Object { path, offset, .. } => {
             let own = places.own.ok_or("the job has no place for checkpoints")?;
             let path = BlobPath::parse(path).map_err(|error| error.to_string())?;
             let range = *offset..offset.saturating_add(handle.length);
@@ -180,7 +191,8 @@ async fn durable(
     };
     let path = path.map_err(|error| error.to_string())?;
     places.objects.store.put(&path, bytes).await.map_err(|error| error.to_string())?;
-    Ok((path.to_string(), 0))
+    let object_length = Some(handle.length);
+    Ok(Place { object: path.to_string(), object_length, offset: 0 })
 }
 
 /// Deletes a checkpoint: its manifest first, so that nobody can find a manifest without its

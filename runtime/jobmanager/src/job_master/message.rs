@@ -134,6 +134,15 @@ pub enum JobAction {
     },
     /// Tell a TaskManager that a checkpoint is published.
     NotifyCompleted(TaskManagerId, CheckpointId),
+    /// Tell a TaskManager whose state is to be written anew.
+    RewriteRuns {
+        /// The TaskManager.
+        task_manager: TaskManagerId,
+        /// The published checkpoint.
+        checkpoint: CheckpointId,
+        /// Objects of it, of which little is needed.
+        objects: Vec<String>,
+    },
     /// Tell a TaskManager that a checkpoint won't be.
     NotifyAborted(TaskManagerId, CheckpointId),
     /// Write a manifest; answered by [`JobEvent::Publication`].

@@ -76,11 +76,13 @@ fn write_runs(store: &DirectoryStore, checkpoint: u64, folder: &BlobPath) -> Che
         let object = folder.join(name).unwrap();
         // Something before and behind it: a run is a part of an object.
         let bytes = [b"before".as_slice(), &run, b"behind"].concat();
+        let object_length = Some(bytes.len() as u64);
         now(store.put(&object, bytes)).unwrap();
         SubtaskManifest {
             index: subtask,
             key_groups: groups.map(Into::into),
             object: object.to_string(),
+            object_length,
             offset: 6,
             length: run.len() as u64,
             crc32c: crc32c::crc32c(&run),
