@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{BlobError, BlobFuture, BlobPath, BlobStore, PutOutcome};
+use super::{BlobError, BlobFuture, BlobPath, BlobStore, BlobWriter, PutOutcome};
 
 /// Blobs as files in a folder.
 #[derive(Debug)]
@@ -182,7 +182,71 @@ impl Drop for Temporary {
     }
 }
 
+/// A file that is being written. It has its name once it is whole.
+struct FileWriter<'s> {
+    store: &'s DirectoryStore,
+    target: PathBuf,
+    open: Option<(Temporary, File)>,
+}
+
+impl FileWriter<'_> {
+    fn folder(&self) -> &Path {
+        self.target.parent().unwrap_or(&self.store.root)
+    }
+
+    fn open(&mut self) -> io::Result<(Temporary, File)> {
+        match self.open.take() {
+            Some(open) => Ok(open),
+            None => DirectoryStore::create_temporary(self.folder()),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let (temporary, mut file) = self.open()?;
+        file.write_all(bytes)?;
+        self.open = Some((temporary, file));
+        Ok(())
+    }
+
+    fn place(&mut self) -> io::Result<()> {
+        let (temporary, file) = self.open()?;
+        file.sync_all()?;
+        fs::rename(&temporary.0, &self.target)?;
+        drop(temporary);
+        self.store.sync_folders(self.folder())
+    }
+
+    fn failed(&self, error: io::Error) -> BlobError {
+        BlobError::new("write", self.target.display(), error)
+    }
+}
+
+impl Drop for FileWriter<'_> {
+    fn drop(&mut self) {
+        self.open = None;
+        // Nothing may have come into the folder that was made for it.
+        self.store.remove_empty_folders(self.folder());
+    }
+}
+
+impl BlobWriter for FileWriter<'_> {
+    fn append(&mut self, bytes: Vec<u8>) -> BlobFuture<'_, ()> {
+        Box::pin(async move { self.write(&bytes).map_err(|error| self.failed(error)) })
+    }
+
+    fn finish<'w>(mut self: Box<Self>) -> BlobFuture<'w, ()>
+    where
+        Self: 'w,
+    {
+        Box::pin(async move { self.place().map_err(|error| self.failed(error)) })
+    }
+}
+
 impl BlobStore for DirectoryStore {
+    fn writer<'s>(&'s self, path: &BlobPath) -> Box<dyn BlobWriter + 's> {
+        Box::new(FileWriter { store: self, target: self.file(path), open: None })
+    }
+
     fn put<'s>(&'s self, path: &'s BlobPath, bytes: Vec<u8>) -> BlobFuture<'s, ()> {
         Box::pin(async move {
             self.write(path, &bytes, |temporary, target| fs::rename(temporary, target))

@@ -11,6 +11,7 @@ mod requests;
 pub mod s3;
 #[cfg(test)]
 pub(crate) mod tests;
+mod writer;
 
 use std::future::Future;
 use std::ops::Range;
@@ -24,6 +25,7 @@ pub use self::multipart::{CompleteOutcome, FinishedUpload, MultipartStore, PartR
 pub use self::opener::{BlobStoreOpener, LocalStores};
 pub use self::path::{BlobPath, BlobPathError};
 pub use self::requests::{RequestCount, RequestKind, RequestMetrics, RequestOutcome};
+pub use self::writer::BlobWriter;
 
 /// What a store's methods return.
 pub type BlobFuture<'s, T> = Pin<Box<dyn Future<Output = Result<T, BlobError>> + Send + 's>>;
@@ -62,6 +64,12 @@ pub trait BlobStore: Send + Sync {
 
     /// Removes a blob. A missing one is no error.
     fn delete<'s>(&'s self, path: &'s BlobPath) -> BlobFuture<'s, ()>;
+
+    /// Begins to write a blob piece by piece, which replaces one of that name. Unless the store
+    /// says otherwise the pieces are gathered in memory.
+    fn writer<'s>(&'s self, path: &BlobPath) -> Box<dyn BlobWriter + 's> {
+        Box::new(writer::Gathered::new(self, path.clone()))
+    }
 
     /// The same store's uploads, if it has any.
     fn multipart(&self) -> Option<Arc<dyn MultipartStore>> {

@@ -46,6 +46,11 @@ fn of_many_that_create_a_blob_at_once_exactly_one_does() {
 }
 
 #[test]
+fn a_blob_that_is_written_in_pieces_appears_when_it_is_whole() {
+    on_each(contract::a_blob_that_is_written_in_pieces_appears_when_it_is_whole);
+}
+
+#[test]
 fn a_directory_leaves_no_temporary_file_and_lists_none() {
     let folder = tempfile::tempdir().unwrap();
     let store = DirectoryStore::open(folder.path()).unwrap();
@@ -53,6 +58,10 @@ fn a_directory_leaves_no_temporary_file_and_lists_none() {
     now(store.put(&name, b"1".to_vec())).unwrap();
     now(store.put_if_absent(&name, b"2".to_vec())).unwrap();
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    let mut writer = store.writer(&path("job/chk-1/b"));
+    now(writer.append(b"1".to_vec())).unwrap();
+    drop(writer);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nor an empty folder");
     std::fs::write(folder.path().join(".tmp-1-1"), b"left by a crash").unwrap();
     assert_eq!(now(store.list(&BlobPath::root())).unwrap(), [name]);
 }

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::collect::{CollectorView, ObjectOrigin, ObjectPlan, entry_may_go, plan_objects};
+use super::collect::{
+    CollectorView, ObjectOrigin, ObjectPlan, deletion_order, entry_may_go, plan_objects,
+};
 use super::entry::{EntryHeader, LogPosition};
 use super::error::LogError;
 use super::names::{self, LogName, Segment};
@@ -35,10 +37,13 @@ pub async fn plan(
         let origin = origin_of(&path);
         (path, origin)
     });
-    Ok(plan_objects(view, objects, referenced))
+    let mut plan = plan_objects(view, objects, referenced);
+    let is_manifest = |path: &BlobPath| layout::checkpoint_of_manifest(path).is_some();
+    plan.garbage = deletion_order(plan.garbage, is_manifest);
+    Ok(plan)
 }
 
-/// Deletes the garbage; says how much it was.
+/// Deletes the garbage, in the plan's order; says how much it was.
 ///
 /// # Errors
 /// The store fails: some of it may be left.

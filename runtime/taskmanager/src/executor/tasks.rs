@@ -183,9 +183,7 @@ impl TaskExecutor {
                     let to_store = SnapshotToStore { owner, snapshot, former, store, reserved };
                     upload::store_large(to_store).await
                 }
-                Err(error) => {
-                    Err(upload::declined(owner, barrier.checkpoint, &error.to_string()))
-                }
+                Err(error) => Err(upload::declined(owner, barrier.checkpoint, &error.to_string())),
             };
             match stored {
                 Ok(stored) => inbox.large_stored(attempt, Box::new(stored)),

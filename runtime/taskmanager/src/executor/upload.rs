@@ -6,6 +6,7 @@
 //! into the acknowledgement itself. Not here: who is told.
 
 mod gathering;
+mod run;
 mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ pub(super) use gathering::{Arrival, Gathering};
 pub(super) use shared::store_shared;
 
 use crate::task::TaskSnapshot;
+use run::{RunUpload, UploadedRun};
 
 /// A run of so many bytes or more has an object of its own.
 const LARGE_RUN_BYTES: usize = 1 << 20;
@@ -232,22 +234,23 @@ async fn store_runs(to_store: SnapshotToStore) -> Result<StoredSnapshot, UploadE
 impl StoredSnapshot {
     async fn store_run(&mut self, run: NewRun) -> Result<(), UploadError> {
         let NewRun { operator, key_groups, bytes } = run;
-        let (length, crc32c) = (bytes.len() as u64, crc32c::crc32c(&bytes));
-        let data = match &self.store {
-            None => SnapshotData::Inline(bytes),
-            Some(_) if bytes.len() < LARGE_RUN_BYTES => {
-                self.small.push(NewRun { operator, key_groups, bytes });
-                return Ok(());
-            }
-            Some(store) => {
-                let own = layout::own_run(&self.folder, self.owner.attempt, operator);
-                let path = self.object(own)?;
-                store.put(&path, bytes).await?;
-                let path = path.as_str().to_owned();
-                SnapshotData::Object { path, offset: 0, object_length: Some(length) }
-            }
+        let Some(store) = &self.store else {
+            let (length, crc32c) = (bytes.len() as u64, crc32c::crc32c(&bytes));
+            let data = SnapshotData::Inline(bytes);
+            self.handles.push(SnapshotHandle { operator, key_groups, data, length, crc32c });
+            return Ok(());
         };
-        self.handles.push(SnapshotHandle { operator, key_groups, data, length, crc32c });
+        let path = self.object(layout::own_run(&self.folder, self.owner.attempt, operator))?;
+        let mut upload = RunUpload::new(store.as_ref(), path.clone());
+        upload.append(bytes).await?;
+        match upload.finish().await? {
+            UploadedRun::Small(bytes) => self.small.push(NewRun { operator, key_groups, bytes }),
+            UploadedRun::Large { length, crc32c } => {
+                let (path, object_length) = (path.as_str().to_owned(), Some(length));
+                let data = SnapshotData::Object { path, offset: 0, object_length };
+                self.handles.push(SnapshotHandle { operator, key_groups, data, length, crc32c });
+            }
+        }
         Ok(())
     }
 }

@@ -27,9 +27,8 @@ pub(in super::super) async fn store_shared(
         }
         Err(error) => {
             let error = error.to_string();
-            let told = |snapshot: &StoredSnapshot| {
-                (snapshot.owner.attempt, Err(snapshot.decline(&error)))
-            };
+            let told =
+                |snapshot: &StoredSnapshot| (snapshot.owner.attempt, Err(snapshot.decline(&error)));
             snapshots.iter().map(told).collect()
         }
     }

@@ -8,7 +8,7 @@ use thalweg_operators::chain::ChainSnapshot;
 use thalweg_rpc::message::{OperatorRestore, RestorePiece, TaskRestore};
 use thalweg_state::StateKind;
 use thalweg_state::run::{LastSnapshot, RowKey, RunKind, RunOrigin, RunWriter, StateDeclaration};
-use thalweg_storage::blob::BlobFuture;
+use thalweg_storage::blob::{BlobErrorKind, BlobFuture};
 use thalweg_storage::{BlobError, MemoryStore, PutOutcome};
 
 use super::*;
@@ -162,11 +162,12 @@ async fn without_a_directory_snapshots_go_inline_as_long_as_they_fit_a_message()
 
 /// The objects that handles are in.
 fn objects(handles: &[SnapshotHandle]) -> Vec<&str> {
-    let object = |handle| match handle {
-        SnapshotData::Object { path, .. } => path.as_str(),
-        SnapshotData::Inline(_) => "",
-    };
-    handles.iter().map(|handle| object(&handle.data)).collect()
+    let mut objects = Vec::new();
+    for handle in handles {
+        let SnapshotData::Object { path, .. } = &handle.data else { panic!("{handle:?}") };
+        objects.push(path.as_str());
+    }
+    objects
 }
 
 /// A run of so many bytes, about.
@@ -241,8 +242,9 @@ struct FullStore;
 
 impl FullStore {
     fn refuse<T>() -> BlobFuture<'static, T> {
-        let full = std::io::Error::other("the disk is full");
-        Box::pin(async { Err(BlobError::new("write", "it", full)) })
+        let source = std::io::Error::other("the disk is full");
+        let (action, place, kind) = ("write", "it".to_owned(), BlobErrorKind::Full);
+        Box::pin(async move { Err(BlobError { action, place, kind, source }) })
     }
 }
 
@@ -344,10 +346,8 @@ async fn a_delta_refers_to_the_runs_that_it_goes_on_from_and_is_restored_with_th
 async fn a_savepoints_objects_are_directly_in_its_own_directory_and_of_no_epoch() {
     let store = Arc::new(MemoryStore::new());
     let target = SavepointTarget { directory: "/savepoints/1".to_owned(), stop: false };
-    let mut snapshot = snapshot(vec![
-        run(0, &[("a", StateKind::Value)]),
-        large_run(LARGE_RUN_BYTES),
-    ]);
+    let mut snapshot =
+        snapshot(vec![run(0, &[("a", StateKind::Value)]), large_run(LARGE_RUN_BYTES)]);
     snapshot.chain.barrier.kind = SnapshotKind::Savepoint(target.into());
     let owner = SnapshotOwner { log_epoch: Some(Epoch(3)), ..owner() };
     let stored = store_large(to_store(Some(&store), owner, snapshot, Vec::new())).await.unwrap();
