@@ -95,6 +95,26 @@ pub fn shared_runs(
     folder.join(&format!("shared-{first}"))
 }
 
+/// The attempt whose object it is by its name: one that [`own_run`] or [`shared_runs`] makes.
+pub fn attempt_of(path: &BlobPath) -> Option<ExecutionAttemptId> {
+    let plain = without_epoch(path).map_or_else(|| path.clone(), |(plain, _)| plain);
+    let (folder, name) = plain.as_str().rsplit_once('/')?;
+    let folder = BlobPath::parse(folder).ok()?;
+    let (attempt, made) = match name.strip_prefix("shared-") {
+        Some(attempt) => {
+            let attempt = attempt.parse().ok()?;
+            (attempt, shared_runs(&folder, attempt))
+        }
+        None => {
+            let (attempt, operator) = name.split_once('-')?;
+            let attempt = attempt.parse().ok()?;
+            (attempt, own_run(&folder, attempt, operator.parse().ok()?))
+        }
+    };
+    // Compared as a whole, so that only the one spelling counts.
+    (made.as_ref() == Ok(&plain)).then_some(attempt)
+}
+
 /// The graph that a leader of the job runs; always [`of_epoch`].
 ///
 /// # Errors
@@ -251,6 +271,21 @@ mod tests {
         {
             assert_eq!(checkpoint_of_manifest(&BlobPath::parse(other).unwrap()), None, "{other}");
         }
+    }
+
+    #[test]
+    fn an_objects_name_tells_the_attempt_that_has_made_it() {
+        let attempt = ExecutionAttemptId::new(12);
+        let folder = checkpoint_folder(JobId::new(10), CheckpointId(7)).unwrap();
+        let own = own_run(&folder, attempt, OperatorId::new(11)).unwrap();
+        for path in [own.clone(), shared_runs(&folder, attempt).unwrap()] {
+            assert_eq!(attempt_of(&path), Some(attempt), "{path}");
+            let path = of_epoch(&path, Some(Epoch(3))).unwrap();
+            assert_eq!(attempt_of(&path), Some(attempt), "{path}");
+        }
+        let inline = snapshot(JobId::new(10), CheckpointId(7), OperatorId::new(11), 3).unwrap();
+        let others = [inline, manifest(JobId::new(10), CheckpointId(7)).unwrap()];
+        assert!(others.iter().all(|path| attempt_of(path).is_none()));
     }
 
     #[test]

@@ -17,8 +17,9 @@ pub(crate) const IDS_RISE: &str = "checkpoint ids rise for the whole life of a j
 pub(crate) const RESTORE: &str = "restore = latest published";
 /// All that the last published checkpoint refers to is there and is its own.
 pub(crate) const REFERENCED: &str = "nothing referenced is deleted";
-/// Whoever finds a manifest can restore from it, also while a collector is at work or has stopped.
-pub(crate) const MANIFESTS: &str = "a manifest that is there has its objects";
+/// Whoever finds a manifest that was published can restore from it, also while a collector is at
+/// work or has stopped.
+pub(crate) const MANIFESTS: &str = "a published manifest that is there has its objects";
 /// A unit of input reaches each sink's output at most once.
 pub(crate) const TWICE: &str = "nothing is committed twice";
 /// What a sink committed is part of a published checkpoint.
@@ -136,7 +137,9 @@ fn runs_are_there(scope: &Scope, world: &World, checkpoint: CheckpointName) -> b
 }
 
 fn manifests_are_whole(scope: &Scope, world: &World) -> bool {
-    let is_manifest = |object: &&Object| object.name.0 == Part::Manifest;
+    // What a fenced leader still writes may go on from what has been collected.
+    let is_manifest =
+        |object: &&Object| object.name.0 == Part::Manifest && is_published(world, object.content);
     let mut manifests = world.store.objects.iter().filter(is_manifest);
     manifests.all(|manifest| runs_are_there(scope, world, manifest.content))
 }
@@ -150,12 +153,14 @@ fn nothing_twice(world: &World) -> bool {
 }
 
 fn only_published(world: &World) -> bool {
-    let published = |name: CheckpointName| {
-        world
-            .real_entries()
-            .any(|entry| entry.epoch == name.epoch && entry.kind == EntryKind::Publish(name.id))
-    };
-    world.sinks.iter().all(|sink| sink.committed.iter().all(|name| published(*name)))
+    let mut committed = world.sinks.iter().flat_map(|sink| &sink.committed);
+    committed.all(|name| is_published(world, *name))
+}
+
+fn is_published(world: &World, name: CheckpointName) -> bool {
+    world
+        .real_entries()
+        .any(|entry| entry.epoch == name.epoch && entry.kind == EntryKind::Publish(name.id))
 }
 
 fn nothing_lost(world: &World) -> bool {

@@ -358,7 +358,7 @@ impl Scope {
                 lead.append = None;
                 let (epoch, id) = (lead.view.epoch(), lead.pending.take()?);
                 let name = self.stored_name(CheckpointName { epoch, id });
-                world.store.objects.retain(|object| object.name != name);
+                world.store.objects.retain(|object| object.name.1 != name);
             }
             _ => process.role = Role::Stopped,
         }

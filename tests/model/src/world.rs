@@ -38,7 +38,7 @@ pub enum Part {
 }
 
 /// What an object is called: the epoch is 0 if names hold none.
-pub type ObjectName = (Part, CheckpointName);
+pub(crate) type ObjectName = (Part, CheckpointName);
 
 /// An object of a checkpoint in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

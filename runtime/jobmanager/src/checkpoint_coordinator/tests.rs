@@ -1,5 +1,6 @@
 //! The coordinator fed with facts about tasks, and what it decides.
 
+mod abandoned;
 mod requests;
 
 use std::sync::Arc;
@@ -191,7 +192,8 @@ fn failures_that_count_fail_the_job_over_only_beyond_those_tolerated() {
     assert!(late.contains(&CheckpointAction::NotifyAborted(CheckpointId(1))));
 
     scene.tick(6300);
-    assert!(scene.ack(0, 1, 1, 6310).is_empty(), "too late for the first");
+    let deleted = CheckpointAction::DeleteObjects(vec!["1/0-1".to_owned()]);
+    assert_eq!(scene.ack(0, 1, 1, 6310), [deleted], "too late for the first");
     let attempt = scene.graph.execution(task(1, 0)).id;
     let decline = |checkpoint, reason| {
         let (job, checkpoint) = (job_id(), CheckpointId(checkpoint));

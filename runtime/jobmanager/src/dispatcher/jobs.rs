@@ -134,6 +134,9 @@ impl Dispatcher {
                 actions.push(Action::DiscardCheckpoint { checkpoint, kept_objects });
             }
             JobAction::DeleteObjects(objects) => actions.push(Action::DeleteObjects(objects)),
+            JobAction::DeleteAbandoned(abandoned) => {
+                actions.push(Action::DeleteAbandoned(abandoned));
+            }
             JobAction::DeleteFromSavepoint(directory, objects) => {
                 actions.push(Action::DeleteFromSavepoint(directory, objects));
             }

@@ -208,6 +208,9 @@ impl JobMaster {
             CheckpointAction::DeleteFromSavepoint(directory, objects) => {
                 actions.push(JobAction::DeleteFromSavepoint(directory, objects));
             }
+            CheckpointAction::DeleteAbandoned(abandoned) => {
+                actions.push(JobAction::DeleteAbandoned(abandoned));
+            }
             CheckpointAction::SavepointCompleted(checkpoint) => {
                 actions.push(JobAction::Observe(Observation::SavepointCompleted(checkpoint)));
             }

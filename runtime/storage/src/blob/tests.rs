@@ -67,6 +67,35 @@ fn a_directory_leaves_no_temporary_file_and_lists_none() {
 }
 
 #[test]
+fn a_directory_knows_what_writers_have_left_that_are_gone_and_can_discard_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = DirectoryStore::open(folder.path()).unwrap();
+    let (name, root) = (path("job/chk-1/e1-manifest"), BlobPath::root());
+    // Under way, and left by a process that is gone.
+    let mut writer = store.writer(&name);
+    now(writer.append(b"half".to_vec())).unwrap();
+    let place = folder.path().join("job/chk-1");
+    std::fs::write(place.join(".tmp-77-3-e2-shared-x"), b"half").unwrap();
+    // These tell nothing, or aren't the store's.
+    for strange in [".tmp-77-3", ".tmp-x-3-a", ".tmp-77-3-.a", ".hidden", "blob"] {
+        std::fs::write(place.join(strange), b"").unwrap();
+    }
+    let found = now(store.unfinished(&root)).unwrap();
+    let paths: Vec<_> = found.iter().map(|write| write.path.as_str()).collect();
+    assert_eq!(paths, [name.as_str(), "job/chk-1/e2-shared-x"]);
+    assert_eq!(now(store.unfinished(&path("job/chk-2"))).unwrap(), []);
+    for write in &found {
+        now(store.discard_unfinished(write)).unwrap();
+        now(store.discard_unfinished(write)).expect("one that is gone is no error");
+    }
+    assert_eq!(now(store.unfinished(&root)).unwrap(), []);
+    // Whoever is still at it fails, and there's no blob.
+    now(writer.append(b"more".to_vec())).unwrap();
+    now(writer.finish()).unwrap_err();
+    assert_eq!(now(store.list(&root)).unwrap(), [path("job/chk-1/blob")]);
+}
+
+#[test]
 fn an_error_names_the_file_and_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let store = DirectoryStore::open(folder.path()).unwrap();

@@ -1,4 +1,5 @@
-//! Writing a blob whose bytes come over time. Not here: where they come from.
+//! Writing a blob whose bytes come over time, and writes that never ended. Not here: where the
+//! bytes come from.
 
 use super::{BlobFuture, BlobPath, BlobStore};
 
@@ -13,6 +14,15 @@ pub trait BlobWriter: Send {
     fn finish<'w>(self: Box<Self>) -> BlobFuture<'w, ()>
     where
         Self: 'w;
+}
+
+/// A write that was begun.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnfinishedWrite {
+    /// The blob that it is to become.
+    pub path: BlobPath,
+    /// The store's own name of it.
+    pub id: String,
 }
 
 /// For stores that write blobs as a whole only.
