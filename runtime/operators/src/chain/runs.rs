@@ -15,6 +15,8 @@ pub(super) struct SnapshotRuns {
     taken: Option<Runs>,
     /// The next run is to be a base, whatever it could go on from.
     write_base: bool,
+    /// A later snapshot than the last one was begun, and isn't complete.
+    begun: bool,
 }
 
 /// The runs that a checkpoint has.
@@ -54,7 +56,7 @@ impl SnapshotRuns {
             base: *base,
             deltas: deltas.iter().sum(),
         });
-        SnapshotRuns { published, taken: None, write_base: false }
+        SnapshotRuns { published, taken: None, write_base: false, begun: false }
     }
 
     /// Decides, when the newest published checkpoint is `published`:
@@ -63,15 +65,16 @@ impl SnapshotRuns {
     /// 2. A delta goes on from them, unless there are too many or the deltas have become more
     ///    than half of the base: then all is written anew.
     /// 3. What was published without this subtask's taking part can't be gone on from.
-    /// 4. All is written anew after [`write_base`](Self::write_base).
+    /// 4. One that was begun and never complete was given up.
+    /// 5. All is written anew after [`write_base`](Self::write_base).
     pub(super) fn next(&mut self, published: CheckpointId) -> NextRun {
-        let taken = self.taken.take();
+        let (taken, begun) = (self.taken.take(), std::mem::take(&mut self.begun));
         let mut last = LastSnapshot::Published;
         if let Some(taken) = taken.filter(|taken| taken.checkpoint == published) {
             self.published = Some(taken);
         } else {
             self.published = self.published.filter(|runs| runs.checkpoint == published);
-            if taken.is_some() {
+            if taken.is_some() || begun {
                 last = LastSnapshot::GivenUp;
             }
         }
@@ -88,9 +91,15 @@ impl SnapshotRuns {
         self.write_base = true;
     }
 
+    /// A snapshot was begun, as [`next`](Self::next) said last.
+    pub(super) fn begun(&mut self) {
+        self.begun = true;
+    }
+
     /// A snapshot of so many bytes was taken, as [`next`](Self::next) said last. Without state
     /// there's nothing that a later one could go on from.
     pub(super) fn taken(&mut self, checkpoint: CheckpointId, next: NextRun, bytes: Option<u64>) {
+        self.begun = false;
         self.taken = bytes.map(|bytes| match (next.kind, self.published) {
             (RunKind::Delta, Some(before)) => Runs {
                 checkpoint,
@@ -134,6 +143,18 @@ mod tests {
         assert_eq!(take(&mut runs, 5, 4, 10), delta(4, LastSnapshot::Published));
         // Published without this subtask: it was another attempt's.
         assert_eq!(take(&mut runs, 7, 6, 1000).kind, RunKind::Base);
+    }
+
+    #[test]
+    fn what_was_begun_and_never_complete_was_given_up() {
+        let mut runs = SnapshotRuns::default();
+        assert_eq!(runs.next(NONE).last, LastSnapshot::Published);
+        runs.begun();
+        let next = take(&mut runs, 2, 0, 1000);
+        assert_eq!((next.kind, next.last), (RunKind::Base, LastSnapshot::GivenUp));
+        assert_eq!(runs.next(CheckpointId(2)), delta(2, LastSnapshot::Published));
+        runs.begun();
+        assert_eq!(take(&mut runs, 4, 2, 10), delta(2, LastSnapshot::GivenUp));
     }
 
     #[test]
