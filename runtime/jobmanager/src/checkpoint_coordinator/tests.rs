@@ -1,5 +1,6 @@
 //! The coordinator fed with facts about tasks, and what it decides.
 
+mod abandoned;
 mod requests;
 
 use std::sync::Arc;
@@ -76,7 +77,11 @@ impl Scene {
             handles: vec![SnapshotHandle {
                 operator: self.graph.graph.vertices[vertex].operators[0].id,
                 key_groups: None,
-                data: SnapshotData::Object { path: format!("{id}/{vertex}-{subtask}"), offset: 0 },
+                data: SnapshotData::Object {
+                    path: format!("{id}/{vertex}-{subtask}"),
+                    offset: 0,
+                    object_length: Some(1),
+                },
                 length: 1,
                 crc32c: 0,
             }],
@@ -187,7 +192,8 @@ fn failures_that_count_fail_the_job_over_only_beyond_those_tolerated() {
     assert!(late.contains(&CheckpointAction::NotifyAborted(CheckpointId(1))));
 
     scene.tick(6300);
-    assert!(scene.ack(0, 1, 1, 6310).is_empty(), "too late for the first");
+    let deleted = CheckpointAction::DeleteObjects(vec!["1/0-1".to_owned()]);
+    assert_eq!(scene.ack(0, 1, 1, 6310), [deleted], "too late for the first");
     let attempt = scene.graph.execution(task(1, 0)).id;
     let decline = |checkpoint, reason| {
         let (job, checkpoint) = (job_id(), CheckpointId(checkpoint));
@@ -304,7 +310,7 @@ fn triggers_name_what_was_published_and_runs_that_are_referred_to_outlive_a_fail
     // A delta: its base is in an object of the first checkpoint.
     let execution = scene.graph.execution(task(0, 0));
     let handle = |path: &str| SnapshotHandle {
-        data: SnapshotData::Object { path: path.to_owned(), offset: 0 },
+        data: SnapshotData::Object { path: path.to_owned(), offset: 0, object_length: None },
         ..keyed(scene.graph.graph.vertices[0].operators[0].id, (0, 64))
     };
     let ack = CheckpointAck {
@@ -369,6 +375,7 @@ fn a_restore_at_another_parallelism_reads_overlapping_key_groups_and_everything_
         coordinators: Vec::new(),
         directory: None,
         stopped: false,
+        requirements: Vec::new(),
     };
     let restored = |checkpoint: &CompletedCheckpoint, parallelism| -> Vec<_> {
         let graph = two_operators(parallelism);
@@ -392,6 +399,19 @@ fn a_restore_at_another_parallelism_reads_overlapping_key_groups_and_everything_
     assert_eq!(restored(&checkpoint, 3)[1], (false, third));
     checkpoint.vertices[0].subtasks[1].finished = true;
     assert!(restored(&checkpoint, 3).iter().all(|(finished, _)| *finished));
+    // What a task that had finished has left must be in the job's own store, as its subtask's.
+    let rewrites = |checkpoint: &CompletedCheckpoint, parallelism| {
+        let graph = two_operators(parallelism);
+        let restore = |subtask| checkpoint.restore(&graph.vertices[0], subtask);
+        (0..parallelism).map(|subtask| restore(subtask).rewrites).collect::<Vec<_>>()
+    };
+    assert_eq!(rewrites(&checkpoint, 2), [false, false]);
+    assert_eq!(rewrites(&checkpoint, 3), [true, true, true]);
+    checkpoint.vertices[0].subtasks[1].finished = false;
+    checkpoint.directory = Some("/savepoint".to_owned());
+    assert_eq!(rewrites(&checkpoint, 2), [true, false]);
+    checkpoint.stopped = true;
+    assert_eq!(rewrites(&checkpoint, 2), [false, false]);
 }
 
 #[test]
@@ -414,6 +434,7 @@ fn state_that_does_not_fit_the_job_is_refused() {
         coordinators: Vec::new(),
         directory: None,
         stopped: false,
+        requirements: Vec::new(),
     };
     assert_eq!(checkpoint.check(&graph), Ok(()));
     let error = checkpoint.check(&chain(&[("a", 1)], &[])).unwrap_err().to_string();
@@ -485,7 +506,8 @@ async fn what_a_finished_task_left_behind_stays_in_later_checkpoints() {
         assert!(restored.finished);
         let pieces: Vec<_> =
             restored.operators[0].pieces.iter().filter(|piece| piece.old_subtask == 1).collect();
-        let object = SnapshotData::Object { path: "1/0-1".to_owned(), offset: 0 };
+        let path = "1/0-1".to_owned();
+        let object = SnapshotData::Object { path, offset: 0, object_length: Some(1) };
         assert_eq!(pieces.iter().map(|p| &p.handle.data).collect::<Vec<_>>(), [&object]);
     }
 }

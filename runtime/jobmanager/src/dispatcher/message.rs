@@ -7,9 +7,11 @@ use thalweg_core::job_graph::JobGraph;
 use thalweg_rpc::message::{ToJobManager, ToTaskManager};
 
 use super::PreparedJob;
-use crate::checkpoint_coordinator::{CheckpointEvent, CheckpointRequest, CompletedCheckpoint};
+use crate::checkpoint_coordinator::{
+    AbandonedCheckpoint, CheckpointEvent, CheckpointRequest, CompletedCheckpoint,
+};
 use crate::job_master::{JobResult, Observation};
-use crate::resource_manager::ConnectionId;
+use crate::resource_manager::{ConnectionId, Disconnection};
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -17,7 +19,7 @@ pub enum Event {
     /// A message came.
     Received(ConnectionId, ToJobManager),
     /// A connection is gone.
-    Disconnected(ConnectionId),
+    Disconnected(ConnectionId, Disconnection),
     /// A deployment can never be sent.
     DeploymentRefused {
         /// The job.
@@ -61,6 +63,8 @@ pub enum Action {
     },
     /// Delete objects of a checkpoint that was given up.
     DeleteObjects(Vec<String>),
+    /// Delete what else attempts have stored of a checkpoint that was given up.
+    DeleteAbandoned(AbandonedCheckpoint),
     /// Delete what a savepoint that was given up has left in this directory.
     DeleteFromSavepoint(String, Vec<String>),
     /// Start TaskManagers.

@@ -138,6 +138,7 @@ impl JobMaster {
             accumulators: if finished { self.accumulators() } else { Vec::new() },
             error,
             runtime_ms: now.wall_ms - self.started.wall_ms,
+            ended_ms: now.wall_ms,
             restarts: self.restarts,
         };
         self.result = Some(result.clone());
@@ -179,10 +180,20 @@ impl JobMaster {
                     actions.push(JobAction::EndInput { task_manager, attempt });
                 }
             }
-            CheckpointAction::Publish(complete) => actions.push(JobAction::Publish(complete)),
+            CheckpointAction::Publish(mut complete) => {
+                complete.requirements = self.requirements_of(&complete);
+                actions.push(JobAction::Publish(complete));
+            }
             CheckpointAction::NotifyCompleted(checkpoint) => {
                 actions.push(JobAction::Observe(Observation::CheckpointCompleted(checkpoint)));
                 let of = |tm| JobAction::NotifyCompleted(tm, checkpoint);
+                actions.extend(self.task_managers().into_iter().map(of));
+            }
+            CheckpointAction::RewriteRuns { checkpoint, objects } => {
+                let of = |task_manager| {
+                    let objects = objects.clone();
+                    JobAction::RewriteRuns { task_manager, checkpoint, objects }
+                };
                 actions.extend(self.task_managers().into_iter().map(of));
             }
             CheckpointAction::NotifyAborted(checkpoint) => {
@@ -200,6 +211,9 @@ impl JobMaster {
             }
             CheckpointAction::DeleteFromSavepoint(directory, objects) => {
                 actions.push(JobAction::DeleteFromSavepoint(directory, objects));
+            }
+            CheckpointAction::DeleteAbandoned(abandoned) => {
+                actions.push(JobAction::DeleteAbandoned(abandoned));
             }
             CheckpointAction::SavepointCompleted(checkpoint) => {
                 actions.push(JobAction::Observe(Observation::SavepointCompleted(checkpoint)));

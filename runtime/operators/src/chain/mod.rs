@@ -17,6 +17,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use thalweg_core::Batch;
@@ -103,6 +104,14 @@ impl Chain {
         self.push(0, StreamElement::Control(Control::Barrier(barrier)));
     }
 
+    /// The end of input had passed all operators before they were restored: nothing is done about
+    /// it again.
+    pub fn resume_ended(&mut self) {
+        self.nodes.iter_mut().for_each(Node::resume_ended);
+        self.open_ends = 0;
+        self.ended = true;
+    }
+
     /// Whether the end of input has passed all operators.
     pub fn has_ended(&self) -> bool {
         self.ended
@@ -157,6 +166,13 @@ impl Chain {
             self.nodes[at].checkpoint_completed(checkpoint)?;
         }
         Ok(())
+    }
+
+    /// The next snapshots of these operators hold all of their state.
+    pub fn write_bases(&mut self, operators: &BTreeSet<OperatorId>) {
+        for node in &mut self.nodes {
+            node.write_base_if(|operator| operators.contains(&operator));
+        }
     }
 
     /// All input has ended and checkpoints are off: sinks make everything visible.

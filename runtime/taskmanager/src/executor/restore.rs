@@ -71,7 +71,8 @@ pub(super) async fn fetch(
         let restored = restored.map_err(|error| (operator.operator, error))?;
         operators.insert(operator.operator, Arc::new(restored));
     }
-    Ok(SpecRestore { checkpoint: restore.checkpoint, finished: restore.finished, operators })
+    let (checkpoint, rewrites) = (restore.checkpoint, restore.rewrites);
+    Ok(SpecRestore { checkpoint, finished: restore.finished, rewrites, operators })
 }
 
 async fn fetch_operator(
@@ -125,7 +126,7 @@ async fn fetch_piece(
     let piece = || describe(piece);
     let bytes = match &handle.data {
         SnapshotData::Inline(bytes) => bytes.clone(),
-        SnapshotData::Object { path, offset } => {
+        SnapshotData::Object { path, offset, .. } => {
             let store = store.ok_or_else(|| RestoreError::NoStore { piece: piece() })?;
             let path = BlobPath::parse(path)
                 .map_err(|source| RestoreError::Path { piece: piece(), source })?;

@@ -13,7 +13,7 @@ pub(crate) struct Flags {
     #[arg(long, default_value_t = 10_000_000)]
     keys: u64,
     /// Of so many records one writes: so that about 1 % of the rows change between checkpoints
-    #[arg(long, default_value_t = 800)]
+    #[arg(long, default_value_t = 1200)]
     write_every: u64,
     /// Checkpoints that are looked at
     #[arg(long, default_value_t = 20)]

@@ -76,7 +76,11 @@ impl Stored {
             let handle = SnapshotHandle {
                 operator: OPERATOR,
                 key_groups: Some(groups()),
-                data: SnapshotData::Object { path: (*path).to_owned(), offset: OFFSET },
+                data: SnapshotData::Object {
+                    path: (*path).to_owned(),
+                    offset: OFFSET,
+                    object_length: None,
+                },
                 length: run.len() as u64,
                 crc32c: crc32c::crc32c(run),
             };
@@ -85,8 +89,13 @@ impl Stored {
         let pieces = pieces.collect();
         let operator = OperatorRestore { operator: OPERATOR, old_parallelism: 2, pieces };
         let (checkpoint, finished) = (CheckpointId(2), false);
-        let restore =
-            TaskRestore { checkpoint, finished, directory: None, operators: vec![operator] };
+        let restore = TaskRestore {
+            checkpoint,
+            finished,
+            rewrites: false,
+            directory: None,
+            operators: vec![operator],
+        };
         Stored { store, restore }
     }
 

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use thalweg_core::ids::CheckpointId;
 use thalweg_storage::log::{ClaimOutcome, Leader, Log, TerminalStatus, WriterId};
-use thalweg_storage::{DirectoryStore, layout, sealed};
+use thalweg_storage::{CheckpointManifest, DirectoryStore, layout, manifest, sealed};
 
-use self::store::{JOB, KEYS, MAX_PARALLELISM, counts, now};
+use self::store::{CHANGED, JOB, KEYS, MAX_PARALLELISM, REMOVED, counts, now};
 use super::*;
 
 /// Runs the command that these words are; its output, and whether all is sound.
@@ -103,7 +103,8 @@ fn show_adds_up_the_states_of_all_subtasks() {
         assert_eq!(state["rows"].as_u64(), Some(u64::from(KEYS)));
         let parts = state["subtasks"].as_array().unwrap();
         let sum = |field: &str| parts.iter().map(|part| part[field].as_u64().unwrap()).sum();
-        assert_eq!(state["rows"].as_u64(), Some(sum("rows")));
+        assert_eq!(state["stored_rows"].as_u64(), Some(u64::from(KEYS)));
+        assert_eq!(state["stored_rows"].as_u64(), Some(sum("stored_rows")));
         assert_eq!(state["bytes"].as_u64(), Some(sum("bytes")));
     }
     let (_, text) = run(&["show", path, "--operator", "count-uid"]).unwrap();
@@ -111,6 +112,27 @@ fn show_adds_up_the_states_of_all_subtasks() {
     assert!(!text.contains("source"), "{text}");
     let error = run(&["show", path, "--operator", "sink"]).unwrap_err();
     assert!(error.contains("\"sink\"") && error.contains("\"count-uid\""), "{error}");
+}
+
+#[test]
+fn show_counts_the_rows_that_a_restore_takes_not_those_that_were_superseded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    store::checkpoint_with_deltas(folder.path(), 1);
+    let shown = json(&["show", path]);
+    let state = |number: usize| &shown["operators"][1]["states"][number];
+    let figures = |number: usize| {
+        let [rows, stored] = ["rows", "stored_rows"].map(|f| state(number)[f].as_u64().unwrap());
+        (state(number)["name"].as_str().unwrap(), rows, stored)
+    };
+    let (keys, changed, removed) = (u64::from(KEYS), u64::from(CHANGED), u64::from(REMOVED));
+    assert_eq!(figures(0), ("count", keys - removed, keys + changed + removed));
+    assert_eq!(figures(1), ("names", keys, keys), "nothing of it has changed");
+    // The same as the rows themselves.
+    let rows = lines(&["show", path, "--state", "count"]);
+    assert_eq!(rows.len() as u64, keys - removed);
+    let (_, text) = run(&["show", path, "--operator", "count"]).unwrap();
+    assert!(text.contains(&(keys - removed).to_string()), "{text}");
 }
 
 #[test]
@@ -283,4 +305,22 @@ fn verify_finds_damage_in_manifests_and_logs() {
     assert!(found[0].3.contains("publishes checkpoint 5"), "{found:?}");
     let error = run(&["show", path]).unwrap_err();
     assert!(error.contains("no checkpoint") || error.contains("publishes checkpoint 5"), "{error}");
+}
+
+#[test]
+fn a_checkpoint_with_which_a_job_was_stopped_is_looked_at_where_its_savepoint_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (own, savepoint) = (folder.path().join("own"), folder.path().join("savepoint"));
+    let manifest = store::checkpoint(&savepoint, 3);
+    let bytes = std::fs::read(savepoint.join(manifest.as_str())).unwrap();
+    let mut stopped = CheckpointManifest::from_bytes(&bytes, "").unwrap();
+    stopped.stopped_with = Some(savepoint.to_str().unwrap().to_owned());
+    now(manifest::save(&DirectoryStore::open(&own).unwrap(), &stopped)).unwrap();
+    let path = own.to_str().unwrap();
+    let (sound, report) = run(&["verify", path]).unwrap();
+    assert!(sound && report.contains("all sound"), "{report}");
+    assert!(run(&["show", path]).unwrap().0);
+    std::fs::remove_dir_all(&savepoint).unwrap();
+    let (sound, report) = run(&["verify", path]).unwrap();
+    assert!(!sound && report.contains("savepoint that the job was stopped with"), "{report}");
 }
