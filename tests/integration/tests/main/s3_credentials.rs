@@ -60,7 +60,9 @@ impl World {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let binary = application("fraud-detection");
         Process::start_with(&format!("the run with {source}"), &binary, &words, |command| {
-            OURS.iter().for_each(|name| drop(command.env_remove(name)));
+            for name in OURS {
+                command.env_remove(name);
+            }
             // Nor what lies in the home of who runs the tests.
             command.env("HOME", self.input.path(""));
             command.envs(environment.iter().copied());
