@@ -161,6 +161,7 @@ impl World {
             }
             Action::DiscardCheckpoint { .. }
             | Action::DeleteObjects(_)
+            | Action::DeleteAbandoned(_)
             | Action::DeleteFromSavepoint(..)
             | Action::RequestWorkers(_)
             | Action::ReleaseWorker(_)
