@@ -188,7 +188,7 @@ fn a_savepoint_in_s3_is_looked_at_and_begun_from_at_another_parallelism() {
     check(&s3, &input);
 }
 
-/// Makes the tasks of a job with its checkpoints in S3 restart on a TaskManager that lives, and gives
+/// Makes the tasks of a job with its checkpoints in S3 restart on a TaskManager that lives. Gives
 /// which pieces of objects were read then.
 fn reads_of_a_restart(name: &str, copies: Option<&str>) -> Vec<String> {
     let input = FraudInput::new(24_000, 97);
