@@ -123,6 +123,7 @@ mod tests {
             }],
             coordinators: Vec::new(),
             directory: None,
+            requirements: Default::default(),
             stopped: false,
         }
     }

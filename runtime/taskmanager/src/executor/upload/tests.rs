@@ -96,7 +96,13 @@ fn restore_of(handles: Vec<SnapshotHandle>) -> TaskRestore {
         pieces: vec![RestorePiece { old_subtask: 0, handle }],
     };
     let operators = handles.into_iter().map(operator).collect();
-    TaskRestore { checkpoint: CheckpointId(4), finished: false, directory: None, operators }
+    TaskRestore {
+        checkpoint: CheckpointId(4),
+        finished: false,
+        rewrites: false,
+        directory: None,
+        operators,
+    }
 }
 
 fn subtask(key_groups: KeyGroupRange) -> RestoredSubtask {
@@ -329,6 +335,7 @@ async fn a_delta_refers_to_the_runs_that_it_goes_on_from_and_is_restored_with_th
     let restore = TaskRestore {
         checkpoint: CheckpointId(6),
         finished: false,
+        rewrites: false,
         directory: None,
         operators: vec![operator],
     };
@@ -356,4 +363,25 @@ async fn a_savepoints_objects_are_directly_in_its_own_directory_and_of_no_epoch(
     let attempt = owner.attempt;
     let expected = [format!("shared-{attempt}"), format!("{attempt}-{}", OperatorId::new(2))];
     assert_eq!(objects(&ack.handles), expected);
+}
+
+#[test]
+fn who_has_a_run_of_a_checkpoint_in_an_object_is_found() {
+    let handle = |id: u128, path: &str| SnapshotHandle {
+        operator: OperatorId::new(id),
+        key_groups: None,
+        data: SnapshotData::Object { path: path.to_owned(), offset: 0, object_length: Some(9) },
+        length: 1,
+        crc32c: 0,
+    };
+    let four = vec![handle(1, "a"), handle(1, "b"), handle(2, "c"), handle(3, "a")];
+    let stored = StoredRuns::from([(CheckpointId(4), four), (CheckpointId(5), Vec::new())]);
+    let of = |checkpoint, objects: &[&str]| -> Vec<u128> {
+        let objects: Vec<String> = objects.iter().map(|name| (*name).to_owned()).collect();
+        let found = operators_in(&stored, CheckpointId(checkpoint), &objects);
+        found.into_iter().map(OperatorId::bits).collect()
+    };
+    assert_eq!(of(4, &["a"]), [1, 3]);
+    assert_eq!(of(4, &["b", "c"]), [1, 2]);
+    assert!(of(4, &["d"]).is_empty() && of(5, &["a"]).is_empty() && of(3, &["a"]).is_empty());
 }

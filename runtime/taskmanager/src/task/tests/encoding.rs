@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use thalweg_core::ids::CheckpointId;
+use thalweg_core::ids::{CheckpointId, OperatorId};
 use thalweg_core::key_group::KeyGroupRange;
 use thalweg_rpc::message::DeclineReason;
 use thalweg_state::{RunReader, run::RowOperation};
@@ -82,6 +82,29 @@ fn rows_are_processed_between_the_slices_and_are_not_in_the_snapshot() {
     let taken = snapshots(world.events());
     assert_eq!(taken[0].chain.operators[0].extends, Some(CheckpointId(1)));
     assert_eq!(held(&taken[0]), (KEYS as usize + 1, value(KEYS + 1)));
+}
+
+/// Takes a checkpoint.
+fn take(world: &mut World, checkpoint: u64) -> TaskSnapshot {
+    world.script.barrier(checkpoint);
+    settle(world);
+    snapshots(world.events()).remove(0)
+}
+
+#[test]
+fn a_task_writes_all_state_of_an_operator_once_when_it_is_told_to() {
+    let mut world = world(None);
+    let operator = take(&mut world, 1).chain.operators[0].operator;
+    let other = OperatorId::new(operator.bits() ^ 1);
+    let all = KEYS as usize;
+    let rounds = [(2, other, (Some(1), 0)), (3, operator, (None, all)), (4, other, (Some(3), 0))];
+    for (checkpoint, told, expected) in rounds {
+        world.mailbox.checkpoint_completed(CheckpointId(checkpoint - 1));
+        world.mailbox.write_bases(&BTreeSet::from([told]));
+        let taken = take(&mut world, checkpoint);
+        let extends = taken.chain.operators[0].extends.map(|checkpoint| checkpoint.0);
+        assert_eq!((extends, held(&taken).0), expected, "checkpoint {checkpoint}");
+    }
 }
 
 #[test]
