@@ -122,8 +122,8 @@ mod tests {
                 subtasks: subtasks.collect(),
             }],
             coordinators: Vec::new(),
+            requirements: Vec::new(),
             directory: None,
-            requirements: Default::default(),
             stopped: false,
         }
     }

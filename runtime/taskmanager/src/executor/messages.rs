@@ -125,8 +125,8 @@ impl TaskExecutor {
         }
         for job in decision.jobs_gone {
             self.codes.forget(job);
-            self.gathering.forget(job);
             self.idle_jobs.insert(job, now);
+            self.gathering.forget(job);
         }
         self.forget_copies_of_idle_jobs(now);
         self.forget_metrics();

@@ -23,6 +23,7 @@ mod programs;
 mod recorded;
 mod rescale;
 mod s3;
+mod s3_credentials;
 mod s3_recorded;
 mod savepoints;
 mod soak;

@@ -102,8 +102,8 @@ fn manifest_of(checkpoint: u64) -> CheckpointManifest {
         completion_time_ms: 2,
         graph_fingerprint: 3,
         stopped_with: None,
-        resource_requirements: Vec::new(),
         channel_state: Vec::new(),
+        resource_requirements: Vec::new(),
         operators: Vec::new(),
     }
 }
