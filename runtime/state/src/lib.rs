@@ -25,6 +25,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 pub mod timers;
+pub mod ttl;
 mod value_mut;
 pub mod windows;
 
@@ -32,7 +33,8 @@ pub use self::aggregate::AggregateFunction;
 pub use self::budget::{MemoryBudget, Reservation};
 pub use self::error::StateError;
 pub use self::keyed::{
-    AggregatingState, KeyedState, KeyedStateAccess, ListState, MapState, ReducingState, ValueState,
+    AggregatingState, KeyedState, KeyedStateAccess, ListState, MapState, ReducingState,
+    StatesWithTimeToLive, ValueState,
 };
 pub use self::operator_state::{BroadcastState, OperatorListState, OperatorState};
 pub use self::restore::{RestoredOperator, UnclaimedState};
@@ -41,5 +43,6 @@ pub use self::run::{
 };
 pub use self::snapshot::OperatorSnapshot;
 pub use self::timers::{Timer, TimerService};
+pub use self::ttl::{Forever, Lifetime, StateTtlConfig, StateVisibility, TimeToLive, UpdateType};
 pub use self::value_mut::ValueMut;
 pub use self::windows::{SliceCursor, SliceState};

@@ -202,6 +202,11 @@ impl ClaimedState<'_> {
         run.map_or(0, |run| run.description().origin.subtask)
     }
 
+    /// Whether all of its runs were written with this time to live.
+    pub(crate) fn has_time_to_live(&self, time_to_live_ms: Option<i64>) -> bool {
+        self.layers.iter().all(|layer| layer.time_to_live_ms() == time_to_live_ms)
+    }
+
     /// Calls `each` for the rows of the key groups, in order, with the run that each is in.
     pub(crate) fn for_each_row(
         &self,
@@ -313,6 +318,11 @@ impl<'r> StateInRun<'r> {
 
     fn name(&self) -> &str {
         &self.run.description().states[self.number].name
+    }
+
+    /// The time to live that the run was written with.
+    pub(crate) fn time_to_live_ms(&self) -> Option<i64> {
+        self.run.description().states[self.number].time_to_live_ms
     }
 
     /// The value of a row.

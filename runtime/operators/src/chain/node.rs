@@ -218,7 +218,7 @@ impl Node {
             }
             Control::LatencyMarker(_) => Ok(Done::Forward(control)),
             Control::Barrier(barrier) => {
-                let written = self.snapshot(&barrier)?;
+                let written = self.snapshot(&barrier, now_ms)?;
                 Ok(Done::Snapshot(barrier, written))
             }
             Control::EndOfInput => {
@@ -281,9 +281,10 @@ impl Node {
         Ok(Done::Forward(Control::Watermark(lowest)))
     }
 
-    fn snapshot(&mut self, barrier: &Barrier) -> Result<Written, ChainError> {
+    fn snapshot(&mut self, barrier: &Barrier, now_ms: i64) -> Result<Written, ChainError> {
         let input_ended = self.inputs.iter().all(|i| i.ended);
-        let context = SnapshotContext { checkpoint: barrier.checkpoint, input_ended };
+        let (checkpoint, processing_time) = (barrier.checkpoint, now_ms);
+        let context = SnapshotContext { checkpoint, processing_time, input_ended };
         let origin = self.origin.clone();
         // A savepoint stands for itself: nothing goes on from it.
         let runs = self.runs.as_mut().filter(|_| barrier.kind.savepoint().is_none());

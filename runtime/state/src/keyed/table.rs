@@ -5,11 +5,13 @@
 //! load them in [`KeyedTable::find`] and [`KeyedTable::entry`].
 
 use std::any::Any;
+use std::ops::Range;
 
 use thalweg_core::key_group::{KeyGroupRange, key_group};
 use thalweg_core::record::Key;
 
 use super::CurrentKey;
+use super::cleanup::{CleanupCursor, Expired, OnRead};
 use crate::budget::{MemoryAccount, MemoryBudget, Overdrawn};
 use crate::error::StateError;
 use crate::restore::{RestoredOperator, StateInRun};
@@ -18,6 +20,7 @@ use crate::run::{
     StateKind,
 };
 use crate::table::{Found, Table};
+use crate::ttl::{Life, Restored};
 
 /// Takes a row: its sub-key and what is said about it.
 pub(crate) type PutRow<'p> = dyn FnMut(&[u8], RowOperation<'_>) -> Result<(), RunError> + 'p;
@@ -33,6 +36,9 @@ pub(crate) trait Stored: Send + Sized + 'static {
     /// How far it was written, for those who know.
     type Mark: Default;
 
+    /// Whether and how its rows expire.
+    type Life: Life;
+
     /// Fills in the types of the state's rows.
     fn declare(declaration: &mut StateDeclaration);
 
@@ -40,12 +46,18 @@ pub(crate) trait Stored: Send + Sized + 'static {
     fn owned_bytes(&self) -> usize;
 
     /// Gives all rows to `put`, in order of their sub-keys.
-    fn write(&self, scratch: &mut Vec<u8>, put: &mut PutRow<'_>) -> Result<Self::Mark, RunError>;
+    fn write(
+        &self,
+        life: &Self::Life,
+        scratch: &mut Vec<u8>,
+        put: &mut PutRow<'_>,
+    ) -> Result<Self::Mark, RunError>;
 
     /// Gives the rows that have changed since the last published checkpoint to `put`, and
     /// tombstones for those that are gone, in order of their sub-keys.
     fn write_changes(
         &self,
+        life: &Self::Life,
         scratch: &mut Vec<u8>,
         put: &mut PutRow<'_>,
     ) -> Result<Self::Mark, RunError>;
@@ -66,16 +78,47 @@ pub(crate) trait Stored: Send + Sized + 'static {
     }
 
     /// What the first row of a key holds.
-    fn read(state: &StateInRun<'_>, row: &Row<'_>) -> Result<Self, StateError>;
+    fn read(
+        state: &StateInRun<'_>,
+        row: &Row<'_>,
+        expiry: &Expiry<Self>,
+    ) -> Result<Self, StateError>;
 
     /// Adds a further row of the same key, and charges for it.
     fn read_more(
         &mut self,
         state: &StateInRun<'_>,
         row: &Row<'_>,
+        expiry: &Expiry<Self>,
         account: &mut MemoryAccount,
     ) -> Result<(), StateError>;
+
+    /// What being read at `life`'s time does to it, where a key's rows are read together. Those
+    /// that live on without counting as changed do so here.
+    fn on_read(&self, life: &Self::Life) -> OnRead {
+        let _ = life;
+        OnRead::Nothing
+    }
+
+    /// Its rows live on, but those that have expired.
+    fn live_on(&mut self, life: &Self::Life) {
+        let _ = life;
+    }
+
+    /// Which rows from `from` on have expired, of as many as `entries` allows, which it lowers.
+    fn expired(&self, life: &Self::Life, from: usize, entries: &mut usize) -> Expired;
+
+    /// Removes those of the rows that have expired. True if no rows are left.
+    fn drop_expired(
+        &mut self,
+        life: &Self::Life,
+        rows: Range<usize>,
+        account: &mut MemoryAccount,
+    ) -> bool;
 }
+
+/// The expiry of a state's rows.
+pub(crate) type Expiry<S> = <<S as Stored>::Life as Life>::Expiry;
 
 /// A keyed state whose types aren't known.
 pub(crate) trait StateTable<K>: Send {
@@ -85,16 +128,22 @@ pub(crate) trait StateTable<K>: Send {
     fn prefetch(&self, hashes: &[u64]);
     fn set_budget(&mut self, budget: MemoryBudget) -> Result<(), StateError>;
     fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), RunError>;
+    /// It's so late now.
+    fn set_now(&mut self, now_ms: i64);
+    /// Looks for expired entries, at as many as `rows` rows are worth.
+    fn clean_up(&mut self, rows: usize) -> Result<(), StateError>;
 }
 
 /// The entries of one state.
-pub(crate) struct KeyedTable<K, S> {
+pub(crate) struct KeyedTable<K, S: Stored> {
     declaration: StateDeclaration,
     key_groups: KeyGroupRange,
     max_parallelism: u32,
     /// One per key group of the range.
-    tables: Vec<Table<K, S>>,
+    pub(super) tables: Vec<Table<K, S>>,
     account: MemoryAccount,
+    pub(super) life: S::Life,
+    pub(super) cleanup: CleanupCursor,
 }
 
 impl<K: Key, S: Stored> KeyedTable<K, S> {
@@ -105,6 +154,7 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         key_groups: KeyGroupRange,
         max_parallelism: u32,
         budget: MemoryBudget,
+        life: S::Life,
     ) -> Self {
         let mut declaration = StateDeclaration {
             name: name.to_owned(),
@@ -113,11 +163,13 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
             namespace: None,
             map_key: None,
             value: None,
+            time_to_live_ms: life.time_to_live_ms(),
         };
         S::declare(&mut declaration);
         let tables = key_groups.iter().map(|_| Table::default()).collect();
         let account = MemoryAccount::new(budget);
-        KeyedTable { declaration, key_groups, max_parallelism, tables, account }
+        let cleanup = CleanupCursor::default();
+        KeyedTable { declaration, key_groups, max_parallelism, tables, account, life, cleanup }
     }
 
     pub(crate) fn declaration(&self) -> &StateDeclaration {
@@ -205,25 +257,40 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         foreign_key(&self.declaration, self.key_groups, current)
     }
 
-    /// Takes the state's rows from the snapshot.
-    pub(crate) fn restore(&mut self, restored: &RestoredOperator) -> Result<(), StateError> {
-        for state in restored.claim(&self.declaration)? {
+    /// Takes the state's rows from the snapshot. `now_ms` if anyone has said how late it is.
+    pub(crate) fn restore(
+        &mut self,
+        restored: &RestoredOperator,
+        now_ms: Option<i64>,
+    ) -> Result<(), StateError> {
+        let claimed = restored.claim(&self.declaration)?;
+        // With another time to live, rows of older runs would be read differently from what is
+        // remembered here: then the next checkpoint writes all.
+        let continued = restored.is_continued()
+            && claimed.iter().all(|state| state.has_time_to_live(self.life.time_to_live_ms()));
+        for state in claimed {
             let mut last: Option<(Vec<u8>, CurrentKey<K>)> = None;
             state.for_each_row(self.key_groups, |state, row| {
+                let expiry = match self.life.restored(row.expiry, state.time_to_live_ms(), now_ms) {
+                    Restored::Live(expiry) => expiry,
+                    // Later runs need a tombstone for it: it's removed below.
+                    Restored::Expired(expiry) if continued => expiry,
+                    Restored::Expired(_) => return Ok(()),
+                };
                 if let Some((bytes, current)) = &last
                     && bytes == row.key.key
                 {
                     let Some((entry, account)) = self.find_mut(current)? else {
                         return Err(state.bad_row(row, "its key has no first row"));
                     };
-                    return entry.read_more(state, row, account);
+                    return entry.read_more(state, row, &expiry, account);
                 }
                 let key: K = state.key(row, "key", row.key.key)?;
                 let hash = key.key_hash();
                 let group = key_group(hash, self.max_parallelism);
                 state.check_key_group(row, group)?;
                 let current = CurrentKey::new(key, hash, group, self.key_groups);
-                let value = S::read(state, row)?;
+                let value = S::read(state, row, &expiry)?;
                 let owned = value.owned_bytes();
                 let (_, made, account) = self.entry(&current, || value)?;
                 account.change(0, owned);
@@ -234,9 +301,10 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
                 Ok(())
             })?;
         }
-        if restored.is_continued() {
+        if continued {
             let Self { tables, account, .. } = self;
             tables.iter_mut().for_each(|table| table.track(account));
+            self.clean_up_entries(usize::MAX)?;
         }
         self.check()
     }
@@ -293,11 +361,19 @@ impl<K: Key, S: Stored> StateTable<K> for KeyedTable<K, S> {
     fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), RunError> {
         writer.begin_state(self.declaration.clone())?;
         let mut scratch = Vec::new();
-        let Self { tables, account, .. } = self;
+        let Self { tables, account, life, .. } = self;
         for (group, table) in self.key_groups.iter().zip(tables) {
-            snapshot_group(table, group as u16, writer, account, &mut scratch)?;
+            snapshot_group(table, group as u16, writer, life, account, &mut scratch)?;
         }
         Ok(())
+    }
+
+    fn set_now(&mut self, now_ms: i64) {
+        self.life.set_now(now_ms);
+    }
+
+    fn clean_up(&mut self, rows: usize) -> Result<(), StateError> {
+        self.clean_up_entries(rows.saturating_mul(self.life.cleanup_entries()))
     }
 }
 
@@ -306,6 +382,7 @@ fn snapshot_group<K: Key, S: Stored>(
     table: &mut Table<K, S>,
     key_group: u16,
     writer: &mut RunWriter,
+    life: &S::Life,
     account: &mut MemoryAccount,
     scratch: &mut Vec<u8>,
 ) -> Result<(), RunError> {
@@ -325,12 +402,18 @@ fn snapshot_group<K: Key, S: Stored>(
         let Some((place, entry)) = place else {
             return writer.write(row_key(key_group, key, &[]), S::REMOVED);
         };
-        let mut put = |sub_key: &[u8], operation: RowOperation<'_>| {
+        let mut put = |sub_key: &[u8], mut operation: RowOperation<'_>| {
+            if S::Life::EXPIRES && life.is_over(&operation) {
+                match changes {
+                    Some(_) => operation = RowOperation::Delete,
+                    None => return Ok(()),
+                }
+            }
             writer.write(row_key(key_group, key, sub_key), operation)
         };
         let mark = match changes {
-            Some(_) => entry.value.write_changes(scratch, &mut put)?,
-            None => entry.value.write(scratch, &mut put)?,
+            Some(_) => entry.value.write_changes(life, scratch, &mut put)?,
+            None => entry.value.write(life, scratch, &mut put)?,
         };
         if S::TRACKED && table.has_changed(place) {
             marks.push((place, mark));

@@ -26,6 +26,7 @@ fn declaration(name: &str, kind: StateKind) -> StateDeclaration {
         namespace: None,
         map_key: None,
         value: Some(u64::schema()),
+        time_to_live_ms: None,
     }
 }
 
@@ -47,7 +48,7 @@ fn read(run: &RunReader, key_groups: KeyGroupRange) -> Result<Vec<OwnedRow>, Run
     let mut rows = Vec::new();
     for state in 0..run.description().states.len() {
         let mut cursor = run.rows(state, key_groups);
-        while let Some(Row { key, value }) = cursor.next_row()? {
+        while let Some(Row { key, value, .. }) = cursor.next_row()? {
             rows.push((
                 state,
                 key.key_group,

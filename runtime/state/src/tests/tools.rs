@@ -115,6 +115,7 @@ fn rows_that_a_checksum_does_not_protect_are_checked_too() {
         namespace: None,
         map_key: None,
         value: Some(value),
+        time_to_live_ms: None,
     };
     let mut key = Vec::new();
     5u32.encode_key(&mut key);
