@@ -202,11 +202,6 @@ impl ClaimedState<'_> {
         run.map_or(0, |run| run.description().origin.subtask)
     }
 
-    /// Whether all of its runs were written with this time to live.
-    pub(crate) fn has_time_to_live(&self, time_to_live_ms: Option<i64>) -> bool {
-        self.layers.iter().all(|layer| layer.time_to_live_ms() == time_to_live_ms)
-    }
-
     /// Calls `each` for the rows of the key groups, in order, with the run that each is in.
     pub(crate) fn for_each_row(
         &self,

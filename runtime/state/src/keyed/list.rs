@@ -290,11 +290,7 @@ impl<V: Record, L: Lifetime> Stored for Listed<V, L> {
         self.published = self.taken;
     }
 
-    fn read(
-        state: &StateInRun<'_>,
-        row: &Row<'_>,
-        expiry: &L::Expiry,
-    ) -> Result<Self, StateError> {
+    fn read(state: &StateInRun<'_>, row: &Row<'_>, expiry: &L::Expiry) -> Result<Self, StateError> {
         state.value(row).map(|elements| Listed::new(elements, expiry))
     }
 

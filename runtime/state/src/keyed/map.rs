@@ -273,12 +273,7 @@ impl<MK: Key, MV: Record, L: Lifetime> Stored for Mapped<MK, MV, L> {
         self.0.allocation() + entries
     }
 
-    fn write(
-        &self,
-        life: &L,
-        scratch: &mut Vec<u8>,
-        put: &mut PutRow<'_>,
-    ) -> Result<(), RunError> {
+    fn write(&self, life: &L, scratch: &mut Vec<u8>, put: &mut PutRow<'_>) -> Result<(), RunError> {
         self.0.in_order(None, |sub_key, place| {
             let Some((_, entry)) = place else { return Ok(()) };
             scratch.clear();
@@ -325,11 +320,7 @@ impl<MK: Key, MV: Record, L: Lifetime> Stored for Mapped<MK, MV, L> {
         }
     }
 
-    fn read(
-        state: &StateInRun<'_>,
-        row: &Row<'_>,
-        expiry: &L::Expiry,
-    ) -> Result<Self, StateError> {
+    fn read(state: &StateInRun<'_>, row: &Row<'_>, expiry: &L::Expiry) -> Result<Self, StateError> {
         let key: MK = state.key(row, "map key", row.key.sub_key)?;
         let entry = Timed { value: state.value(row)?, expiry: expiry.clone() };
         let mut map = Table::default();

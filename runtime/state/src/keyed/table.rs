@@ -263,14 +263,14 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         restored: &RestoredOperator,
         now_ms: Option<i64>,
     ) -> Result<(), StateError> {
-        let claimed = restored.claim(&self.declaration)?;
-        // With another time to live, rows of older runs would be read differently from what is
-        // remembered here: then the next checkpoint writes all.
-        let continued = restored.is_continued()
-            && claimed.iter().all(|state| state.has_time_to_live(self.life.time_to_live_ms()));
-        for state in claimed {
+        let mut continued = restored.is_continued();
+        for state in restored.claim(&self.declaration)? {
             let mut last: Option<(Vec<u8>, CurrentKey<K>)> = None;
             state.for_each_row(self.key_groups, |state, row| {
+                // With another time to live, the next restore would read the row differently from
+                // what is remembered here: then the next checkpoint writes all.
+                continued &= state.time_to_live_ms() == self.life.time_to_live_ms()
+                    && row.expiry.is_some() == S::Life::EXPIRES;
                 let expiry = match self.life.restored(row.expiry, state.time_to_live_ms(), now_ms) {
                     Restored::Live(expiry) => expiry,
                     // Later runs need a tombstone for it: it's removed below.

@@ -168,12 +168,7 @@ impl<V: Record, L: Lifetime> Stored for Timed<V, L> {
         if V::OWNS_HEAP { self.value.heap_size() } else { 0 }
     }
 
-    fn write(
-        &self,
-        life: &L,
-        scratch: &mut Vec<u8>,
-        put: &mut PutRow<'_>,
-    ) -> Result<(), RunError> {
+    fn write(&self, life: &L, scratch: &mut Vec<u8>, put: &mut PutRow<'_>) -> Result<(), RunError> {
         scratch.clear();
         self.value.encode(scratch);
         put(&[], operation(life, scratch, &self.expiry))
@@ -188,11 +183,7 @@ impl<V: Record, L: Lifetime> Stored for Timed<V, L> {
         self.write(life, scratch, put)
     }
 
-    fn read(
-        state: &StateInRun<'_>,
-        row: &Row<'_>,
-        expiry: &L::Expiry,
-    ) -> Result<Self, StateError> {
+    fn read(state: &StateInRun<'_>, row: &Row<'_>, expiry: &L::Expiry) -> Result<Self, StateError> {
         if !row.key.sub_key.is_empty() {
             return Err(state.bad_row(row, "a value has no sub-key"));
         }

@@ -233,7 +233,8 @@ impl Subtask {
             }
             Act::Replace(count) => {
                 let elements: Vec<_> = (0..u32::from(count)).map(text).collect();
-                content.list = elements.iter().cloned().map(|text| Until::new(text, until)).collect();
+                content.list =
+                    elements.iter().cloned().map(|text| Until::new(text, until)).collect();
                 self.list.update(state, elements).unwrap();
             }
             Act::ClearList => {

@@ -8,14 +8,12 @@
 mod config;
 mod expiries;
 mod lifetime;
-#[cfg(test)]
-mod tests;
 mod time_to_live;
 mod timed;
 
 pub use self::config::{StateTtlConfig, StateVisibility, UpdateType};
 pub(crate) use self::expiries::Expiries;
-pub(crate) use self::lifetime::{Life, Restored, expiring, operation};
 pub use self::lifetime::{Forever, Lifetime};
+pub(crate) use self::lifetime::{Life, Restored, expiring, operation};
 pub use self::time_to_live::TimeToLive;
 pub(crate) use self::timed::Timed;

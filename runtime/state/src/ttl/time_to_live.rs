@@ -118,7 +118,8 @@ impl Life for TimeToLive {
         _now_ms: Option<i64>,
     ) -> Restored<Cell<i64>> {
         let Some(expiry) = expiry else { return Restored::Live(self.written()) };
-        let longer = time_to_live_ms.map_or(0, |before| self.time_to_live_ms.saturating_sub(before));
+        let longer =
+            time_to_live_ms.map_or(0, |before| self.time_to_live_ms.saturating_sub(before));
         let expiry = expiry.saturating_add(longer);
         match self.is_past(expiry) {
             true => Restored::Expired(Cell::new(expiry)),
