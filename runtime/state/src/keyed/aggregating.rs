@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::{KeyedStateAccess, Parts, foreign_handle};
+use super::{KeyedStateAccess, Parts, PartsOf, foreign_handle};
 use crate::aggregate::AggregateFunction;
 use crate::error::StateError;
 use crate::handle::handle;
@@ -64,7 +64,7 @@ impl<In: 'static, A: AggregateFunction<In>, L: Lifetime> AggregatingState<In, A,
     fn parts<'c, C: KeyedStateAccess>(
         &self,
         context: &'c mut C,
-    ) -> Result<Parts<'c, C::Key, Timed<A::Accumulator, L>>, StateError> {
+    ) -> PartsOf<'c, C::Key, Timed<A::Accumulator, L>> {
         context.keyed_state().parts(self.index as usize)
     }
 }

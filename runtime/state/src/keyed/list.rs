@@ -7,7 +7,7 @@ use thalweg_core::Record;
 
 use super::cleanup::{Expired, OnRead};
 use super::table::{PutRow, Stored};
-use super::{KeyedStateAccess, Parts};
+use super::{KeyedStateAccess, Parts, PartsOf};
 use crate::budget::MemoryAccount;
 use crate::error::StateError;
 use crate::handle::handle;
@@ -101,7 +101,7 @@ impl<V: Record, L: Lifetime> ListState<V, L> {
     fn parts<'c, C: KeyedStateAccess>(
         &self,
         context: &'c mut C,
-    ) -> Result<Parts<'c, C::Key, Listed<V, L>>, StateError> {
+    ) -> PartsOf<'c, C::Key, Listed<V, L>> {
         context.keyed_state().parts(self.index as usize)
     }
 }

@@ -8,7 +8,7 @@ use thalweg_core::record::Key;
 
 use super::cleanup::{Expired, OnRead};
 use super::table::{KeyedTable, PutRow, Stored};
-use super::{CurrentKey, KeyedStateAccess, Parts};
+use super::{CurrentKey, KeyedStateAccess, Parts, PartsOf};
 use crate::budget::MemoryAccount;
 use crate::error::StateError;
 use crate::handle::handle;
@@ -22,7 +22,7 @@ use crate::value_mut::ValueMut;
 /// Handle of a state that holds a map per key. `L`: whether entries expire, each on its own.
 pub struct MapState<MK, MV, L = Forever> {
     index: u32,
-    types: PhantomData<fn() -> (MK, MV, L)>,
+    types: PhantomData<fn(MK) -> (MV, L)>,
 }
 
 handle!(MapState<MK, MV, L>);
@@ -167,7 +167,7 @@ impl<MK: Key, MV: Record, L: Lifetime> MapState<MK, MV, L> {
     fn parts<'c, C: KeyedStateAccess>(
         &self,
         context: &'c mut C,
-    ) -> Result<Parts<'c, C::Key, Mapped<MK, MV, L>>, StateError> {
+    ) -> PartsOf<'c, C::Key, Mapped<MK, MV, L>> {
         context.keyed_state().parts(self.index as usize)
     }
 }

@@ -314,7 +314,7 @@ impl<K: Key> KeyedState<K> {
 
     /// The state that a handle stands for, its function and the current key.
     #[inline]
-    fn parts<S: Stored>(&mut self, index: usize) -> Result<Parts<'_, K, S>, StateError> {
+    fn parts<S: Stored>(&mut self, index: usize) -> PartsOf<'_, K, S> {
         let Some(registered) = self.states.get_mut(index) else {
             return Err(foreign_handle::<S>());
         };
@@ -333,6 +333,9 @@ struct Parts<'c, K, S: Stored> {
     current: &'c CurrentKey<K>,
     function: Option<&'c (dyn Any + Send)>,
 }
+
+/// What a handle leads to.
+type PartsOf<'c, K, S> = Result<Parts<'c, K, S>, StateError>;
 
 #[cold]
 fn foreign_handle<S>() -> StateError {

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use thalweg_core::Record;
 
-use super::{KeyedStateAccess, Parts, foreign_handle};
+use super::{KeyedStateAccess, Parts, PartsOf, foreign_handle};
 use crate::error::StateError;
 use crate::handle::handle;
 use crate::ttl::{Forever, Lifetime, Timed};
@@ -71,7 +71,7 @@ impl<V: Record, L: Lifetime> ReducingState<V, L> {
     fn parts<'c, C: KeyedStateAccess>(
         &self,
         context: &'c mut C,
-    ) -> Result<Parts<'c, C::Key, Timed<V, L>>, StateError> {
+    ) -> PartsOf<'c, C::Key, Timed<V, L>> {
         context.keyed_state().parts(self.index as usize)
     }
 }

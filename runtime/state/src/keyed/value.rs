@@ -8,7 +8,7 @@ use thalweg_core::record::Key;
 
 use super::cleanup::{Expired, OnRead};
 use super::table::{KeyedTable, PutRow, Stored};
-use super::{CurrentKey, KeyedStateAccess, Parts};
+use super::{CurrentKey, KeyedStateAccess, Parts, PartsOf};
 use crate::budget::MemoryAccount;
 use crate::error::StateError;
 use crate::handle::handle;
@@ -122,7 +122,7 @@ impl<V: Record, L: Lifetime> ValueState<V, L> {
     fn parts<'c, C: KeyedStateAccess>(
         &self,
         context: &'c mut C,
-    ) -> Result<Parts<'c, C::Key, Timed<V, L>>, StateError> {
+    ) -> PartsOf<'c, C::Key, Timed<V, L>> {
         context.keyed_state().parts(self.index as usize)
     }
 }

@@ -510,7 +510,10 @@ proptest! {
         hides: bool,
         start in -500..500i64,
     ) {
-        let update = if on_read { UpdateType::OnReadAndWrite } else { UpdateType::OnCreateAndWrite };
+        let update = match on_read {
+            true => UpdateType::OnReadAndWrite,
+            false => UpdateType::OnCreateAndWrite,
+        };
         let visibility = match hides {
             true => StateVisibility::NeverReturnExpired,
             false => StateVisibility::ReturnExpiredIfNotCleanedUp,
