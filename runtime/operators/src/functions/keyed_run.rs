@@ -17,8 +17,8 @@ use crate::contract::{
 };
 
 /// Expired state is looked for as if so many rows had been processed when a snapshot is taken:
-/// also where no rows come any more. At most a fraction of a millisecond.
-const CLEANUP_ROWS: usize = 4096;
+/// also where no rows come any more. It takes less than a millisecond.
+const CLEANUP_ROWS: usize = 16 * 1024;
 
 /// Makes a keyed function, once per subtask.
 pub type MakeKeyed<K, F> = Arc<dyn Fn(&mut KeyedOpen<'_, K>) -> FunctionResult<F> + Send + Sync>;

@@ -138,7 +138,7 @@ impl<K: Key> KeyedState<K> {
     }
 
     /// So many rows were processed, or timers fired: looks for expired entries in states with a
-    /// time to live, at some for each row, and removes them.
+    /// time to live, at no more than some for each row, and removes them.
     ///
     /// # Errors
     /// The budget doesn't hold what is used.

@@ -11,7 +11,7 @@ use thalweg_core::key_group::{KeyGroupRange, key_group};
 use thalweg_core::record::Key;
 
 use super::CurrentKey;
-use super::cleanup::{CleanupCursor, Expired, OnRead};
+use super::cleanup::{Cleanup, Expired, OnRead};
 use crate::budget::{MemoryAccount, MemoryBudget, Overdrawn};
 use crate::error::StateError;
 use crate::restore::{RestoredOperator, StateInRun};
@@ -130,7 +130,7 @@ pub(crate) trait StateTable<K>: Send {
     fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), RunError>;
     /// It's so late now.
     fn set_now(&mut self, now_ms: i64);
-    /// Looks for expired entries, at as many as `rows` rows are worth.
+    /// Looks for expired entries, at no more than `rows` rows are worth.
     fn clean_up(&mut self, rows: usize) -> Result<(), StateError>;
 }
 
@@ -143,7 +143,7 @@ pub(crate) struct KeyedTable<K, S: Stored> {
     pub(super) tables: Vec<Table<K, S>>,
     account: MemoryAccount,
     pub(super) life: S::Life,
-    pub(super) cleanup: CleanupCursor,
+    pub(super) cleanup: Cleanup,
 }
 
 impl<K: Key, S: Stored> KeyedTable<K, S> {
@@ -168,7 +168,7 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         S::declare(&mut declaration);
         let tables = key_groups.iter().map(|_| Table::default()).collect();
         let account = MemoryAccount::new(budget);
-        let cleanup = CleanupCursor::default();
+        let cleanup = Cleanup::new(life.now_ms());
         KeyedTable { declaration, key_groups, max_parallelism, tables, account, life, cleanup }
     }
 
@@ -244,6 +244,10 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
             self.account.change(removed.owned_bytes(), 0);
         }
         Ok(removed)
+    }
+
+    pub(super) fn used(&self) -> usize {
+        self.account.used()
     }
 
     /// Whether the budget holds what is used.
@@ -373,7 +377,7 @@ impl<K: Key, S: Stored> StateTable<K> for KeyedTable<K, S> {
     }
 
     fn clean_up(&mut self, rows: usize) -> Result<(), StateError> {
-        self.clean_up_entries(rows.saturating_mul(self.life.cleanup_entries()))
+        self.clean_up_share(rows.saturating_mul(self.life.cleanup_entries()))
     }
 }
 

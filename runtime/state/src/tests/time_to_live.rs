@@ -254,8 +254,9 @@ fn cleaning_looks_at_a_bounded_number_of_entries_and_at_all_in_the_end() {
     assert!((1..=3 * 100 * 200).contains(&less), "{less} bytes of at most 300 entries");
     let mut rounds = 0;
     while state.bytes() > full / 4 && rounds < 1000 {
-        state.clean_up(20).unwrap();
         rounds += 1;
+        state.set_processing_time(100 + rounds);
+        state.clean_up(20).unwrap();
     }
     assert!((20..300).contains(&rounds), "{rounds}, {} bytes left of {full}", state.bytes());
 }
@@ -316,4 +317,27 @@ fn what_cannot_be_is_refused_by_name() {
     value.set(&mut state, 1).unwrap();
     state.set_processing_time(i64::MAX - 1);
     assert_eq!(value.get(&mut state).unwrap(), Some(&1));
+}
+
+#[test]
+fn a_few_rows_at_a_time_are_enough_to_clean_up_what_lives_long() {
+    let day = 24 * 3_600_000;
+    let mut state = at(0, &[]);
+    let config = config(day as u64).cleanup_incrementally(5);
+    let value = state.with_time_to_live(config).value_state::<u64>("value").unwrap();
+    for key in 0..10_000 {
+        state.set_processing_time(i64::from(key));
+        set_key(&mut state, key);
+        value.set(&mut state, 1).unwrap();
+    }
+    let full = state.bytes();
+    // An eighth of a day later than the first ones expire, all that have are gone: few rows at a
+    // time are enough, since they come all the time.
+    let mut now = day;
+    for _ in 0..3_000 {
+        now += day / 8 / 3_000;
+        state.set_processing_time(now);
+        state.clean_up(3).unwrap();
+    }
+    assert!(state.bytes() < full / 4, "{} bytes of {full}", state.bytes());
 }

@@ -536,7 +536,10 @@ proptest! {
         job.step(&Step::Advance(2 * TTL));
         let run = job.subtasks[0].write(RunWriter::new(origin(0, 1)));
         prop_assert_eq!(RunReader::open(Arc::new(run)).unwrap().row_count(), 0);
-        (0..20).for_each(|_| job.step(&Step::CleanUp(200)));
+        for _ in 0..20 {
+            job.step(&Step::CleanUp(200));
+            job.step(&Step::Advance(TTL));
+        }
         job.model.keys.clear();
         job.read_all();
         let empty = Job::new(config, job.model.clone()).subtasks[0].state.bytes();

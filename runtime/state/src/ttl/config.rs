@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Entries that are looked at for each row, unless said otherwise.
+/// Entries that are looked at for each row at most, unless said otherwise.
 const CLEANUP_ENTRIES: u32 = 5;
 
 /// How long the values of a keyed state live, and what happens to expired ones.
@@ -76,9 +76,10 @@ impl StateTtlConfig {
         self
     }
 
-    /// For each row that the operator processes, so many entries are looked at in turn, and
-    /// removed if they have expired. Without: 5. With 0 expired values stay in memory until
-    /// they're accessed or the job is restored, or a checkpoint comes: each looks at some more.
+    /// For each row that the operator processes, at most so many entries are looked at in turn,
+    /// and removed if they have expired: as many as it takes to look at each entry eight times
+    /// while the time to live passes. Without: 5. With 0 expired values stay in memory until
+    /// they're accessed or the job is restored.
     #[must_use]
     pub fn cleanup_incrementally(mut self, entries: u32) -> StateTtlConfig {
         self.cleanup_entries = entries;

@@ -31,7 +31,10 @@ pub trait Life: Copy + Send + 'static {
     /// It's so late now: ms since 1970. Never goes back.
     fn set_now(&mut self, now_ms: i64);
 
-    /// How many entries are to be looked at for each row.
+    /// How late it is; without a time to live nobody says.
+    fn now_ms(&self) -> i64;
+
+    /// How many entries may be looked at for each row.
     fn cleanup_entries(&self) -> usize;
 
     /// The expiry of what is written now.
@@ -105,6 +108,10 @@ impl Life for Forever {
     }
 
     fn set_now(&mut self, _now_ms: i64) {}
+
+    fn now_ms(&self) -> i64 {
+        0
+    }
 
     fn cleanup_entries(&self) -> usize {
         0

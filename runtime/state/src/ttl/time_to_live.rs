@@ -63,6 +63,10 @@ impl Life for TimeToLive {
         self.now_ms = now_ms;
     }
 
+    fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
     fn cleanup_entries(&self) -> usize {
         self.config.cleanup_entries as usize
     }
