@@ -45,7 +45,7 @@ impl<'a> RowOperation<'a> {
     }
 
     /// The value's bytes; none for tombstones.
-    pub(super) fn value(self) -> &'a [u8] {
+    pub(crate) fn value(self) -> &'a [u8] {
         match self {
             RowOperation::Value(value) | RowOperation::Expiring { value, .. } => value,
             RowOperation::Delete | RowOperation::DeleteRange => &[],
@@ -53,7 +53,7 @@ impl<'a> RowOperation<'a> {
     }
 
     /// The value's expiry, if it has one.
-    pub(super) fn expiry(self) -> Option<i64> {
+    pub(crate) fn expiry(self) -> Option<i64> {
         match self {
             RowOperation::Expiring { expiry, .. } => Some(expiry),
             RowOperation::Value(_) | RowOperation::Delete | RowOperation::DeleteRange => None,

@@ -36,7 +36,7 @@ pub enum UpdateType {
     /// Being written or read. So that reads don't make every incremental checkpoint as large as a
     /// full one, it notes at most sixteen of them while the time to live passes once: after a
     /// restore, a value may expire by up to a sixteenth of its time to live too early, as if the
-    /// last reads hadn't been. It never expires too late.
+    /// last reads hadn't been.
     OnReadAndWrite,
 }
 
