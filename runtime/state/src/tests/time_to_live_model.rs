@@ -1,5 +1,5 @@
 //! State with a time to live against maps with explicit expiries: through time, cleaning,
-//! checkpoints of bases and deltas, and restores at other parallelisms.
+//! checkpoints of bases and deltas in slices, and restores at other parallelisms.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,8 +10,9 @@ use thalweg_core::record::Key;
 
 use super::*;
 use crate::{
-    AggregateFunction, AggregatingState, KeyedState, LastSnapshot, ListState, MapState,
-    ReducingState, RunKind, StateTtlConfig, StateVisibility, TimeToLive, UpdateType, ValueState,
+    AggregateFunction, AggregatingState, EncodingBudget, KeyedState, LastSnapshot, ListState,
+    MapState, MemoryBudget, ReducingState, RunKind, StateTtlConfig, StateVisibility, TimeToLive,
+    UpdateType, ValueState,
 };
 
 const TTL: i64 = 160;
@@ -82,9 +83,12 @@ enum Step {
     Act(u16, Act),
     Advance(i64),
     CleanUp(usize),
-    Checkpoint { base: bool, published: bool },
+    Checkpoint { base: bool, published: bool, slices: Vec<Slice> },
     Restart { parallelism: u32, downtime: i64 },
 }
+
+/// So many rows of a snapshot are written; then this is done, and so much time passes.
+type Slice = (usize, Vec<(u16, Act)>, i64);
 
 /// A value. It's there until `certain`, and from `expiry` on it isn't.
 #[derive(Debug, Clone)]
@@ -104,14 +108,16 @@ impl<T> Until<T> {
         if on_read && self.expiry > now {
             self.expiry = self.expiry.max(now + TTL);
             if self.certain > now {
-                self.certain = self.expiry;
+                self.certain = self.certain.max(now + TTL);
             }
         }
     }
 
-    /// As rows have it.
+    /// As rows may have it: without the last reads, or with such that came after the snapshot had
+    /// begun.
     fn restored(&mut self) {
         self.certain = self.certain.min(self.expiry - UNIT + 1);
+        self.expiry += UNIT - 1;
     }
 }
 
@@ -379,36 +385,60 @@ impl Job {
             Step::Act(key, act) => {
                 self.subtasks[owner(key, parallelism)].act(&mut self.model, *key, act);
             }
-            Step::Advance(by) => {
-                self.model.now += by;
-                let now = self.model.now;
-                self.subtasks.iter_mut().for_each(|it| it.state.set_processing_time(now));
-            }
+            Step::Advance(by) => self.advance(*by),
             Step::CleanUp(rows) => {
                 self.subtasks.iter_mut().for_each(|it| it.state.clean_up(*rows).unwrap());
             }
-            Step::Checkpoint { base, published } => self.checkpoint(*base, *published),
+            Step::Checkpoint { base, published, slices } => {
+                self.checkpoint(*base, *published, slices);
+            }
             Step::Restart { parallelism, downtime } => self.restart(*parallelism, *downtime),
         }
     }
 
-    fn checkpoint(&mut self, base: bool, published: bool) {
+    fn advance(&mut self, by: i64) {
+        self.model.now += by;
+        let now = self.model.now;
+        self.subtasks.iter_mut().for_each(|it| it.state.set_processing_time(now));
+    }
+
+    /// A snapshot, in slices with actions between them: it holds what was there before them.
+    fn checkpoint(&mut self, base: bool, published: bool, slices: &[Slice]) {
         let before = self.published.clone().filter(|_| self.continued);
         let kind = if base || before.is_none() { RunKind::Base } else { RunKind::Delta };
         let mut runs = before.map_or_else(Vec::new, |(runs, _)| runs);
         let parallelism = self.parallelism();
         runs.resize(self.subtasks.len(), Vec::new());
-        for ((index, subtask), runs) in (0..).zip(&mut self.subtasks).zip(&mut runs) {
-            let origin = origin(index, parallelism);
-            let run = subtask.write(RunWriter::incremental(origin, kind, self.last));
+        let model = self.model.clone();
+        let begin = |(index, subtask): (u32, &mut Subtask)| {
+            let writer = RunWriter::incremental(origin(index, parallelism), kind, self.last);
+            let mut writer = writer.in_slices(MemoryBudget::unlimited());
+            subtask.state.snapshot(&mut writer).unwrap();
+            writer
+        };
+        let mut writers: Vec<_> = (0..).zip(&mut self.subtasks).map(begin).collect();
+        for (rows, acts, by) in slices {
+            for (subtask, writer) in self.subtasks.iter_mut().zip(&mut writers) {
+                let mut budget = EncodingBudget::new(*rows, usize::MAX);
+                subtask.state.encode(writer, &mut budget).unwrap();
+            }
+            for (key, act) in acts {
+                self.subtasks[owner(key, parallelism)].act(&mut self.model, *key, act);
+            }
+            self.advance(*by);
+            self.subtasks.iter_mut().for_each(|it| it.state.clean_up(3).unwrap());
+        }
+        for ((subtask, mut writer), runs) in self.subtasks.iter_mut().zip(writers).zip(&mut runs) {
+            let mut budget = EncodingBudget::unlimited();
+            assert!(subtask.state.encode(&mut writer, &mut budget).unwrap());
             if kind == RunKind::Base {
                 runs.clear();
             }
-            runs.push(run);
+            runs.push(writer.finish().unwrap());
         }
         self.last = if published { LastSnapshot::Published } else { LastSnapshot::GivenUp };
         if published {
-            self.published = Some((runs, self.model.clone()));
+            self.published = Some((runs, model));
             self.continued = true;
         }
     }
@@ -488,13 +518,19 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+fn slice() -> impl Strategy<Value = Slice> {
+    (0..20usize, vec((0..KEYS, act()), 0..6), prop_oneof![3 => Just(0), 1 => 0..TTL / 2])
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         24 => (0..KEYS, act()).prop_map(|(key, act)| Step::Act(key, act)),
         6 => prop_oneof![1..9i64, 1..TTL + 9].prop_map(Step::Advance),
         1 => (0..30usize).prop_map(Step::CleanUp),
-        3 => (prop::bool::weighted(0.2), prop::bool::weighted(0.7))
-            .prop_map(|(base, published)| Step::Checkpoint { base, published }),
+        2 => (prop::bool::weighted(0.2), prop::bool::weighted(0.7))
+            .prop_map(|(base, published)| Step::Checkpoint { base, published, slices: vec![] }),
+        2 => (prop::bool::weighted(0.2), prop::bool::weighted(0.7), vec(slice(), 0..6))
+            .prop_map(|(base, published, slices)| Step::Checkpoint { base, published, slices }),
         1 => (1..=3u32, prop_oneof![Just(0), 0..TTL])
             .prop_map(|(parallelism, downtime)| Step::Restart { parallelism, downtime }),
     ]
@@ -527,7 +563,7 @@ proptest! {
         for step in &steps {
             job.step(step);
         }
-        job.checkpoint(false, true);
+        job.checkpoint(false, true, &[]);
         for parallelism in [job.parallelism(), 3, 1] {
             job.restart(parallelism, 0);
         }
