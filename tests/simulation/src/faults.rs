@@ -234,11 +234,14 @@ impl Schedule {
         match fault {
             Fault::Stop { host } => world.stop(host),
             Fault::Kill { host, silently } => {
-                if *silently {
-                    self.isolate(host, sim);
-                }
+                // In the order in which its tasks are dropped, which differs from run to run, its
+                // connections say goodbye: on an open link each would draw its delay.
+                self.isolate(host, sim);
                 if sim.is_host_running(host.as_str()) {
                     sim.crash(host.as_str());
+                }
+                if !*silently {
+                    self.join(host, sim);
                 }
                 world.forget(host);
                 world.store.pause(host, false);
@@ -267,8 +270,8 @@ impl Schedule {
                 let lost = world.store.lose_an_object();
                 self.trace.outside(sim.elapsed(), format_args!("{lost:?} is there no more"));
                 for host in &self.hosts[self.job_managers..] {
-                    sim.crash(host.as_str());
-                    sim.bounce(host.as_str());
+                    self.inflict(&Fault::Kill { host: host.clone(), silently: false }, sim, world);
+                    start(host, sim);
                 }
             }
         }
