@@ -1,19 +1,19 @@
 //! Speed of keyed state: counts per key over a million uniform keys, in value state and in
 //! slices, the snapshot and the restore of these counts, and the same while changes are noted for
-//! incremental snapshots. Prints a table.
+//! incremental snapshots, and written in slices. Prints a table.
 //!
 //! `cargo run --release -p thalweg-state --example count_per_key`
 
 use std::error::Error;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use thalweg_core::key_group::{KeyGroupRange, key_group};
 use thalweg_core::record::Key;
 use thalweg_state::{
-    KeyedState, LastSnapshot, RestoredOperator, RunKind, RunOrigin, RunReader, RunWriter,
-    SliceCursor, SliceState, TimerService, ValueState,
+    EncodingBudget, KeyedState, LastSnapshot, MemoryBudget, RestoredOperator, RunKind, RunOrigin,
+    RunReader, RunWriter, SliceCursor, SliceState, TimerService, ValueState,
 };
 
 const KEYS: u64 = 1_000_000;
@@ -42,12 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let keys = KEYS as usize / 2;
     let mut run = Vec::new();
     measure("snapshot of value state", keys, || {
-        let mut writer = RunWriter::new(RunOrigin {
-            operator: "count".into(),
-            subtask: 0,
-            parallelism: 2,
-            max_parallelism: MAX_PARALLELISM,
-        });
+        let mut writer = RunWriter::new(origin());
         state.snapshot(&mut writer)?;
         run = writer.finish()?;
         Ok(())
@@ -77,13 +72,7 @@ fn incremental(
     let take = |name: &str, rows: usize, kind, state: &mut KeyedState<u64>| {
         let mut bytes = 0;
         measure(name, rows, || {
-            let origin = RunOrigin {
-                operator: "count".into(),
-                subtask: 0,
-                parallelism: 2,
-                max_parallelism: MAX_PARALLELISM,
-            };
-            let mut writer = RunWriter::incremental(origin, kind, LastSnapshot::Published);
+            let mut writer = RunWriter::incremental(origin(), kind, LastSnapshot::Published);
             state.snapshot(&mut writer)?;
             bytes = writer.finish()?.len();
             Ok(())
@@ -105,7 +94,70 @@ fn incremental(
         *count.get_or_insert_with(state, || 0)? += 1;
     }
     println!("{:44} {:>12.1} MB", "bytes accounted, changes noted", state.bytes() as f64 / 1e6);
-    take("delta run, 1% of the rows changed", keys / 100, RunKind::Delta, state)
+    take("delta run, 1% of the rows changed", keys / 100, RunKind::Delta, state)?;
+    in_slices(state, count, rows)
+}
+
+/// Base runs in pieces, as tasks write them: alone, and between batches.
+fn in_slices(
+    state: &mut KeyedState<u64>,
+    count: ValueState<u64>,
+    rows: &[(u64, u64)],
+) -> Result<(), Box<dyn Error>> {
+    for (name, batch) in [("base run in pieces", 0), ("base run in pieces, between batches", 1000)]
+    {
+        let mut rows = rows.iter().cycle();
+        let buffers = MemoryBudget::unlimited();
+        let mut writer = RunWriter::incremental(origin(), RunKind::Base, LastSnapshot::Published)
+            .in_slices(buffers.clone());
+        let begun = now();
+        state.snapshot(&mut writer)?;
+        let began = begun.elapsed();
+        let (mut pieces, mut processing) = (Vec::new(), Duration::ZERO);
+        let mut largest = 0;
+        while writer.is_unfinished() {
+            let piece = now();
+            state.encode(&mut writer, &mut EncodingBudget::new(512, 64 * 1024))?;
+            pieces.push(piece.elapsed());
+            let work = now();
+            for &(key, hash) in rows.by_ref().take(batch) {
+                state.set_current_key(key, hash);
+                *count.get_or_insert_with(state, || 0)? += 1;
+            }
+            processing += work.elapsed();
+            largest = largest.max(buffers.drawn().saturating_sub(writer.size()));
+        }
+        let bytes = writer.finish()?.len();
+        pieces.sort();
+        let at = |share: f64| pieces[((pieces.len() - 1) as f64 * share) as usize].as_micros();
+        println!("{name}: {} KB, {} pieces", bytes / 1000, pieces.len());
+        println!("{:44} {:>12} us", "    to begin", began.as_micros());
+        println!("{:44} {:>12} us", "    median piece", at(0.5));
+        println!("{:44} {:>12} us", "    p99 piece", at(0.99));
+        println!("{:44} {:>12} us", "    longest piece", at(1.0));
+        let all: Duration = pieces.iter().sum();
+        println!("{:44} {:>12.1} ms", "    all pieces", all.as_secs_f64() * 1e3);
+        if batch > 0 {
+            let each = processing.as_secs_f64() * 1e9 / (batch * pieces.len()) as f64;
+            println!("{:44} {:>12.1} ns", "    count meanwhile", each);
+            println!("{:44} {:>12.1} KB", "    most in buffers", largest as f64 / 1e3);
+        }
+    }
+    Ok(())
+}
+
+fn origin() -> RunOrigin {
+    RunOrigin {
+        operator: "count".into(),
+        subtask: 0,
+        parallelism: 2,
+        max_parallelism: MAX_PARALLELISM,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "measuring is what this program is for")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// Ten thousand keys in slices of 100,000 records, each walked over and dropped.
@@ -176,8 +228,7 @@ fn measure(
     count: usize,
     run: impl FnOnce() -> Result<(), Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {
-    #[expect(clippy::disallowed_methods, reason = "measuring is what this program is for")]
-    let start = Instant::now();
+    let start = now();
     run()?;
     let seconds = start.elapsed().as_secs_f64();
     println!(

@@ -6,6 +6,7 @@
 //! delta holds the `dirty` rows if that snapshot was published, and both if it wasn't.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::run::LastSnapshot;
 
@@ -16,23 +17,48 @@ const REMOVED_MAX: usize = 256;
 const REMOVED_OVERHEAD: usize = 32;
 
 /// A bit for each place in a table.
-#[derive(Debug, Default)]
-struct Bits(Box<[u64]>);
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Bits(Box<[u64]>);
 
 impl Bits {
-    fn new(places: usize) -> Bits {
+    pub(crate) fn new(places: usize) -> Bits {
         Bits(vec![0; places.div_ceil(64)].into_boxed_slice())
     }
 
+    /// All set.
+    pub(crate) fn all(places: usize) -> Bits {
+        Bits(vec![u64::MAX; places.div_ceil(64)].into_boxed_slice())
+    }
+
+    /// Whether it's of no places.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.0)
+    }
+
+    /// Whether none is set.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    /// The bits of 64 places; None beyond the end.
+    pub(crate) fn word(&self, word: usize) -> Option<u64> {
+        self.0.get(word).copied()
+    }
+
     #[inline]
-    fn set(&mut self, place: usize) {
+    pub(crate) fn set(&mut self, place: usize) {
         if let Some(word) = self.0.get_mut(place / 64) {
             *word |= 1 << (place % 64);
         }
     }
 
     #[inline]
-    fn take(&mut self, place: usize) -> bool {
+    pub(crate) fn take(&mut self, place: usize) -> bool {
         let Some(word) = self.0.get_mut(place / 64) else { return false };
         let bit = 1 << (place % 64);
         let was = *word & bit != 0;
@@ -41,7 +67,7 @@ impl Bits {
     }
 
     #[inline]
-    fn get(&self, place: usize) -> bool {
+    pub(crate) fn get(&self, place: usize) -> bool {
         self.0.get(place / 64).is_some_and(|word| word & (1 << (place % 64)) != 0)
     }
 
@@ -62,8 +88,10 @@ pub(crate) struct Changes {
     fresh: Bits,
     /// Encoded keys.
     removed: BTreeSet<Box<[u8]>>,
-    removed_pending: BTreeSet<Box<[u8]>>,
+    removed_pending: Arc<BTreeSet<Box<[u8]>>>,
+    /// Bytes of both, and of those that are pending.
     removed_bytes: usize,
+    pending_bytes: usize,
 }
 
 /// What was known about the place of an entry that moves or goes.
@@ -154,25 +182,30 @@ impl Changes {
 
     /// The same for a table of so many places, none of which is known yet.
     pub(crate) fn resized(&mut self, places: usize) -> Changes {
-        let Changes { whole_pending, removed_bytes, .. } = *self;
+        let Changes { whole_pending, removed_bytes, pending_bytes, .. } = *self;
         Changes {
             whole_pending,
             removed: std::mem::take(&mut self.removed),
-            removed_pending: std::mem::take(&mut self.removed_pending),
+            removed_pending: Arc::clone(&self.removed_pending),
             removed_bytes,
+            pending_bytes,
             ..Changes::none(places)
         }
     }
 
-    /// The fate of the last snapshot is known.
-    pub(crate) fn settle(&mut self, last: LastSnapshot) {
+    /// The fate of the last snapshot is known. The places of entries that it held as changes, if it
+    /// was published.
+    pub(crate) fn settle(&mut self, last: LastSnapshot) -> Bits {
         if last == LastSnapshot::GivenUp {
-            return;
+            return Bits::default();
         }
-        self.whole_pending = false;
-        self.pending.clear();
-        for key in std::mem::take(&mut self.removed_pending) {
-            self.removed_bytes -= key.len() + REMOVED_OVERHEAD;
+        self.removed_pending = Arc::default();
+        self.removed_bytes -= std::mem::take(&mut self.pending_bytes);
+        let none = Bits(vec![0; self.pending.0.len()].into_boxed_slice());
+        let held = std::mem::replace(&mut self.pending, none);
+        match std::mem::take(&mut self.whole_pending) {
+            true => Bits(vec![u64::MAX; held.0.len()].into_boxed_slice()),
+            false => held,
         }
     }
 
@@ -186,15 +219,20 @@ impl Changes {
         self.whole_pending || self.dirty.get(place) || self.pending.get(place)
     }
 
-    /// The places of entries that the last snapshot held as changes, ascending.
-    pub(crate) fn pending_places(&self) -> impl Iterator<Item = usize> {
-        let all = if self.whole_pending { u64::MAX } else { 0 };
-        places(self.pending.0.iter().map(move |word| word | all))
+    /// Whether the last snapshot held the entry in this place as a change.
+    pub(crate) fn is_pending(&self, place: usize) -> bool {
+        self.whole_pending || self.pending.get(place)
     }
 
-    /// Whether the entry in this place has changed since the last snapshot.
-    pub(crate) fn is_dirty(&self, place: usize) -> bool {
-        self.dirty.get(place)
+    /// The places of entries that the last snapshot held as changes; all of them if it held the
+    /// table whole.
+    pub(crate) fn pending(&self) -> &Bits {
+        &self.pending
+    }
+
+    /// The keys that were removed, ascending, when a snapshot was just taken.
+    pub(crate) fn removed_pending(&self) -> Arc<BTreeSet<Box<[u8]>>> {
+        Arc::clone(&self.removed_pending)
     }
 
     /// The places of changed entries, ascending.
@@ -204,7 +242,7 @@ impl Changes {
 
     /// The encoded keys that were removed, ascending, each once; some may be there again.
     pub(crate) fn removed(&self) -> impl Iterator<Item = &[u8]> {
-        self.removed.union(&self.removed_pending).map(|key| &**key)
+        self.removed.union(&*self.removed_pending).map(|key| &**key)
     }
 
     /// A snapshot was taken that holds all changes.
@@ -213,23 +251,33 @@ impl Changes {
             *pending |= std::mem::take(dirty);
         }
         self.fresh.clear();
-        for key in std::mem::take(&mut self.removed) {
+        let removed = std::mem::take(&mut self.removed);
+        if self.removed_pending.is_empty() {
+            self.removed_pending = Arc::new(removed);
+            self.pending_bytes = self.removed_bytes;
+            return;
+        }
+        for key in removed {
             let bytes = key.len() + REMOVED_OVERHEAD;
-            if !self.removed_pending.insert(key) {
+            if !Arc::make_mut(&mut self.removed_pending).insert(key) {
                 self.removed_bytes -= bytes;
             }
         }
+        self.pending_bytes = self.removed_bytes;
     }
 }
 
 /// The places of the bits that are set in these words.
 fn places(words: impl Iterator<Item = u64>) -> impl Iterator<Item = usize> {
-    words.enumerate().flat_map(|(number, mut word)| {
-        std::iter::from_fn(move || {
-            let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
-            word &= word - 1;
-            Some(number * 64 + bit)
-        })
+    words.enumerate().flat_map(|(number, word)| places_of(number, word))
+}
+
+/// The places of the bits that are set in one word of many.
+pub(crate) fn places_of(number: usize, mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
+        word &= word - 1;
+        Some(number * 64 + bit)
     })
 }
 

@@ -13,6 +13,7 @@
 pub mod aggregate;
 mod budget;
 mod changes;
+mod encoding;
 mod error;
 mod handle;
 pub mod keyed;
@@ -30,6 +31,7 @@ pub mod windows;
 
 pub use self::aggregate::AggregateFunction;
 pub use self::budget::{MemoryBudget, Reservation};
+pub use self::encoding::EncodingBudget;
 pub use self::error::StateError;
 pub use self::keyed::{
     AggregatingState, KeyedState, KeyedStateAccess, ListState, MapState, ReducingState, ValueState,

@@ -50,7 +50,7 @@ impl<T> Sorted<T> {
 }
 
 /// The first eight bytes as a number whose order agrees with that of the bytes.
-fn prefix(bytes: &[u8]) -> u64 {
+pub(crate) fn prefix(bytes: &[u8]) -> u64 {
     let mut first = [0; 8];
     let length = bytes.len().min(8);
     first[..length].copy_from_slice(&bytes[..length]);

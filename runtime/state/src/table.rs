@@ -9,7 +9,8 @@ use hashbrown::hash_table::Entry as Slot;
 use thalweg_core::record::Key;
 
 use crate::budget::MemoryAccount;
-use crate::changes::Changes;
+use crate::changes::{Bits, Changes};
+use crate::encoding::Frozen;
 use crate::run::{LastSnapshot, RunError, RunKind};
 use crate::sorted::Sorted;
 
@@ -18,6 +19,8 @@ pub(crate) struct Table<K, V> {
     entries: HashTable<Entry<K, V>>,
     /// None: untracked.
     changes: Option<Box<Changes>>,
+    /// Set while entries still have to be written to a snapshot, as they were at its barrier.
+    frozen: Option<Box<Frozen>>,
 }
 
 /// A key and its value. The hash isn't kept: with it, counting a million keys is no faster, also
@@ -46,14 +49,16 @@ fn prefetch<T>(target: &T) {
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Table { entries: HashTable::new(), changes: None }
+        Table { entries: HashTable::new(), changes: None, frozen: None }
     }
 }
 
 impl<K: Key, V> Table<K, V> {
     /// Bytes of the table itself, without what keys and values own.
     pub(crate) fn allocation(&self) -> usize {
-        self.entries.allocation_size() + self.changes.as_ref().map_or(0, |changes| changes.bytes())
+        let changes = self.changes.as_ref().map_or(0, |changes| changes.bytes());
+        let frozen = self.frozen.as_ref().map_or(0, |frozen| frozen.bytes());
+        self.entries.allocation_size() + changes + frozen
     }
 
     #[inline]
@@ -116,6 +121,9 @@ impl<K: Key, V> Table<K, V> {
                 if let Some(changes) = &mut self.changes {
                     changes.insert(entry.bucket_index());
                 }
+                if let Some(frozen) = &mut self.frozen {
+                    frozen.leave(entry.bucket_index());
+                }
                 (&mut entry.into_mut().value, Found::Made)
             }
         }
@@ -127,7 +135,7 @@ impl<K: Key, V> Table<K, V> {
         let before = self.allocation();
         // As `reserve` would: many removed entries leave room once the table is put in order.
         let (needed, room) = (self.entries.len() + 1, self.entries.num_buckets() / 8 * 7);
-        if self.changes.is_none() {
+        if self.changes.is_none() && self.frozen.is_none() {
             self.entries.reserve(1, |entry| entry.key.key_hash());
         } else {
             self.relocate(if needed <= room / 2 { room } else { needed.max(room + 1) });
@@ -137,19 +145,26 @@ impl<K: Key, V> Table<K, V> {
 
     /// Moves all entries to a table for so many, and what is known of their places with them.
     fn relocate(&mut self, capacity: usize) {
-        let Some(changes) = &mut self.changes else { return };
         let mut entries = HashTable::with_capacity(capacity.max(self.entries.len()));
-        let mut moved = changes.resized(entries.num_buckets());
+        let places = entries.num_buckets();
+        let mut changes = self.changes.as_mut().map(|changes| changes.resized(places));
+        let mut frozen = self.frozen.as_ref().map(|frozen| frozen.resized(places));
         for place in 0..self.entries.num_buckets() {
-            if let Ok(entry) = self.entries.get_bucket_entry(place) {
-                let (entry, _) = entry.remove();
-                let hash = entry.key.key_hash();
-                let to = entries.insert_unique(hash, entry, |entry| entry.key.key_hash());
-                moved.put(to.bucket_index(), changes.take(place));
+            let Ok(entry) = self.entries.get_bucket_entry(place) else { continue };
+            let (entry, _) = entry.remove();
+            let hash = entry.key.key_hash();
+            let to = entries.insert_unique(hash, entry, |entry| entry.key.key_hash());
+            let to = to.bucket_index();
+            if let (Some(moved), Some(changes)) = (&mut changes, &mut self.changes) {
+                moved.put(to, changes.take(place));
+            }
+            if let (Some(moved), Some(frozen)) = (&mut frozen, &mut self.frozen) {
+                moved.arrive(to, frozen.leave(place));
             }
         }
         self.entries = entries;
-        **changes = moved;
+        self.changes = changes.map(Box::new);
+        self.frozen = frozen.map(Box::new);
     }
 
     /// Takes the key's value out. What the value owned isn't credited to the account.
@@ -168,9 +183,9 @@ impl<K: Key, V> Table<K, V> {
         }
         let (capacity, length) = (self.entries.capacity(), self.entries.len());
         if capacity > 64 && length < capacity / 8 {
-            match self.changes {
-                Some(_) => self.relocate(length * 2),
-                None => self.entries.shrink_to(length * 2, |entry| entry.key.key_hash()),
+            match self.changes.is_some() || self.frozen.is_some() {
+                true => self.relocate(length * 2),
+                false => self.entries.shrink_to(length * 2, |entry| entry.key.key_hash()),
             }
         }
         account.change(before, self.allocation());
@@ -200,11 +215,6 @@ impl<K: Key, V> Table<K, V> {
     #[inline]
     pub(crate) fn bucket(&self, bucket: usize) -> Option<&Entry<K, V>> {
         self.entries.get_bucket(bucket)
-    }
-
-    /// The entry in a place; that it's changed isn't noted.
-    pub(crate) fn bucket_mut(&mut self, bucket: usize) -> Option<&mut Entry<K, V>> {
-        self.entries.get_bucket_mut(bucket)
     }
 
     /// What is known about changes; None if all counts as changed.
@@ -252,13 +262,113 @@ impl<K: Key, V> Table<K, V> {
         removed.try_for_each(|gone| each(gone, None))
     }
 
-    /// The fate of the last snapshot is known.
-    pub(crate) fn settle(&mut self, last: LastSnapshot, account: &mut MemoryAccount) {
+    /// The fate of the last snapshot is known. The places of entries that it held as changes, if it
+    /// was published.
+    pub(crate) fn settle(&mut self, last: LastSnapshot, account: &mut MemoryAccount) -> Bits {
+        let mut held = Bits::default();
         self.change_tracking(account, |changes, _| {
             if let Some(changes) = changes {
-                changes.settle(last);
+                held = changes.settle(last);
             }
         });
+        held
+    }
+
+    /// A snapshot of this kind begins: what belongs to it waits from now on. `SETTLES`: entries
+    /// have to be told what became of the last one.
+    pub(crate) fn freeze<const SETTLES: bool>(
+        &mut self,
+        kind: RunKind,
+        tracking: Option<LastSnapshot>,
+        account: &mut MemoryAccount,
+    ) {
+        let held = tracking.map(|last| self.settle(last, account)).unwrap_or_default();
+        let unsettled = if SETTLES { held } else { Bits::default() };
+        let whole = self.changes_for(kind).is_none();
+        if tracking.is_some() {
+            self.taken(account);
+        }
+        let (waiting, removed) = match self.changes.as_ref().filter(|_| !whole) {
+            Some(changes) => (changes.pending().clone(), changes.removed_pending()),
+            None => (Bits::all(self.entries.num_buckets()), Default::default()),
+        };
+        let frozen = Frozen::new(waiting, unsettled, whole, removed);
+        if self.entries.is_empty() && whole && kind == RunKind::Base || frozen.is_nothing() {
+            return;
+        }
+        account.change(0, frozen.bytes());
+        self.frozen = Some(Box::new(frozen));
+    }
+
+    /// No entry has to be written any more. Those that weren't told what became of the last
+    /// snapshot are told now.
+    pub(crate) fn thaw(
+        &mut self,
+        account: &mut MemoryAccount,
+        settle: impl Fn(&mut V, bool, &mut MemoryAccount),
+    ) {
+        let mut word = 0;
+        while self.settle_word(word, account, &settle).is_some() {
+            word += 1;
+        }
+        if let Some(frozen) = self.frozen.take() {
+            account.change(frozen.bytes(), 0);
+        }
+    }
+
+    /// What has to be written, and what not any more.
+    pub(crate) fn frozen(&self) -> Option<&Frozen> {
+        self.frozen.as_deref()
+    }
+
+    pub(crate) fn frozen_mut(&mut self) -> Option<&mut Frozen> {
+        self.frozen.as_deref_mut()
+    }
+
+    /// Calls `settle` for the entries in a word of places that weren't told what became of the
+    /// last snapshot, with whether they haven't changed since. How many; None beyond the end.
+    pub(crate) fn settle_word(
+        &mut self,
+        word: usize,
+        account: &mut MemoryAccount,
+        settle: impl Fn(&mut V, bool, &mut MemoryAccount),
+    ) -> Option<usize> {
+        let frozen = self.frozen.as_mut()?;
+        let bits = frozen.unsettled_word(word)?;
+        let mut settled = 0;
+        for place in crate::changes::places_of(word, bits) {
+            frozen.take_unsettled(place);
+            let Some(entry) = self.entries.get_bucket_mut(place) else { continue };
+            let changes = self.changes.as_ref();
+            let unchanged = changes.is_some_and(|changes| !changes.is_pending(place));
+            settle(&mut entry.value, unchanged, account);
+            settled += 1;
+        }
+        Some(settled)
+    }
+
+    /// The key's entry is about to change: its place, if there's anything to do before.
+    pub(crate) fn waiting(&self, hash: u64, key: &K) -> Option<usize> {
+        let frozen = self.frozen.as_ref()?;
+        let place = self.entries.find_bucket_index(hash, |entry| entry.key == *key)?;
+        frozen.needs_care(place).then_some(place)
+    }
+
+    /// The entry in a place that hasn't been told what became of the last snapshot, and whether
+    /// it hasn't changed since. Once.
+    pub(crate) fn take_unsettled(&mut self, place: usize) -> Option<(&mut V, bool)> {
+        self.frozen.as_mut()?.take_unsettled(place).then_some(())?;
+        let changes = self.changes.as_ref();
+        let unchanged = changes.is_some_and(|changes| !changes.is_pending(place));
+        Some((&mut self.entries.get_bucket_mut(place)?.value, unchanged))
+    }
+
+    /// The entry in a place that has to be written, and whether it has changed since the last
+    /// published checkpoint, or nobody knows. Once.
+    pub(crate) fn take_waiting(&mut self, place: usize) -> Option<(&mut Entry<K, V>, bool)> {
+        self.frozen.as_mut()?.take(place).then_some(())?;
+        let changed = self.has_changed(place);
+        Some((self.entries.get_bucket_mut(place)?, changed))
     }
 
     /// A snapshot was taken that holds all entries, or what has changed of them.

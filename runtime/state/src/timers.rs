@@ -1,11 +1,13 @@
 //! Timers per key and namespace, in event time and in processing time. They fire in the order of
 //! their times; among equal times in the order of (key hash, key, namespace), so that the order
-//! depends neither on history nor on a restore. Not here: what a timer's firing does.
+//! depends neither on history nor on a restore. Not here: what a timer's firing does, and the rows
+//! of a snapshot (`snapshot`).
 //!
 //! A timer is identified by time, key and namespace: registering it again changes nothing and
 //! takes no memory, and a deleted one leaves nothing behind.
 
 mod changes;
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -16,14 +18,13 @@ use thalweg_core::key_group::{KeyGroupRange, key_group};
 use thalweg_core::record::Key;
 
 use self::changes::{Born, TimerChanges};
+use self::snapshot::Encoding;
 use crate::budget::{MemoryAccount, MemoryBudget};
+use crate::encoding::EncodingBudget;
 use crate::error::StateError;
 use crate::keyed::over_budget;
 use crate::restore::{RestoredOperator, StateInRun};
-use crate::run::{
-    Row, RowKey, RowOperation, RunError, RunKind, RunWriter, StateDeclaration, StateKind,
-};
-use crate::sorted::Sorted;
+use crate::run::{Row, RunError, RunWriter, StateDeclaration, StateKind};
 
 /// A timer that fires.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,13 +157,37 @@ impl<K: Key, N: Key> TimerService<K, N> {
         })
     }
 
-    /// Writes all timers, or what the writer's run needs.
+    /// Writes all timers, or what the writer's run needs. To a writer that takes them in slices
+    /// they're only written by [`encode`](Self::encode), as they are now.
     ///
     /// # Errors
     /// As [`RunWriter::put`].
     pub fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), RunError> {
-        self.event_time.snapshot(writer)?;
-        self.processing_time.snapshot(writer)
+        self.event_time.begin_snapshot(writer);
+        self.processing_time.begin_snapshot(writer);
+        if !writer.is_sliced() {
+            self.encode(writer, &mut EncodingBudget::unlimited())?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with the snapshot that was begun, in this slice. Whether it's complete.
+    ///
+    /// # Errors
+    /// As [`RunWriter::put`].
+    pub fn encode(
+        &mut self,
+        writer: &mut RunWriter,
+        budget: &mut EncodingBudget,
+    ) -> Result<bool, RunError> {
+        Ok(self.event_time.encode(writer, budget)?
+            && self.processing_time.encode(writer, budget)?)
+    }
+
+    /// There will be no more of the snapshot that was begun, if one was.
+    pub fn abort_snapshot(&mut self) {
+        self.event_time.abort_snapshot();
+        self.processing_time.abort_snapshot();
     }
 }
 
@@ -179,6 +204,8 @@ struct TimerQueue<K, N> {
     length: usize,
     changes: TimerChanges,
     account: MemoryAccount,
+    /// The snapshot under way.
+    encoding: Option<Box<Encoding>>,
 }
 
 impl<K: Key, N: Key> TimerQueue<K, N> {
@@ -205,6 +232,7 @@ impl<K: Key, N: Key> TimerQueue<K, N> {
             length: 0,
             changes: TimerChanges::default(),
             account,
+            encoding: None,
         }
     }
 
@@ -275,6 +303,9 @@ impl<K: Key, N: Key> TimerQueue<K, N> {
     }
 
     fn forget(&mut self, time: i64, key: &K, hash: u64, namespace: &N, born: Born) {
+        if self.encoding.is_some() {
+            self.before_removal(time, key, hash, namespace, born);
+        }
         self.length -= 1;
         self.account.change(size(key, namespace), 0);
         let encode = |out: &mut Vec<u8>| {
@@ -287,97 +318,9 @@ impl<K: Key, N: Key> TimerQueue<K, N> {
         self.changes.removed(born, self.length, encode, &mut self.account);
     }
 
-    /// Rows whose key is the time, 8 bytes big endian with the sign inverted, and then the key.
-    fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), RunError> {
-        writer.begin_state(self.declaration.clone())?;
-        if let Some(last) = writer.tracking() {
-            self.changes.settle(last, &mut self.account);
-        }
-        let delta = writer.kind() == RunKind::Delta;
-        if delta && !self.changes.is_whole() {
-            self.write_changes(writer)?;
-        } else {
-            self.write_all(writer, delta)?;
-        }
-        if writer.tracking().is_some() {
-            self.changes.taken(&mut self.account);
-        }
-        Ok(())
-    }
-
-    fn write_all(&self, writer: &mut RunWriter, hide_older: bool) -> Result<(), RunError> {
-        let mut groups: Vec<Vec<(i64, &K, &N)>> =
-            self.key_groups.iter().map(|_| Vec::new()).collect();
-        for ((time, hash), timers) in &self.timers {
-            let group = groups.get_mut(self.place_of(*hash)).ok_or_else(|| self.foreign())?;
-            group.extend(timers.iter().map(|(key, namespace, _)| (*time, key, namespace)));
-        }
-        for (group, timers) in self.key_groups.iter().zip(groups) {
-            let key_group = group as u16;
-            if hide_older {
-                let all = RowKey { key_group, key: &[], namespace: &[], sub_key: &[] };
-                writer.write(all, RowOperation::DeleteRange)?;
-            }
-            let timers = Sorted::new(timers.into_iter(), |(time, key, namespace), out| {
-                write_time(*time, out);
-                key.encode_key(out);
-                namespace.encode_key(out);
-            });
-            let mut namespace_bytes = Vec::new();
-            for (bytes, (_, _, namespace)) in timers.iter() {
-                namespace_bytes.clear();
-                namespace.encode_key(&mut namespace_bytes);
-                let (key, namespace) = bytes.split_at(bytes.len() - namespace_bytes.len());
-                writer.put(RowKey { key_group, key, namespace, sub_key: &[] }, &[])?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Tombstones for the timers that are gone, rows for those that are new.
-    fn write_changes(&self, writer: &mut RunWriter) -> Result<(), RunError> {
-        let mut added = Vec::new();
-        for (time, hash) in self.changes.added() {
-            if self.place_of(hash) >= self.key_groups.len() as usize {
-                return Err(self.foreign());
-            }
-            let group = key_group(hash, self.max_parallelism) as u16;
-            let timers = self.timers.get(&(time, hash)).into_iter().flatten();
-            let new = timers.filter(|(_, _, born)| self.changes.is_new(*born));
-            added.extend(new.map(|(key, namespace, _)| (group, time, key, namespace)));
-        }
-        let added = Sorted::new(added.into_iter(), |(group, time, key, namespace), out| {
-            out.extend_from_slice(&group.to_be_bytes());
-            write_time(*time, out);
-            key.encode_key(out);
-            namespace.encode_key(out);
-        });
-        let mut gone = self.changes.gone().peekable();
-        let mut namespace_bytes = Vec::new();
-        for (full, (key_group, _, _, namespace)) in added.iter() {
-            while let Some(gone) = gone.next_if(|gone| *gone < full) {
-                write_gone(writer, gone)?;
-            }
-            // One that is there again.
-            gone.next_if(|gone| *gone == full);
-            namespace_bytes.clear();
-            namespace.encode_key(&mut namespace_bytes);
-            let (key, namespace) = full[2..].split_at(full.len() - 2 - namespace_bytes.len());
-            let key = RowKey { key_group: *key_group, key, namespace, sub_key: &[] };
-            writer.put(key, &[])?;
-        }
-        gone.try_for_each(|gone| write_gone(writer, gone))
-    }
-
     /// The place of a hash's key group in the range; beyond its end for another subtask's.
     fn place_of(&self, hash: u64) -> usize {
         key_group(hash, self.max_parallelism).wrapping_sub(self.key_groups.start) as usize
-    }
-
-    #[cold]
-    fn foreign(&self) -> RunError {
-        let reason = "it has a timer of a key that another subtask owns".to_owned();
-        RunError::Unwritable { state: self.declaration.name.clone(), reason }
     }
 
     fn restore(&mut self, restored: &RestoredOperator) -> Result<(), StateError> {
@@ -403,14 +346,6 @@ impl<K: Key, N: Key> TimerQueue<K, N> {
             false => Err(state.bad_row(row, "a timer occurs twice")),
         }
     }
-}
-
-/// The tombstone of a timer, whose full key this is.
-fn write_gone(writer: &mut RunWriter, full: &[u8]) -> Result<(), RunError> {
-    let Some((group, key)) = full.split_first_chunk() else { return Ok(()) };
-    let key_group = u16::from_be_bytes(*group);
-    let key = RowKey { key_group, key, namespace: &[], sub_key: &[] };
-    writer.write(key, RowOperation::Delete)
 }
 
 /// Appends a time so that earlier ones sort first.

@@ -1,6 +1,8 @@
 //! Values per slice of time and key: what window operators aggregate into. A slice is known by
 //! its end; all its entries are dropped together when no window needs it any more. Not here:
-//! which slices a window consists of, and when it fires.
+//! which slices a window consists of, when it fires, and the rows of a snapshot (`snapshot`).
+
+mod snapshot;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -9,16 +11,15 @@ use thalweg_core::Record;
 use thalweg_core::key_group::{KeyGroupRange, key_group};
 use thalweg_core::record::Key;
 
+use self::snapshot::Encoding;
 use crate::budget::{MemoryAccount, MemoryBudget};
+use crate::encoding::EncodingBudget;
 use crate::error::StateError;
 use crate::keyed::over_budget;
 use crate::restore::{RestoredOperator, StateInRun};
-use crate::run::{
-    LastSnapshot, Row, RowKey, RowOperation, RunError, RunKind, RunWriter, StateDeclaration,
-    StateKind,
-};
+use crate::run::{Row, RunError, RunWriter, StateDeclaration, StateKind};
 use crate::table::{Found, Table};
-use crate::timers::{read_time, write_time};
+use crate::timers::read_time;
 use crate::value_mut::ValueMut;
 
 /// Dropped slices that are remembered for the next delta; with more, it holds everything.
@@ -36,6 +37,10 @@ pub struct SliceState<K, V> {
     /// None: the next delta holds everything.
     dropped: Option<Dropped>,
     account: MemoryAccount,
+    /// The snapshot under way.
+    encoding: Option<Box<Encoding>>,
+    /// Dropped slices of which it hasn't written everything. Tables that aren't needed are empty.
+    kept: Vec<Slice<K, V>>,
 }
 
 /// The ends of slices that runs have and that are no more: dropped since the last snapshot, and
@@ -91,6 +96,8 @@ impl<K: Key, V: Record> SliceState<K, V> {
             last: 0,
             dropped: None,
             account: MemoryAccount::new(MemoryBudget::unlimited()),
+            encoding: None,
+            kept: Vec::new(),
         };
         if let Some(restored) = restored {
             restored.check_max_parallelism(max_parallelism)?;
@@ -123,6 +130,9 @@ impl<K: Key, V: Record> SliceState<K, V> {
             return Err(self.foreign_key(hash));
         }
         let place = self.place(slice);
+        if self.encoding.is_some() {
+            self.before_change(place, group, key, hash);
+        }
         let slice = &mut self.slices[place];
         let (value, found) = slice.tables[group].entry::<false>(hash, key, &mut self.account, make);
         let made = found == Found::Made;
@@ -141,6 +151,9 @@ impl<K: Key, V: Record> SliceState<K, V> {
     #[inline]
     pub fn get_mut(&mut self, slice: i64, key: &K, hash: u64) -> Option<ValueMut<'_, V>> {
         let (place, group) = (self.find(slice)?, self.group(hash));
+        if self.encoding.is_some() {
+            self.before_change(place, group, key, hash);
+        }
         let (value, _) = self.slices[place].tables.get_mut(group)?.find_mut::<false>(hash, key)?;
         Some(ValueMut::new(value, false, &mut self.account))
     }
@@ -159,15 +172,9 @@ impl<K: Key, V: Record> SliceState<K, V> {
                 self.dropped = None;
             }
         }
-        self.account.change(Self::slice_overhead(self.key_groups), 0);
-        for table in &slice.tables {
-            table.release(&mut self.account);
-            if V::OWNS_HEAP {
-                let values = table.iter().map(|entry| entry.value.heap_size()).sum();
-                self.account.change(values, 0);
-            }
-        }
-        slice.length
+        let length = slice.length;
+        self.release(slice);
+        length
     }
 
     /// The next entry of the slice from `cursor` on, which starts as `SliceCursor::default()`; in
@@ -227,66 +234,17 @@ impl<K: Key, V: Record> SliceState<K, V> {
     }
 
     /// Writes all slices, or what the writer's run needs: rows whose key is the slice's end, as a
-    /// timer's is its time, and then the key.
+    /// timer's is its time, and then the key. To a writer that takes them in slices they're only
+    /// written by [`encode`](Self::encode), as they are now.
     ///
     /// # Errors
     /// As [`RunWriter::put`].
     pub fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), RunError> {
-        writer.begin_state(self.declaration.clone())?;
-        if let Some(last) = writer.tracking() {
-            self.settle(last);
-        }
-        let whole = self.dropped.is_none();
-        let delta = writer.kind() == RunKind::Delta;
-        let mut scratch = (Vec::new(), Vec::new());
-        for (place, group) in self.key_groups.iter().enumerate() {
-            let group = group as u16;
-            if whole && delta {
-                let key = RowKey { key_group: group, key: &[], namespace: &[], sub_key: &[] };
-                writer.write(key, RowOperation::DeleteRange)?;
-            }
-            let dropped = self.dropped.iter().filter(|_| delta);
-            let ends = dropped.flat_map(|dropped| dropped.ends.union(&dropped.pending));
-            let mut dropped = ends.copied().peekable();
-            for slice in &self.slices {
-                while let Some(end) = dropped.next_if(|end| *end < slice.end) {
-                    write_dropped(writer, group, end)?;
-                }
-                // One that is there again: its tables are untracked.
-                dropped.next_if_eq(&slice.end);
-                slice.write(writer, group, &slice.tables[place], whole, &mut scratch)?;
-            }
-            dropped.try_for_each(|end| write_dropped(writer, group, end))?;
-        }
-        if writer.tracking().is_some() {
-            self.taken();
+        self.begin_snapshot(writer);
+        if !writer.is_sliced() {
+            self.encode(writer, &mut EncodingBudget::unlimited())?;
         }
         Ok(())
-    }
-
-    /// The fate of the last snapshot is known.
-    fn settle(&mut self, last: LastSnapshot) {
-        if last == LastSnapshot::Published
-            && let Some(dropped) = &mut self.dropped
-        {
-            dropped.pending.clear();
-        }
-        let Self { slices, account, .. } = self;
-        let tables = slices.iter_mut().flat_map(|slice| &mut slice.tables);
-        tables.for_each(|table| table.settle(last, account));
-    }
-
-    /// A snapshot holds everything, or all changes.
-    fn taken(&mut self) {
-        match &mut self.dropped {
-            Some(dropped) => dropped.pending.append(&mut dropped.ends),
-            None => self.dropped = Some(Dropped::default()),
-        }
-        let Self { slices, account, .. } = self;
-        for slice in slices {
-            slice.fresh = false;
-            slice.tables.iter_mut().for_each(|table| table.taken(account));
-        }
     }
 
     /// All that's there is in published runs.
@@ -377,40 +335,4 @@ impl<K: Key, V: Record> SliceState<K, V> {
             end: self.key_groups.end,
         }
     }
-}
-
-impl<K: Key, V: Record> Slice<K, V> {
-    /// Writes the slice's rows of a key group. `whole`: the group has begun with a tombstone for
-    /// all of it, or doesn't need one.
-    fn write(
-        &self,
-        writer: &mut RunWriter,
-        key_group: u16,
-        table: &Table<K, V>,
-        whole: bool,
-        (full, value): &mut (Vec<u8>, Vec<u8>),
-    ) -> Result<(), RunError> {
-        let changes = if whole { None } else { table.changes_for(writer.kind()) };
-        if writer.kind() == RunKind::Delta && changes.is_none() && !whole {
-            write_dropped(writer, key_group, self.end)?;
-        }
-        table.in_order(changes, |key, place| {
-            full.clear();
-            write_time(self.end, full);
-            full.extend_from_slice(key);
-            let key = RowKey { key_group, key: full, namespace: &[], sub_key: &[] };
-            let Some((_, entry)) = place else { return writer.write(key, RowOperation::Delete) };
-            value.clear();
-            entry.value.encode(value);
-            writer.put(key, value)
-        })
-    }
-}
-
-/// No row of older runs in this slice counts.
-fn write_dropped(writer: &mut RunWriter, key_group: u16, end: i64) -> Result<(), RunError> {
-    let mut time = Vec::new();
-    write_time(end, &mut time);
-    let key = RowKey { key_group, key: &time, namespace: &[], sub_key: &[] };
-    writer.write(key, RowOperation::DeleteRange)
 }

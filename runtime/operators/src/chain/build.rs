@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thalweg_core::ids::{CheckpointId, OperatorId};
 use thalweg_core::job_graph::JobVertex;
-use thalweg_state::RestoredOperator;
+use thalweg_state::{MemoryBudget, RestoredOperator};
 
 use super::node::{Node, Route, Target};
 use super::runs::SnapshotRuns;
@@ -56,7 +56,8 @@ impl ChainBuilder {
             nodes.push(Node::new(node.id, name, instance, inputs, routes, metrics));
         }
         let open_ends = nodes.len();
-        let chain = Chain { nodes, current: 0, snapshot: None, ended: false, open_ends };
+        let (snapshot, refused) = (None, None);
+        let chain = Chain { nodes, current: 0, snapshot, refused, ended: false, open_ends };
         Self { chain, incremental: false, restored: None, allow_unclaimed: false }
     }
 
@@ -66,6 +67,15 @@ impl ChainBuilder {
     pub fn incremental(mut self, restored: Option<CheckpointId>) -> Self {
         self.incremental = true;
         self.restored = restored;
+        self
+    }
+
+    /// What waits to be written to snapshots, and runs that aren't complete, draw on this.
+    #[must_use]
+    pub fn snapshot_buffers(mut self, buffers: &MemoryBudget) -> Self {
+        for node in &mut self.chain.nodes {
+            node.buffers = buffers.clone();
+        }
         self
     }
 

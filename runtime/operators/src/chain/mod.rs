@@ -24,10 +24,11 @@ use thalweg_core::element::{Barrier, Control, MAX_WATERMARK, StreamElement};
 use thalweg_core::ids::{CheckpointId, OperatorId};
 
 pub use build::{ChainBuilder, EdgeTarget};
-pub use snapshot::{ChainSnapshot, OperatorSnapshot};
+pub use snapshot::{ChainSnapshot, OperatorSnapshot, RefusedSnapshot};
 
 use crate::contract::{OperatorError, OperatorMetrics, SourceStatus};
 use node::Node;
+use snapshot::SnapshotUnderWay;
 
 /// Where the elements go that leave the chain.
 pub trait Downstream {
@@ -77,7 +78,8 @@ pub struct Chain {
     nodes: Vec<Node>,
     /// The operator that is being called; for the name in the report of a panic.
     current: usize,
-    snapshot: Option<Box<ChainSnapshot>>,
+    snapshot: Option<Box<SnapshotUnderWay>>,
+    refused: Option<RefusedSnapshot>,
     /// Operators that the end of input hasn't passed yet.
     open_ends: usize,
     ended: bool,

@@ -9,13 +9,13 @@ use thalweg_core::element::{
 use thalweg_core::ids::{CheckpointId, OperatorId};
 
 use super::ChainError;
-use super::runs::SnapshotRuns;
+use super::runs::{NextRun, SnapshotRuns};
 use super::snapshot::Written;
 use crate::contract::{
     OperatorError, OperatorInstance, OperatorMetrics, Output, Progress, RunContext,
     SnapshotContext, SourceStatus,
 };
-use thalweg_state::{RunOrigin, RunWriter};
+use thalweg_state::{EncodingBudget, MemoryBudget, RunError, RunOrigin, RunWriter, StateError};
 
 /// Where an output goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +49,25 @@ pub(super) enum Done {
     Consumed,
     /// Finished; this goes on to all outputs.
     Forward(Control),
-    /// Finished: a snapshot was taken.
-    Snapshot(Barrier, Written),
+    /// Finished: a snapshot was begun, and is complete if its run is there.
+    Snapshot(Barrier, Option<Written>),
+}
+
+/// What a slice of a snapshot has led to.
+pub(super) enum Encoded {
+    /// There's more to write.
+    Partly,
+    /// The run is complete.
+    Complete(Written),
+    /// There's no room for it. It was given up.
+    Refused(RunError),
+}
+
+/// A snapshot that is being written.
+struct Encoding {
+    writer: RunWriter,
+    checkpoint: CheckpointId,
+    next: Option<NextRun>,
 }
 
 /// Event time and end at one input.
@@ -77,6 +94,9 @@ pub(super) struct Node {
     pub(super) origin: RunOrigin,
     /// What its snapshots go on from; None: each is full.
     pub(super) runs: Option<SnapshotRuns>,
+    /// For snapshots that are being written.
+    pub(super) buffers: MemoryBudget,
+    encoding: Option<Box<Encoding>>,
 }
 
 impl Node {
@@ -108,6 +128,8 @@ impl Node {
             idle: false,
             origin,
             runs: None,
+            buffers: MemoryBudget::unlimited(),
+            encoding: None,
         }
     }
 
@@ -218,7 +240,7 @@ impl Node {
             }
             Control::LatencyMarker(_) => Ok(Done::Forward(control)),
             Control::Barrier(barrier) => {
-                let written = self.snapshot(&barrier)?;
+                let written = self.begin_snapshot(&barrier)?;
                 Ok(Done::Snapshot(barrier, written))
             }
             Control::EndOfInput => {
@@ -281,7 +303,8 @@ impl Node {
         Ok(Done::Forward(Control::Watermark(lowest)))
     }
 
-    fn snapshot(&mut self, barrier: &Barrier) -> Result<Written, ChainError> {
+    fn begin_snapshot(&mut self, barrier: &Barrier) -> Result<Option<Written>, ChainError> {
+        self.abort_snapshot();
         let input_ended = self.inputs.iter().all(|i| i.ended);
         let context = SnapshotContext { checkpoint: barrier.checkpoint, input_ended };
         let origin = self.origin.clone();
@@ -291,20 +314,73 @@ impl Node {
             true => runs.next(barrier.published).as_base(),
             false => runs.next(barrier.published),
         });
-        let mut writer = match next {
+        let writer = match next {
             Some(next) => RunWriter::incremental(origin, next.kind, next.last),
             None => RunWriter::new(origin),
         };
+        let mut writer = writer.in_slices(self.buffers.clone());
         let written = match &mut self.instance {
             OperatorInstance::Source(source) => source.snapshot(&context, &mut writer),
             OperatorInstance::Operator(operator) => operator.snapshot(&context, &mut writer),
         };
         written.map_err(|e| self.error(e))?;
+        let checkpoint = barrier.checkpoint;
+        if !writer.is_unfinished() {
+            return self.complete(Encoding { writer, checkpoint, next }).map(Some);
+        }
+        if let (Some(runs), Some(_)) = (&mut self.runs, next) {
+            runs.begun();
+        }
+        self.encoding = Some(Box::new(Encoding { writer, checkpoint, next }));
+        Ok(None)
+    }
+
+    pub(super) fn is_encoding(&self) -> bool {
+        self.encoding.is_some()
+    }
+
+    /// Goes on with the snapshot that was begun.
+    pub(super) fn encode(&mut self, budget: &mut EncodingBudget) -> Result<Encoded, ChainError> {
+        let Some(mut encoding) = self.encoding.take() else { return Ok(Encoded::Partly) };
+        let writer = &mut encoding.writer;
+        let progress = match &mut self.instance {
+            OperatorInstance::Operator(operator) => operator.encode(writer, budget),
+            OperatorInstance::Source(_) => Ok(Progress::Done),
+        };
+        match progress.and_then(|progress| Ok(writer.check_buffers().map(|()| progress)?)) {
+            Ok(Progress::Done) => self.complete(*encoding).map(Encoded::Complete),
+            Ok(Progress::More) => {
+                self.encoding = Some(encoding);
+                Ok(Encoded::Partly)
+            }
+            Err(
+                OperatorError::Run(error @ RunError::BuffersFull { .. })
+                | OperatorError::State(StateError::Run(error @ RunError::BuffersFull { .. })),
+            ) => {
+                self.encoding = Some(encoding);
+                self.abort_snapshot();
+                Ok(Encoded::Refused(error))
+            }
+            Err(error) => Err(self.error(error)),
+        }
+    }
+
+    /// There will be no more of the snapshot that was begun.
+    pub(super) fn abort_snapshot(&mut self) {
+        if self.encoding.take().is_some()
+            && let OperatorInstance::Operator(operator) = &mut self.instance
+        {
+            operator.abort_snapshot();
+        }
+    }
+
+    fn complete(&mut self, encoding: Encoding) -> Result<Written, ChainError> {
+        let Encoding { writer, checkpoint, next } = encoding;
         let has_states = writer.has_states();
         let run = writer.finish().map_err(|e| self.error(e.into()))?;
         if let (Some(runs), Some(next)) = (&mut self.runs, next) {
             let bytes = has_states.then_some(run.len() as u64);
-            runs.taken(barrier.checkpoint, next, bytes);
+            runs.taken(checkpoint, next, bytes);
         }
         let extends = next.and_then(|next| next.extends);
         Ok(Written { run, extends })

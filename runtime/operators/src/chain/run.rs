@@ -26,7 +26,7 @@ impl Chain {
             Done::Forward(control) => self.forward(at, control, downstream)?,
             Done::Snapshot(barrier, written) => {
                 self.forward(at, Control::Barrier(barrier.clone()), downstream)?;
-                self.collect_snapshot(at, barrier, written);
+                self.barrier_passed(at, barrier, written);
             }
         }
         Ok(ChainStatus::Busy)

@@ -13,6 +13,8 @@ const RUNS_MAX: usize = 16;
 pub(super) struct SnapshotRuns {
     published: Option<Runs>,
     taken: Option<Runs>,
+    /// A later snapshot than the last one was begun, and isn't complete.
+    begun: bool,
 }
 
 /// The runs that a checkpoint has.
@@ -52,7 +54,7 @@ impl SnapshotRuns {
             base: *base,
             deltas: deltas.iter().sum(),
         });
-        SnapshotRuns { published, taken: None }
+        SnapshotRuns { published, taken: None, begun: false }
     }
 
     /// Decides, when the newest published checkpoint is `published`:
@@ -61,14 +63,15 @@ impl SnapshotRuns {
     /// 2. A delta goes on from them, unless there are too many or the deltas have become more
     ///    than half of the base: then all is written anew.
     /// 3. What was published without this subtask's taking part can't be gone on from.
+    /// 4. One that was begun and never complete was given up.
     pub(super) fn next(&mut self, published: CheckpointId) -> NextRun {
-        let taken = self.taken.take();
+        let (taken, begun) = (self.taken.take(), std::mem::take(&mut self.begun));
         let mut last = LastSnapshot::Published;
         if let Some(taken) = taken.filter(|taken| taken.checkpoint == published) {
             self.published = Some(taken);
         } else {
             self.published = self.published.filter(|runs| runs.checkpoint == published);
-            if taken.is_some() {
+            if taken.is_some() || begun {
                 last = LastSnapshot::GivenUp;
             }
         }
@@ -79,9 +82,15 @@ impl SnapshotRuns {
         }
     }
 
+    /// A snapshot was begun, as [`next`](Self::next) said last.
+    pub(super) fn begun(&mut self) {
+        self.begun = true;
+    }
+
     /// A snapshot of so many bytes was taken, as [`next`](Self::next) said last. Without state
     /// there's nothing that a later one could go on from.
     pub(super) fn taken(&mut self, checkpoint: CheckpointId, next: NextRun, bytes: Option<u64>) {
+        self.begun = false;
         self.taken = bytes.map(|bytes| match (next.kind, self.published) {
             (RunKind::Delta, Some(before)) => Runs {
                 checkpoint,
@@ -125,6 +134,18 @@ mod tests {
         assert_eq!(take(&mut runs, 5, 4, 10), delta(4, LastSnapshot::Published));
         // Published without this subtask: it was another attempt's.
         assert_eq!(take(&mut runs, 7, 6, 1000).kind, RunKind::Base);
+    }
+
+    #[test]
+    fn what_was_begun_and_never_complete_was_given_up() {
+        let mut runs = SnapshotRuns::default();
+        assert_eq!(runs.next(NONE).last, LastSnapshot::Published);
+        runs.begun();
+        let next = take(&mut runs, 2, 0, 1000);
+        assert_eq!((next.kind, next.last), (RunKind::Base, LastSnapshot::GivenUp));
+        assert_eq!(runs.next(CheckpointId(2)), delta(2, LastSnapshot::Published));
+        runs.begun();
+        assert_eq!(take(&mut runs, 4, 2, 10), delta(2, LastSnapshot::GivenUp));
     }
 
     #[test]

@@ -1,9 +1,12 @@
-//! A chain's snapshot: complete when the barrier has passed every operator.
+//! A chain's snapshot: begun when the barrier has passed every operator, complete when each one has
+//! written its state, in slices. Not here: when a slice is due, and where runs go.
 
 use thalweg_core::element::Barrier;
 use thalweg_core::ids::{CheckpointId, OperatorId};
+use thalweg_state::EncodingBudget;
 
-use super::Chain;
+use super::node::Encoded;
+use super::{Chain, ChainError};
 
 /// A run that was written.
 pub(super) struct Written {
@@ -33,25 +36,120 @@ pub struct ChainSnapshot {
     pub input_ended: bool,
 }
 
+/// A snapshot that isn't complete.
+pub(super) struct SnapshotUnderWay {
+    barrier: Barrier,
+    input_ended: bool,
+    /// Operators that the barrier has passed.
+    passed: usize,
+    /// Their runs, by operator.
+    runs: Vec<Option<Written>>,
+    /// Nobody wants it any more; the barrier passes the other operators all the same.
+    aborted: bool,
+}
+
+/// A snapshot that was given up here, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedSnapshot {
+    /// Its checkpoint.
+    pub checkpoint: CheckpointId,
+    /// For people.
+    pub reason: String,
+}
+
 impl Chain {
-    pub(super) fn collect_snapshot(&mut self, at: usize, barrier: Barrier, written: Written) {
+    /// The barrier has passed an operator, which may have written its run already.
+    pub(super) fn barrier_passed(&mut self, at: usize, barrier: Barrier, run: Option<Written>) {
         let input_ended = self.ended;
-        let snapshot = self.snapshot.take().filter(|s| s.barrier == barrier);
-        let mut snapshot = snapshot.unwrap_or_else(|| {
-            let operators = Vec::with_capacity(self.nodes.len());
-            Box::new(ChainSnapshot { barrier, operators, input_ended })
+        let before = self.snapshot.take().filter(|snapshot| snapshot.barrier == barrier);
+        let mut snapshot = before.unwrap_or_else(|| {
+            let runs = self.nodes.iter().map(|_| None).collect();
+            let (passed, aborted) = (0, false);
+            Box::new(SnapshotUnderWay { barrier, input_ended, passed, runs, aborted })
         });
-        let (operator, Written { run, extends }) = (self.nodes[at].id, written);
-        snapshot.operators.push(OperatorSnapshot { operator, run, extends });
+        snapshot.passed += 1;
+        snapshot.runs[at] = run;
         self.nodes[at].report_state();
-        self.snapshot = Some(snapshot);
+        if snapshot.aborted {
+            self.nodes[at].abort_snapshot();
+        }
+        if !(snapshot.aborted && snapshot.passed == self.nodes.len()) {
+            self.snapshot = Some(snapshot);
+        }
+    }
+
+    /// Whether a barrier is on its way through the operators.
+    pub fn is_barrier_inside(&self) -> bool {
+        self.snapshot.as_ref().is_some_and(|snapshot| snapshot.passed < self.nodes.len())
+    }
+
+    /// Whether operators still have to write their states.
+    pub fn is_encoding(&self) -> bool {
+        self.nodes.iter().any(|node| node.is_encoding())
+    }
+
+    /// Goes on with writing the states, in this slice.
+    pub fn encode(&mut self, budget: &mut EncodingBudget) -> Result<(), ChainError> {
+        for at in 0..self.nodes.len() {
+            if !self.nodes[at].is_encoding() {
+                continue;
+            }
+            self.current = at;
+            match self.nodes[at].encode(budget)? {
+                Encoded::Partly => return Ok(()),
+                Encoded::Complete(written) => {
+                    if let Some(snapshot) = &mut self.snapshot {
+                        snapshot.runs[at] = Some(written);
+                    }
+                }
+                Encoded::Refused(error) => {
+                    let checkpoint = self.snapshot.as_ref().map(|s| s.barrier.checkpoint);
+                    self.abort_snapshot();
+                    let reason = error.to_string();
+                    self.refused =
+                        checkpoint.map(|checkpoint| RefusedSnapshot { checkpoint, reason });
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives up the snapshot that isn't complete; what it held counts as changed. Returns its
+    /// checkpoint, if there was one.
+    pub fn abort_snapshot(&mut self) -> Option<CheckpointId> {
+        let snapshot = self.snapshot.as_mut().filter(|snapshot| !snapshot.aborted)?;
+        let checkpoint = snapshot.barrier.checkpoint;
+        snapshot.aborted = true;
+        let passed = snapshot.passed == self.nodes.len();
+        self.nodes.iter_mut().for_each(|node| node.abort_snapshot());
+        self.snapshot.take_if(|_| passed);
+        Some(checkpoint)
+    }
+
+    /// The checkpoint whose snapshot isn't complete.
+    pub fn snapshot_under_way(&self) -> Option<CheckpointId> {
+        let snapshot = self.snapshot.as_ref().filter(|snapshot| !snapshot.aborted);
+        snapshot.map(|snapshot| snapshot.barrier.checkpoint)
+    }
+
+    /// The snapshot that couldn't be written, once. The state is as it was.
+    pub fn take_refused(&mut self) -> Option<RefusedSnapshot> {
+        self.refused.take()
     }
 
     /// The snapshot that has become complete, once.
     pub fn take_snapshot(&mut self) -> Option<ChainSnapshot> {
-        let complete =
-            self.snapshot.as_ref().is_some_and(|s| s.operators.len() == self.nodes.len());
-        self.snapshot.take_if(|_| complete).map(|snapshot| *snapshot)
+        let complete = self.snapshot.as_ref().is_some_and(|s| s.runs.iter().all(Option::is_some));
+        let SnapshotUnderWay { barrier, input_ended, runs, .. } =
+            *self.snapshot.take_if(|_| complete)?;
+        let runs = self.nodes.iter().zip(runs.into_iter().flatten());
+        let operators = runs.map(|(node, Written { run, extends })| OperatorSnapshot {
+            operator: node.id,
+            run,
+            extends,
+        });
+        Some(ChainSnapshot { barrier, operators: operators.collect(), input_ended })
     }
 
     /// Tells the counters how much state is held.

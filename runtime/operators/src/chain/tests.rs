@@ -7,7 +7,7 @@ use thalweg_core::element::{MAX_WATERMARK, SnapshotKind, Watermark};
 use thalweg_core::ids::{CheckpointId, Epoch, JobId, JobVertexId};
 use thalweg_core::job_graph::{ChainedEdge, JobVertex, OperatorNode};
 use thalweg_core::key_group::KeyGroupRange;
-use thalweg_state::{MemoryBudget, RestoredOperator, RunReader};
+use thalweg_state::{EncodingBudget, MemoryBudget, RestoredOperator, RunReader};
 
 use super::*;
 use crate::contract::{
@@ -312,6 +312,9 @@ fn snapshot(
     chain.push_barrier(Barrier { checkpoint, triggered_ms: 0, published, kind });
     run(chain, wire);
     wire.take();
+    while chain.is_encoding() {
+        chain.encode(&mut EncodingBudget::new(50, 1000)).unwrap();
+    }
     chain.take_snapshot().unwrap().operators.remove(0)
 }
 

@@ -4,6 +4,7 @@
 use thalweg_core::Batch;
 use thalweg_core::element::Watermark;
 use thalweg_core::ids::CheckpointId;
+use thalweg_state::EncodingBudget;
 use thalweg_state::run::RunWriter;
 
 use super::{OpenContext, OperatorError, Output, RunContext};
@@ -16,6 +17,13 @@ pub enum Progress {
     Done,
     /// The output was full: call again with the same arguments once it was carried away.
     More,
+}
+
+impl Progress {
+    /// Of something that's complete or not.
+    pub(crate) fn of(complete: bool) -> Progress {
+        if complete { Progress::Done } else { Progress::More }
+    }
 }
 
 /// What a snapshot is taken for.
@@ -96,7 +104,8 @@ pub trait Operator: Send {
         Ok(Progress::Done)
     }
 
-    /// Writes all that it remembers. A sink pre-commits here.
+    /// Writes all that it remembers. A sink pre-commits here. Of large states only what belongs to
+    /// the snapshot is settled here: they're written by [`encode`](Self::encode).
     fn snapshot(
         &mut self,
         context: &SnapshotContext,
@@ -105,6 +114,19 @@ pub trait Operator: Send {
         let _ = (context, writer);
         Ok(())
     }
+
+    /// Goes on with the snapshot that it was asked for last, in this slice.
+    fn encode(
+        &mut self,
+        writer: &mut RunWriter,
+        budget: &mut EncodingBudget,
+    ) -> Result<Progress, OperatorError> {
+        let _ = (writer, budget);
+        Ok(Progress::Done)
+    }
+
+    /// There will be no more of the snapshot that it was asked for last.
+    fn abort_snapshot(&mut self) {}
 
     /// The checkpoint was published. A sink commits what it pre-committed up to it. May be called
     /// again for the same checkpoint.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use thalweg_core::element::Watermark;
 use thalweg_core::{Batch, Key, Record};
-use thalweg_state::RunWriter;
+use thalweg_state::{EncodingBudget, RunWriter};
 
 use super::KeySelector;
 use super::keyed_context::{KeyedContext, TimeDomain};
@@ -102,6 +102,18 @@ where
         writer: &mut RunWriter,
     ) -> Result<(), OperatorError> {
         self.run.snapshot(writer)
+    }
+
+    fn encode(
+        &mut self,
+        writer: &mut RunWriter,
+        budget: &mut EncodingBudget,
+    ) -> Result<Progress, OperatorError> {
+        self.run.encode(writer, budget)
+    }
+
+    fn abort_snapshot(&mut self) {
+        self.run.abort_snapshot();
     }
 
     fn state_bytes(&self) -> usize {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thalweg_core::element::{MIN_WATERMARK, Watermark};
 use thalweg_core::{Batch, Key, Record};
-use thalweg_state::{KeyedState, RunWriter, TimerService};
+use thalweg_state::{EncodingBudget, KeyedState, RunWriter, TimerService};
 
 use super::KeySelector;
 use super::keyed_context::{KeyedContext, KeyedOpen, TimeDomain};
@@ -88,6 +88,20 @@ impl<K: Key> Keyed<K> {
         Ok(self.timers.snapshot(writer)?)
     }
 
+    fn encode(
+        &mut self,
+        writer: &mut RunWriter,
+        budget: &mut EncodingBudget,
+    ) -> Result<Progress, OperatorError> {
+        let complete = self.state.encode(writer, budget)? && self.timers.encode(writer, budget)?;
+        Ok(Progress::of(complete))
+    }
+
+    fn abort_snapshot(&mut self) {
+        self.state.abort_snapshot();
+        self.timers.abort_snapshot();
+    }
+
     fn bytes(&self) -> usize {
         self.state.bytes() + self.timers.bytes()
     }
@@ -162,6 +176,21 @@ impl<K: Key, O: Record, F> KeyedRun<K, O, F> {
 
     pub(super) fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), OperatorError> {
         self.opened.as_mut().map_or(Ok(()), |(_, keyed)| keyed.snapshot(writer))
+    }
+
+    pub(super) fn encode(
+        &mut self,
+        writer: &mut RunWriter,
+        budget: &mut EncodingBudget,
+    ) -> Result<Progress, OperatorError> {
+        let opened = self.opened.as_mut();
+        opened.map_or(Ok(Progress::Done), |(_, keyed)| keyed.encode(writer, budget))
+    }
+
+    pub(super) fn abort_snapshot(&mut self) {
+        if let Some((_, keyed)) = &mut self.opened {
+            keyed.abort_snapshot();
+        }
     }
 
     pub(super) fn state_bytes(&self) -> usize {

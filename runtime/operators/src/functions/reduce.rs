@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use thalweg_core::{Batch, Key, Record};
 use thalweg_state::run::RunWriter;
-use thalweg_state::{KeyedState, ValueState};
+use thalweg_state::{EncodingBudget, KeyedState, ValueState};
 
 use super::KeySelector;
 use super::look_ahead::LookAhead;
 use crate::contract::{
-    OpenContext, Operator, OperatorError, Output, RowBuffer, RunContext, SnapshotContext,
+    OpenContext, Operator, OperatorError, Output, Progress, RowBuffer, RunContext, SnapshotContext,
 };
 
 /// Emits, for each row, the combination of all rows of its key so far.
@@ -81,6 +81,23 @@ where
         match &mut self.opened {
             Some((state, _)) => Ok(state.snapshot(writer)?),
             None => Ok(()),
+        }
+    }
+
+    fn encode(
+        &mut self,
+        writer: &mut RunWriter,
+        budget: &mut EncodingBudget,
+    ) -> Result<Progress, OperatorError> {
+        match &mut self.opened {
+            Some((state, _)) => Ok(Progress::of(state.encode(writer, budget)?)),
+            None => Ok(Progress::Done),
+        }
+    }
+
+    fn abort_snapshot(&mut self) {
+        if let Some((state, _)) = &mut self.opened {
+            state.abort_snapshot();
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use thalweg_core::element::Watermark;
 use thalweg_core::{Batch, Key, Record};
 use thalweg_state::run::RunWriter;
-use thalweg_state::{KeyedState, StateError, Timer, TimerService, ValueState};
+use thalweg_state::{EncodingBudget, KeyedState, StateError, Timer, TimerService, ValueState};
 
 use super::assigner::check_timestamp;
 use super::emit::Emit;
@@ -242,6 +242,24 @@ where
         opened.state.snapshot(writer).map_err(StateError::from)?;
         opened.timers.snapshot(writer).map_err(StateError::from)?;
         opened.time.snapshot(writer)
+    }
+
+    fn encode(
+        &mut self,
+        writer: &mut RunWriter,
+        budget: &mut EncodingBudget,
+    ) -> Result<Progress, OperatorError> {
+        let Some(opened) = &mut self.opened else { return Ok(Progress::Done) };
+        let complete =
+            opened.state.encode(writer, budget)? && opened.timers.encode(writer, budget)?;
+        Ok(Progress::of(complete))
+    }
+
+    fn abort_snapshot(&mut self) {
+        if let Some(opened) = &mut self.opened {
+            opened.state.abort_snapshot();
+            opened.timers.abort_snapshot();
+        }
     }
 
     fn state_bytes(&self) -> usize {

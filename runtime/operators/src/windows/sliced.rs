@@ -8,7 +8,7 @@ use std::sync::Arc;
 use thalweg_core::element::Watermark;
 use thalweg_core::{Batch, Key, Record};
 use thalweg_state::run::RunWriter;
-use thalweg_state::{SliceState, StateError};
+use thalweg_state::{EncodingBudget, SliceState, StateError};
 
 use super::assigner::check_timestamp;
 use super::emit::Emit;
@@ -277,6 +277,21 @@ where
         let Some(opened) = &mut self.opened else { return Ok(()) };
         opened.slices.snapshot(writer).map_err(StateError::from)?;
         opened.time.snapshot(writer)
+    }
+
+    fn encode(
+        &mut self,
+        writer: &mut RunWriter,
+        budget: &mut EncodingBudget,
+    ) -> Result<Progress, OperatorError> {
+        let Some(opened) = &mut self.opened else { return Ok(Progress::Done) };
+        Ok(Progress::of(opened.slices.encode(writer, budget)?))
+    }
+
+    fn abort_snapshot(&mut self) {
+        if let Some(opened) = &mut self.opened {
+            opened.slices.abort_snapshot();
+        }
     }
 
     fn state_bytes(&self) -> usize {

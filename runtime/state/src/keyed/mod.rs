@@ -9,6 +9,7 @@ mod aggregating;
 mod list;
 mod map;
 mod reducing;
+mod snapshot;
 mod table;
 mod value;
 
@@ -28,6 +29,7 @@ use self::table::{KeyedTable, StateTable, Stored};
 pub use self::value::ValueState;
 use crate::aggregate::AggregateFunction;
 use crate::budget::MemoryBudget;
+use crate::encoding::EncodingBudget;
 use crate::error::StateError;
 use crate::restore::RestoredOperator;
 use crate::run::{RunError, RunWriter, StateKind};
@@ -297,12 +299,39 @@ impl<K: Key> KeyedState<K> {
         self.states.iter_mut().try_for_each(|state| state.table.set_budget(budget.clone()))
     }
 
-    /// Writes all states: all rows, or what the writer's run needs.
+    /// Writes all states: all rows, or what the writer's run needs. To a writer that takes them in
+    /// slices they're only written by [`encode`](Self::encode), as they are now.
     ///
     /// # Errors
     /// As [`RunWriter::put`].
     pub fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), RunError> {
-        self.states.iter_mut().try_for_each(|state| state.table.snapshot(writer))
+        self.states.iter_mut().for_each(|state| state.table.begin_snapshot(writer));
+        if !writer.is_sliced() {
+            self.encode(writer, &mut EncodingBudget::unlimited())?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with the snapshot that was begun, in this slice. Whether it's complete.
+    ///
+    /// # Errors
+    /// As [`RunWriter::put`].
+    pub fn encode(
+        &mut self,
+        writer: &mut RunWriter,
+        budget: &mut EncodingBudget,
+    ) -> Result<bool, RunError> {
+        for state in &mut self.states {
+            if !state.table.encode(writer, budget)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// There will be no more of the snapshot that was begun, if one was.
+    pub fn abort_snapshot(&mut self) {
+        self.states.iter_mut().for_each(|state| state.table.abort_snapshot());
     }
 
     /// The state that a handle stands for, its function and the current key.

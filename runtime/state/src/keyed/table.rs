@@ -1,5 +1,5 @@
-//! One registered keyed state: a table per key group, its bytes, its rows in a snapshot. Not
-//! here: what a value, a list or a map does with its entry.
+//! One registered keyed state: a table per key group, and its bytes. Not here: what a value, a list
+//! or a map does with its entry, and its rows in a snapshot (`snapshot`).
 //!
 //! [`StateTable`] is where another backend comes in: it would keep some entries elsewhere and
 //! load them in [`KeyedTable::find`] and [`KeyedTable::entry`].
@@ -10,13 +10,12 @@ use thalweg_core::key_group::{KeyGroupRange, key_group};
 use thalweg_core::record::Key;
 
 use super::CurrentKey;
+use super::snapshot::Encoding;
 use crate::budget::{MemoryAccount, MemoryBudget, Overdrawn};
+use crate::encoding::EncodingBudget;
 use crate::error::StateError;
 use crate::restore::{RestoredOperator, StateInRun};
-use crate::run::{
-    LastSnapshot, Row, RowKey, RowOperation, RunError, RunKind, RunWriter, StateDeclaration,
-    StateKind,
-};
+use crate::run::{Row, RowOperation, RunError, RunWriter, StateDeclaration, StateKind};
 use crate::table::{Found, Table};
 
 /// Takes a row: its sub-key and what is said about it.
@@ -84,17 +83,28 @@ pub(crate) trait StateTable<K>: Send {
     /// Asks for the entries of keys with these hashes, without waiting for them.
     fn prefetch(&self, hashes: &[u64]);
     fn set_budget(&mut self, budget: MemoryBudget) -> Result<(), StateError>;
-    fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), RunError>;
+    /// A snapshot begins that is written to `writer`.
+    fn begin_snapshot(&mut self, writer: &mut RunWriter);
+    /// Goes on with it. Whether it's complete.
+    fn encode(
+        &mut self,
+        writer: &mut RunWriter,
+        budget: &mut EncodingBudget,
+    ) -> Result<bool, RunError>;
+    /// There will be no more of it.
+    fn abort_snapshot(&mut self);
 }
 
 /// The entries of one state.
 pub(crate) struct KeyedTable<K, S> {
-    declaration: StateDeclaration,
-    key_groups: KeyGroupRange,
+    pub(super) declaration: StateDeclaration,
+    pub(super) key_groups: KeyGroupRange,
     max_parallelism: u32,
     /// One per key group of the range.
-    tables: Vec<Table<K, S>>,
-    account: MemoryAccount,
+    pub(super) tables: Vec<Table<K, S>>,
+    pub(super) account: MemoryAccount,
+    /// The snapshot under way.
+    pub(super) encoding: Option<Box<Encoding>>,
 }
 
 impl<K: Key, S: Stored> KeyedTable<K, S> {
@@ -117,7 +127,7 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         S::declare(&mut declaration);
         let tables = key_groups.iter().map(|_| Table::default()).collect();
         let account = MemoryAccount::new(budget);
-        KeyedTable { declaration, key_groups, max_parallelism, tables, account }
+        KeyedTable { declaration, key_groups, max_parallelism, tables, account, encoding: None }
     }
 
     pub(crate) fn declaration(&self) -> &StateDeclaration {
@@ -140,6 +150,9 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         current: &CurrentKey<K>,
     ) -> Result<Option<(&mut S, &mut MemoryAccount)>, StateError> {
         self.check()?;
+        if self.encoding.is_some() {
+            self.before_change(current);
+        }
         match self.tables.get_mut(current.group) {
             Some(table) => {
                 let entry = match S::TRACKED {
@@ -166,6 +179,9 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         make: impl FnOnce() -> S,
     ) -> Result<(&mut S, bool, &mut MemoryAccount), StateError> {
         self.check()?;
+        if self.encoding.is_some() {
+            self.before_change(current);
+        }
         match self.tables.get_mut(current.group) {
             Some(table) => {
                 let (hash, key, account) = (current.hash, &current.key, &mut self.account);
@@ -184,6 +200,9 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
 
     /// Takes the current key's entry out.
     pub(crate) fn remove(&mut self, current: &CurrentKey<K>) -> Result<Option<S>, StateError> {
+        if self.encoding.is_some() {
+            self.before_change(current);
+        }
         let Some(table) = self.tables.get_mut(current.group) else {
             return Err(self.foreign_key(current));
         };
@@ -290,76 +309,19 @@ impl<K: Key, S: Stored> StateTable<K> for KeyedTable<K, S> {
         moved.map_err(|overdrawn| over_budget(&self.declaration.name, &overdrawn))
     }
 
-    fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), RunError> {
-        writer.begin_state(self.declaration.clone())?;
-        let mut scratch = Vec::new();
-        let Self { tables, account, .. } = self;
-        for (group, table) in self.key_groups.iter().zip(tables) {
-            snapshot_group(table, group as u16, writer, account, &mut scratch)?;
-        }
-        Ok(())
+    fn begin_snapshot(&mut self, writer: &mut RunWriter) {
+        self.begin(writer);
     }
-}
 
-/// Writes one key group: all of it, or what a delta needs.
-fn snapshot_group<K: Key, S: Stored>(
-    table: &mut Table<K, S>,
-    key_group: u16,
-    writer: &mut RunWriter,
-    account: &mut MemoryAccount,
-    scratch: &mut Vec<u8>,
-) -> Result<(), RunError> {
-    let tracking = writer.tracking();
-    if let Some(last) = tracking {
-        if S::TRACKED && last == LastSnapshot::Published {
-            published(table, account);
-        }
-        table.settle(last, account);
+    fn encode(
+        &mut self,
+        writer: &mut RunWriter,
+        budget: &mut EncodingBudget,
+    ) -> Result<bool, RunError> {
+        self.write(writer, budget)
     }
-    let changes = table.changes_for(writer.kind());
-    if writer.kind() == RunKind::Delta && changes.is_none() {
-        writer.write(row_key(key_group, &[], &[]), RowOperation::DeleteRange)?;
-    }
-    let mut marks = Vec::new();
-    table.in_order(changes, |key, place| {
-        let Some((place, entry)) = place else {
-            return writer.write(row_key(key_group, key, &[]), S::REMOVED);
-        };
-        let mut put = |sub_key: &[u8], operation: RowOperation<'_>| {
-            writer.write(row_key(key_group, key, sub_key), operation)
-        };
-        let mark = match changes {
-            Some(_) => entry.value.write_changes(scratch, &mut put)?,
-            None => entry.value.write(scratch, &mut put)?,
-        };
-        if S::TRACKED && table.has_changed(place) {
-            marks.push((place, mark));
-        }
-        Ok(())
-    })?;
-    if tracking.is_some() {
-        for (place, mark) in marks {
-            if let Some(entry) = table.bucket_mut(place) {
-                entry.value.taken(mark, account);
-            }
-        }
-        table.taken(account);
-    }
-    Ok(())
-}
 
-fn row_key<'k>(key_group: u16, key: &'k [u8], sub_key: &'k [u8]) -> RowKey<'k> {
-    RowKey { key_group, key, namespace: &[], sub_key }
-}
-
-/// Tells the entries of the last snapshot that it was published.
-fn published<K: Key, S: Stored>(table: &mut Table<K, S>, account: &mut MemoryAccount) {
-    let Some(changes) = table.changes() else { return };
-    let places: Vec<_> =
-        changes.pending_places().map(|place| (place, !changes.is_dirty(place))).collect();
-    for (place, unchanged) in places {
-        if let Some(entry) = table.bucket_mut(place) {
-            entry.value.published(unchanged, account);
-        }
+    fn abort_snapshot(&mut self) {
+        self.abort();
     }
 }

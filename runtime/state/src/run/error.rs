@@ -5,6 +5,8 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::budget::Overdrawn;
+
 /// A place within a run, for error messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -115,9 +117,44 @@ pub enum RunError {
         /// The largest size in bytes.
         limit: usize,
     },
+    /// What waits to be written, or to be stored, doesn't fit the memory for it. The state is as
+    /// it was; only the snapshot is lost.
+    #[error(
+        "the snapshot needs {used} bytes of buffers, more than the {limit} of its slot: raise \
+         taskmanager.memory.process.size, or execution.checkpointing.interval if the store is \
+         too slow"
+    )]
+    BuffersFull {
+        /// Bytes that would be in use.
+        used: usize,
+        /// The slot's limit.
+        limit: usize,
+    },
+}
+
+impl From<Overdrawn> for RunError {
+    fn from(overdrawn: Overdrawn) -> RunError {
+        RunError::BuffersFull { used: overdrawn.used, limit: overdrawn.limit }
+    }
 }
 
 impl RunError {
+    /// The rows of a key exceed what can be kept for its turn.
+    pub(crate) fn too_large() -> RunError {
+        let reason = "the rows of one key exceed 4 GiB".to_owned();
+        RunError::Unwritable { state: String::new(), reason }
+    }
+
+    /// The same, of this state, if it's of one that wasn't named.
+    pub(crate) fn of_state(mut self, name: &str) -> RunError {
+        if let RunError::Unwritable { state, .. } = &mut self
+            && state.is_empty()
+        {
+            name.clone_into(state);
+        }
+        self
+    }
+
     pub(super) fn corrupt(place: Place, reason: impl Into<String>) -> RunError {
         RunError::Corrupt { place, reason: reason.into() }
     }

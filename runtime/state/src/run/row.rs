@@ -36,7 +36,7 @@ impl<'a> RowOperation<'a> {
     }
 
     /// The value's bytes; none for tombstones.
-    pub(super) fn value(self) -> &'a [u8] {
+    pub(crate) fn value(self) -> &'a [u8] {
         match self {
             RowOperation::Value(value) => value,
             RowOperation::Delete | RowOperation::DeleteRange => &[],

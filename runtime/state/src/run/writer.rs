@@ -9,6 +9,7 @@ use super::error::RunError;
 use super::footer::{Footer, Section, header};
 use super::index::IndexEntry;
 use super::row::{self, RowKey, RowOperation};
+use crate::budget::{MemoryAccount, MemoryBudget};
 
 /// What became of the snapshot before this one, of which the states still know what was in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,14 @@ pub struct RunWriter {
     description: RunDescription,
     /// Set when states are to remember what this snapshot held.
     tracking: Option<LastSnapshot>,
+    /// Whether states are written later, in slices.
+    sliced: bool,
+    /// States that were begun and aren't complete.
+    unfinished: usize,
+    /// For what waits to be written.
+    buffers: MemoryBudget,
+    /// What the run takes of them.
+    account: MemoryAccount,
     /// The finished part of the run.
     out: Vec<u8>,
     index: Vec<u8>,
@@ -56,6 +65,10 @@ impl RunWriter {
         RunWriter {
             description: RunDescription { origin, kind, states: Vec::new() },
             tracking,
+            sliced: false,
+            unfinished: 0,
+            buffers: MemoryBudget::unlimited(),
+            account: MemoryAccount::uncharged(),
             out: header(kind).to_vec(),
             index: Vec::new(),
             rows: 0,
@@ -67,6 +80,49 @@ impl RunWriter {
             key: Vec::new(),
             state_rows: 0,
         }
+    }
+
+    /// Large states are written in slices, after the operator was asked for its snapshot. What
+    /// waits for that, and the run, draw on `buffers`.
+    #[must_use]
+    pub fn in_slices(mut self, buffers: MemoryBudget) -> RunWriter {
+        self.sliced = true;
+        self.account = MemoryAccount::new(buffers.clone());
+        self.buffers = buffers;
+        self
+    }
+
+    /// Whether large states are written in slices, later.
+    pub fn is_sliced(&self) -> bool {
+        self.sliced
+    }
+
+    /// Whether states still have to be written.
+    pub fn is_unfinished(&self) -> bool {
+        self.unfinished > 0
+    }
+
+    /// Whether the buffers hold what the run takes.
+    ///
+    /// # Errors
+    /// They don't.
+    pub fn check_buffers(&mut self) -> Result<(), RunError> {
+        Ok(self.account.check()?)
+    }
+
+    /// A state will be written, by slices or at once.
+    pub(crate) fn begin_slices(&mut self) {
+        self.unfinished += 1;
+    }
+
+    /// It was.
+    pub(crate) fn end_slices(&mut self) {
+        self.unfinished = self.unfinished.saturating_sub(1);
+    }
+
+    /// The memory for what waits to be written.
+    pub(crate) fn buffers(&self) -> MemoryBudget {
+        self.buffers.clone()
     }
 
     /// Whether all rows are to be written, or those that have changed.
@@ -161,6 +217,11 @@ impl RunWriter {
         Ok(())
     }
 
+    /// Rows written so far.
+    pub fn row_count(&self) -> u64 {
+        self.rows
+    }
+
     /// Bytes written and gathered so far.
     pub fn size(&self) -> usize {
         self.out.len() + self.block.len() + self.index.len()
@@ -169,8 +230,11 @@ impl RunWriter {
     /// The run's bytes.
     ///
     /// # Errors
-    /// A description or index of more than 4 GiB.
+    /// A description or index of more than 4 GiB, or a state that isn't complete.
     pub fn finish(mut self) -> Result<Vec<u8>, RunError> {
+        if self.unfinished > 0 {
+            return Err(self.unwritable("a state was begun and not written to its end"));
+        }
         self.finish_block();
         let description =
             serde_json::to_vec(&self.description).map_err(|error| RunError::Unwritable {
@@ -213,6 +277,7 @@ impl RunWriter {
             last_key_group,
         };
         entry.encode(&mut self.index);
+        self.account.change(self.account.used(), self.out.len() + self.index.len());
         self.block_first_key = entry.first_key;
         self.block.clear();
         self.block_rows = 0;

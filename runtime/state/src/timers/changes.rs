@@ -2,6 +2,7 @@
 //! was registered, and a log says where those of the last intervals are. Not here: the timers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::budget::MemoryAccount;
 use crate::run::LastSnapshot;
@@ -22,8 +23,10 @@ type Place = (i64, u64);
 /// What has changed since the last published checkpoint.
 #[derive(Debug, Default)]
 pub(super) struct TimerChanges {
-    /// Now.
+    /// Now. It ends with any snapshot, also with one that nothing is remembered of.
     interval: u32,
+    /// Timers of later intervals weren't in the last snapshot of which something is remembered.
+    taken: u32,
     /// Timers of later intervals are in no published checkpoint.
     published: u32,
     /// None: all counts as changed.
@@ -36,20 +39,37 @@ struct Known {
     whole_pending: bool,
     /// Places of timers that were registered: since the last snapshot, and before it.
     added: Vec<Place>,
-    added_pending: Vec<Place>,
+    added_pending: Arc<Vec<Place>>,
     /// Full keys of timers that runs have and that are gone: since the last snapshot, and before.
     gone: BTreeSet<Box<[u8]>>,
-    gone_pending: BTreeSet<Box<[u8]>>,
+    gone_pending: Arc<BTreeSet<Box<[u8]>>>,
+    /// Bytes of these.
+    gone_bytes: usize,
+    gone_pending_bytes: usize,
     bytes: usize,
 }
 
 impl Known {
     fn measure(&mut self) -> usize {
         let places = self.added.capacity() + self.added_pending.capacity();
-        let gone = self.gone.iter().chain(&self.gone_pending);
-        let gone: usize = gone.map(|key| key.len() + GONE_OVERHEAD).sum();
+        let gone = self.gone_bytes + self.gone_pending_bytes;
         self.bytes = places * size_of::<Place>() + gone;
         self.bytes
+    }
+
+    /// What is gone belongs to the last snapshot.
+    fn gone_taken(&mut self) {
+        let mut gone = std::mem::take(&mut self.gone);
+        let gone_bytes = std::mem::take(&mut self.gone_bytes);
+        if self.gone_pending.is_empty() {
+            self.gone_pending = Arc::new(gone);
+            self.gone_pending_bytes = gone_bytes;
+            return;
+        }
+        // Some may be in both.
+        Arc::make_mut(&mut self.gone_pending).append(&mut gone);
+        let bytes = self.gone_pending.iter().map(|key| key.len() + GONE_OVERHEAD);
+        self.gone_pending_bytes = bytes.sum();
     }
 }
 
@@ -59,9 +79,9 @@ impl TimerChanges {
         Born(self.interval)
     }
 
-    /// Whether no published checkpoint has it.
-    pub(super) fn is_new(&self, born: Born) -> bool {
-        born.0 > self.published
+    /// Timers of later intervals are in no published checkpoint.
+    pub(super) fn published(&self) -> Born {
+        Born(self.published)
     }
 
     /// A timer was registered; there are `length` now, and `there` tells where some are.
@@ -98,7 +118,7 @@ impl TimerChanges {
         account: &mut MemoryAccount,
     ) {
         let Some(known) = &mut self.known else { return };
-        if born.0 >= self.interval {
+        if born.0 > self.taken {
             return;
         }
         if known.gone.len() >= length + REMEMBERED_MIN {
@@ -110,6 +130,7 @@ impl TimerChanges {
         encode(&mut key);
         let bytes = key.len() + GONE_OVERHEAD;
         if known.gone.insert(key.into_boxed_slice()) {
+            known.gone_bytes += bytes;
             known.bytes += bytes;
             account.change(0, bytes);
         }
@@ -120,12 +141,13 @@ impl TimerChanges {
         if last == LastSnapshot::GivenUp {
             return;
         }
-        self.published = self.interval.saturating_sub(1);
+        self.published = self.taken;
         if let Some(known) = &mut self.known {
             let before = known.bytes;
             known.whole_pending = false;
-            known.added_pending = Vec::new();
-            known.gone_pending.clear();
+            known.added_pending = Arc::default();
+            known.gone_pending = Arc::default();
+            known.gone_pending_bytes = 0;
             account.change(before, known.measure());
         }
     }
@@ -135,42 +157,47 @@ impl TimerChanges {
         self.known.as_ref().is_none_or(|known| known.whole_pending)
     }
 
-    /// Where timers are that may be new, each place once.
-    pub(super) fn added(&self) -> impl Iterator<Item = Place> {
-        let known = self.known.iter();
-        let mut places: Vec<Place> = known
-            .flat_map(|known| known.added.iter().chain(&known.added_pending))
-            .copied()
-            .collect();
-        places.sort_unstable();
-        places.dedup();
-        places.into_iter()
+    /// Where timers are that may be new, when a snapshot was just taken; a place may come twice.
+    pub(super) fn added(&self) -> Arc<Vec<Place>> {
+        let known = self.known.as_ref();
+        known.map(|known| Arc::clone(&known.added_pending)).unwrap_or_default()
     }
 
-    /// The full keys of timers that are gone, ascending; some may be there again.
-    pub(super) fn gone(&self) -> impl Iterator<Item = &[u8]> {
-        let known = self.known.iter();
-        known.flat_map(|known| known.gone.union(&known.gone_pending)).map(|key| &**key)
+    /// The full keys of timers that are gone, when a snapshot was just taken; some may be there
+    /// again.
+    pub(super) fn gone(&self) -> Arc<BTreeSet<Box<[u8]>>> {
+        let known = self.known.as_ref();
+        known.map(|known| Arc::clone(&known.gone_pending)).unwrap_or_default()
     }
 
     /// A snapshot was taken that holds all timers, or all changes.
     pub(super) fn taken(&mut self, account: &mut MemoryAccount) {
-        self.interval += 1;
+        self.taken = self.interval;
         match &mut self.known {
             Some(known) => {
                 let before = known.bytes;
-                known.added_pending.append(&mut known.added);
-                known.added = Vec::new();
-                known.gone_pending.append(&mut known.gone);
+                let mut added = std::mem::take(&mut known.added);
+                match known.added_pending.is_empty() {
+                    true => known.added_pending = Arc::new(added),
+                    false => Arc::make_mut(&mut known.added_pending).append(&mut added),
+                }
+                known.gone_taken();
                 account.change(before, known.measure());
             }
             None => self.known = Some(Known { whole_pending: true, ..Known::default() }),
         }
     }
 
+    /// A snapshot begins: timers of later intervals than this don't belong to it.
+    pub(super) fn end_interval(&mut self) -> Born {
+        self.interval += 1;
+        Born(self.interval - 1)
+    }
+
     /// All that's there is in published runs: from now on changes are noted.
     pub(super) fn track(&mut self) {
         self.published = self.interval;
+        self.taken = self.interval;
         self.interval += 1;
         self.known = Some(Known::default());
     }

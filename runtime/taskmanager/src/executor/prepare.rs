@@ -117,6 +117,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) configuration: &'a Configuration,
     pub(super) clock: &'a Arc<dyn Clock>,
     pub(super) state_budget: MemoryBudget,
+    pub(super) snapshot_buffers: MemoryBudget,
     pub(super) stores: Arc<dyn BlobStoreOpener>,
     pub(super) observer: Arc<dyn TaskObserver>,
     pub(super) metrics: Arc<TaskMetrics>,
@@ -162,6 +163,7 @@ pub(super) fn make(
         incremental: is_incremental(&configuration, job),
         allow_unclaimed: configuration.get(&checkpointing::IGNORE_UNCLAIMED_STATE),
         state_budget: around.state_budget,
+        snapshot_buffers: around.snapshot_buffers,
         stores: around.stores,
         latency_interval: configuration.get(&metrics::LATENCY_INTERVAL),
     };

@@ -6,8 +6,9 @@ use thalweg_state::{MemoryBudget, Reservation};
 /// What the tasks of a slot share.
 struct Slot {
     state: MemoryBudget,
-    /// Snapshots that are on their way to a store. As much as there may be state: a full snapshot
-    /// of any state that fits goes through, and a second one waits for no third.
+    /// Snapshots that are being written, or are on their way to a store. As much as there may be
+    /// state: a full snapshot of any state that fits goes through, and a second one waits for no
+    /// third.
     snapshots: MemoryBudget,
 }
 
@@ -38,6 +39,12 @@ impl SlotBudgets {
     /// The slot's budget for state. It exists: deployments to others are refused.
     pub(super) fn of(&self, slot: u32) -> MemoryBudget {
         let budget = self.0.get(slot as usize).map(|slot| slot.state.clone());
+        budget.unwrap_or_else(|| MemoryBudget::new(0))
+    }
+
+    /// The slot's budget for snapshots that aren't stored yet.
+    pub(super) fn snapshots_of(&self, slot: u32) -> MemoryBudget {
+        let budget = self.0.get(slot as usize).map(|slot| slot.snapshots.clone());
         budget.unwrap_or_else(|| MemoryBudget::new(0))
     }
 

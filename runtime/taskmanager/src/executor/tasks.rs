@@ -98,6 +98,7 @@ impl TaskExecutor {
                 configuration: &self.parts.configuration,
                 clock: &self.parts.clock,
                 state_budget: self.budgets.of(live.deployment.task.slot),
+                snapshot_buffers: self.budgets.snapshots_of(live.deployment.task.slot),
                 stores: Arc::clone(&self.stores) as _,
                 observer,
                 metrics: Arc::clone(&metrics),

@@ -14,6 +14,7 @@
 //! Not here: where snapshots go and whom events are told ([`TaskObserver`]).
 
 mod activity;
+mod encoding;
 mod failure;
 mod input;
 mod mailbox;
@@ -106,12 +107,14 @@ enum Phase {
     Ended,
 }
 
-/// A barrier that the chain was given and that hasn't passed it yet.
+/// A barrier that the chain was given and whose snapshot isn't complete yet.
 #[derive(Debug, Clone, Copy)]
 struct SnapshotUnderWay {
     start_delay_ms: u64,
     alignment: AlignmentStats,
     begun: Duration,
+    /// When the barrier had passed the chain: what was done until then, nothing else was.
+    passed: Option<Duration>,
 }
 
 /// One subtask at work.
@@ -137,6 +140,8 @@ pub struct Task {
     /// The highest checkpoint whose barrier the chain was given.
     last_barrier: CheckpointId,
     under_way: Option<SnapshotUnderWay>,
+    /// When the next slice of the snapshot is due, if there's other work.
+    next_slice: Duration,
     /// A published checkpoint that the chain is to be told of.
     completed: Option<CheckpointId>,
     last_completed: CheckpointId,
@@ -174,6 +179,7 @@ impl Task {
             trigger: None,
             last_barrier: CheckpointId(0),
             under_way: None,
+            next_slice: Duration::ZERO,
             completed: None,
             last_completed: CheckpointId(0),
             end_input: false,
@@ -233,6 +239,7 @@ impl Task {
             // One that is completed isn't aborted, whatever is said of those up to it.
             let completed = mail.completed.unwrap_or_default().max(self.last_completed);
             self.stopping.take_if(|stop| *stop <= checkpoint && *stop > completed);
+            self.abort_encoding(checkpoint);
             if let Some(input) = &mut self.input {
                 input.abort_checkpoint(checkpoint);
             }

@@ -19,9 +19,9 @@ pub struct TaskSnapshot {
     pub alignment: Duration,
     /// Bytes processed meanwhile.
     pub alignment_bytes: u64,
-    /// How long the task was busy with the snapshot.
+    /// How long the task did nothing else, while the barrier passed its operators.
     pub synchronous: Duration,
-    /// When it was complete, on the task's clock.
+    /// When that was over, on the task's clock. Since then it has written its state in slices.
     pub taken: Duration,
 }
 

@@ -5,6 +5,7 @@
 //!    enters. After the barrier of a savepoint that the job stops with only the first of these.
 //! 3. Then, with room downstream, the gate or the source gives the next element.
 //! 4. Rows that have waited long enough leave the writers.
+//! 5. If a snapshot isn't complete, a slice of it is written when one is due (`encoding`).
 //!
 //! A step that did anything is ready at once; only one that found nothing to do blocks. So all
 //! time from the begin of a step that worked to the begin of the next one was spent working.
@@ -31,7 +32,7 @@ const ROWS_PER_STEP: usize = 4096;
 const STEPS_PER_LOOK: u32 = 64;
 
 /// Why the task can't go on. Boxed: it is on the way of every batch, and never comes.
-struct Halt(Box<FailureInfo>);
+pub(super) struct Halt(Box<FailureInfo>);
 
 impl From<NetworkError> for Halt {
     fn from(error: NetworkError) -> Self {
@@ -78,15 +79,19 @@ enum Stop {
 impl Task {
     pub(super) fn run(&mut self, now: Now) -> Result<Step, FailureInfo> {
         let mut worked = false;
-        let stop = self.work(now, &mut worked)?;
+        let stop = match self.has_to_encode() {
+            true => Stop::Budget,
+            false => self.work(now, &mut worked)?,
+        };
         self.outputs.flush_due().map_err(Halt::from)?;
+        worked |= self.encode(now, worked)?;
         if worked {
             self.publish_counters();
             self.steps = self.steps.wrapping_add(1);
             if self.steps.is_multiple_of(STEPS_PER_LOOK) {
                 self.publish_levels();
             }
-            if !matches!(stop, Stop::Ended) {
+            if !matches!(stop, Stop::Ended) || self.is_encoding() {
                 self.account(Activity::Busy, now.elapsed);
                 return Ok(Step::Ready);
             }
@@ -119,7 +124,7 @@ impl Task {
             match chain.run(now.wall_ms, &mut self.outputs)? {
                 ChainStatus::Busy => {
                     *worked = true;
-                    self.hand_over_snapshot();
+                    self.barrier_progressed();
                     continue;
                 }
                 ChainStatus::Blocked => return Ok(Stop::BackPressured),
@@ -278,22 +283,40 @@ impl Task {
         let delay = now.wall_ms.saturating_sub(ago).saturating_sub(barrier.triggered_ms);
         let start_delay_ms = u64::try_from(delay).unwrap_or(0);
         self.metrics.set_checkpoint_times(start_delay_ms, alignment.duration);
-        self.under_way = Some(SnapshotUnderWay { start_delay_ms, alignment, begun: now.elapsed });
+        self.supersede_encoding();
+        let (begun, passed) = (now.elapsed, None);
+        self.under_way = Some(SnapshotUnderWay { start_delay_ms, alignment, begun, passed });
         if let Some(chain) = &mut self.chain {
             chain.push_barrier(barrier);
         }
     }
 
-    /// Gives a snapshot away that has become complete.
-    fn hand_over_snapshot(&mut self) {
-        let Some(snapshot) = self.chain.as_mut().and_then(|chain| chain.take_snapshot()) else {
-            return;
-        };
+    /// Notes when the barrier has passed the chain.
+    fn barrier_progressed(&mut self) {
+        let inside = self.chain.as_ref().is_some_and(|chain| chain.is_barrier_inside());
+        if let Some(under_way) = &mut self.under_way
+            && !inside
+            && self.chain.as_ref().is_some_and(|chain| chain.snapshot_under_way().is_some())
+        {
+            under_way.passed.get_or_insert_with(|| self.clock.elapsed());
+            self.hand_over_snapshot();
+        }
+    }
+
+    /// Gives a snapshot away that has become complete, or tells that there's no room for it.
+    pub(super) fn hand_over_snapshot(&mut self) {
+        let Some(chain) = &mut self.chain else { return };
+        if let Some(refused) = chain.take_refused() {
+            self.under_way = None;
+            return self.decline(refused.checkpoint, DeclineReason::Failed(refused.reason));
+        }
+        let Some(snapshot) = chain.take_snapshot() else { return };
         if snapshot.input_ended {
             self.final_checkpoint.get_or_insert(snapshot.barrier.checkpoint);
         }
-        let taken = self.clock.elapsed();
         let under_way = self.under_way.take();
+        let passed = under_way.and_then(|under_way| under_way.passed);
+        let taken = passed.unwrap_or_else(|| self.clock.elapsed());
         let alignment = under_way.map(|u| u.alignment).unwrap_or_default();
         let begun = under_way.map_or(taken, |u| u.begun);
         self.observer.observe(TaskEvent::SnapshotTaken(Box::new(TaskSnapshot {
@@ -312,6 +335,9 @@ impl Task {
 
     /// All input was processed: finish, or wait for the checkpoint that allows it.
     fn ended(&mut self, now: Now) -> Result<Step, FailureInfo> {
+        if self.is_encoding() {
+            return Ok(Step::Ready);
+        }
         if !self.spec.checkpointing {
             if let Some(chain) = &mut self.chain {
                 chain.commit_without_checkpoints().map_err(Halt::from)?;

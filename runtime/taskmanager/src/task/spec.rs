@@ -45,6 +45,8 @@ pub struct TaskSpec {
     pub allow_unclaimed: bool,
     /// Memory for state, shared by the tasks of the slot.
     pub state_budget: MemoryBudget,
+    /// Memory for snapshots that aren't stored yet, shared by the tasks of the slot.
+    pub snapshot_buffers: MemoryBudget,
     /// Opens the stores that its sinks write to.
     pub stores: Arc<dyn BlobStoreOpener>,
     /// How often latency markers are sent by sources; zero for never.
@@ -102,7 +104,8 @@ impl TaskSpec {
         let instances = self
             .instances(vertex, current)
             .map_err(|failure| Box::new(OpenFailure { chain: None, failure }))?;
-        let mut builder = ChainBuilder::new(vertex, instances, self.inputs, &self.edges);
+        let mut builder = ChainBuilder::new(vertex, instances, self.inputs, &self.edges)
+            .snapshot_buffers(&self.snapshot_buffers);
         if self.incremental {
             builder = builder.incremental(self.restore.as_ref().map(|restore| restore.checkpoint));
         }

@@ -21,27 +21,50 @@ use thalweg_operators::contract::{
 use thalweg_state::MemoryBudget;
 use thalweg_state::run::RunWriter;
 
+use super::hoarder::Hoarder;
 use crate::task::{
     IoCounters, Mailbox, SpecRestore, Step, Task, TaskEvent, TaskInput, TaskMetrics, TaskOutput,
     TaskPorts, TaskSpec,
 };
 
 #[derive(Debug, Default)]
-pub(super) struct TestClock(Mutex<Duration>);
+pub(super) struct TestClock(Mutex<Ticking>);
+
+#[derive(Debug, Default)]
+struct Ticking {
+    elapsed: Duration,
+    /// How much later it is after each look at it.
+    tick: Duration,
+    reads: usize,
+}
 
 impl TestClock {
     pub(super) fn advance(&self, ms: u64) {
-        *self.0.lock() += Duration::from_millis(ms);
+        self.0.lock().elapsed += Duration::from_millis(ms);
+    }
+
+    /// From now on each look at it takes so long.
+    pub(super) fn ticks(&self, ms: u64) {
+        self.0.lock().tick = Duration::from_millis(ms);
+    }
+
+    /// How often the task has looked at it.
+    pub(super) fn reads(&self) -> usize {
+        self.0.lock().reads
     }
 }
 
 impl Clock for TestClock {
     fn wall_ms(&self) -> i64 {
-        1_000_000 + self.0.lock().as_millis() as i64
+        1_000_000 + self.0.lock().elapsed.as_millis() as i64
     }
 
     fn elapsed(&self) -> Duration {
-        *self.0.lock()
+        let mut ticking = self.0.lock();
+        ticking.reads += 1;
+        let tick = ticking.tick;
+        ticking.elapsed += tick;
+        ticking.elapsed
     }
 }
 
@@ -308,6 +331,10 @@ pub(super) struct Setting {
     pub(super) restore: Option<SpecRestore>,
     /// The first operator panics when it opens.
     pub(super) panics_when_opened: bool,
+    /// The first operator has much state.
+    pub(super) hoards: bool,
+    /// Bytes for snapshots; without a limit if it isn't set.
+    pub(super) snapshot_buffers: Option<usize>,
 }
 
 impl World {
@@ -388,11 +415,15 @@ fn spec(setting: &Setting, diary: &Diary) -> TaskSpec {
     };
     let mut operators: BTreeMap<OperatorId, Arc<dyn OperatorFactory>> = BTreeMap::new();
     let (source_rows, panics_when_opened) = (setting.source_rows, setting.panics_when_opened);
+    let hoards = setting.hoards;
     for (id, name) in [(first, "first"), (second, "second")] {
         let diary = diary.clone();
         let factory = move || match source_rows {
             Some(last) if name == "first" => {
                 OperatorInstance::Source(Box::new(Numbers { next: 1, last, diary: diary.clone() }))
+            }
+            _ if name == "first" && hoards => {
+                OperatorInstance::Operator(Box::new(Hoarder::default()))
             }
             _ => OperatorInstance::Operator(Box::new(Diarist {
                 name,
@@ -429,6 +460,9 @@ fn spec(setting: &Setting, diary: &Diary) -> TaskSpec {
         restore: None,
         checkpointing: setting.checkpointing,
         state_budget: MemoryBudget::unlimited(),
+        snapshot_buffers: setting
+            .snapshot_buffers
+            .map_or_else(MemoryBudget::unlimited, MemoryBudget::new),
         stores: Arc::new(thalweg_storage::LocalStores),
         latency_interval: Duration::ZERO,
     }

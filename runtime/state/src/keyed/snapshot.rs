@@ -1,0 +1,226 @@
+//! The rows of a keyed state in a snapshot: key group by key group, in slices. A key's rows are
+//! copied before it changes. Not here: which rows those are (`Stored`), and their order.
+
+use thalweg_core::record::Key;
+
+use super::CurrentKey;
+use super::table::{KeyedTable, Stored};
+use crate::budget::MemoryAccount;
+use crate::encoding::{Copies, EncodingBudget, TableRows, Turn, push_row, read_rows};
+use crate::run::{LastSnapshot, RowKey, RowOperation, RunError, RunKind, RunWriter};
+use crate::table::{Entry, Table};
+
+/// The snapshot of a keyed state under way.
+pub(super) struct Encoding {
+    kind: RunKind,
+    tracking: Option<LastSnapshot>,
+    /// The state was begun in the run.
+    begun: bool,
+    /// Key groups before this place in the range are written.
+    group: usize,
+    /// What was copied for the key groups from `group` on, by their places.
+    copies: Vec<Copies>,
+    /// Bytes of `copies`.
+    copied: usize,
+    /// The key group whose turn it is.
+    turn: Option<TableRows>,
+    /// What copies and collected keys take.
+    buffers: MemoryAccount,
+    /// Why it can't go on: it copied more than the buffers may hold, or a row can't be written.
+    failed: Option<RunError>,
+    scratch: Vec<u8>,
+}
+
+impl<K: Key, S: Stored> KeyedTable<K, S> {
+    pub(super) fn begin(&mut self, writer: &mut RunWriter) {
+        self.abort();
+        writer.begin_slices();
+        let (kind, tracking) = (writer.kind(), writer.tracking());
+        for table in &mut self.tables {
+            match S::TRACKED {
+                true => table.freeze::<true>(kind, tracking, &mut self.account),
+                false => table.freeze::<false>(kind, tracking, &mut self.account),
+            }
+        }
+        self.encoding = Some(Box::new(Encoding {
+            kind,
+            tracking,
+            begun: false,
+            group: 0,
+            copies: self.tables.iter().map(|_| Copies::default()).collect(),
+            copied: 0,
+            turn: None,
+            buffers: MemoryAccount::new(writer.buffers()),
+            failed: None,
+            scratch: Vec::new(),
+        }));
+    }
+
+    /// The current key's entry may change, if there's one: what it has now is copied if it belongs
+    /// to the snapshot under way.
+    #[cold]
+    pub(super) fn before_change(&mut self, current: &CurrentKey<K>) {
+        let Some(encoding) = &mut self.encoding else { return };
+        let Some(table) = self.tables.get_mut(current.group) else { return };
+        let Some(place) = table.waiting(current.hash, &current.key) else { return };
+        if let Some((entry, unchanged)) = table.take_unsettled(place) {
+            entry.published(unchanged, &mut self.account);
+        }
+        let whole = table.frozen().is_some_and(|frozen| frozen.is_whole());
+        if let Some((entry, changed)) = table.take_waiting(place) {
+            encoding.copy(current.group, entry, whole, changed, &mut self.account);
+        }
+    }
+
+    pub(super) fn write(
+        &mut self,
+        writer: &mut RunWriter,
+        budget: &mut EncodingBudget,
+    ) -> Result<bool, RunError> {
+        let Some(encoding) = &mut self.encoding else { return Ok(true) };
+        if !encoding.begun {
+            writer.begin_state(self.declaration.clone())?;
+            encoding.begun = true;
+        }
+        while let Some(table) = self.tables.get_mut(encoding.group) {
+            let key_group = (self.key_groups.start as usize + encoding.group) as u16;
+            if let Some(failed) = encoding.failed.take() {
+                return Err(failed.of_state(&self.declaration.name));
+            }
+            let complete = encoding.go_on(table, key_group, writer, budget, &mut self.account);
+            if !complete.map_err(|error| error.of_state(&self.declaration.name))? {
+                return Ok(false);
+            }
+            table.thaw(&mut self.account, settle);
+        }
+        self.encoding = None;
+        writer.end_slices();
+        Ok(true)
+    }
+
+    pub(super) fn abort(&mut self) {
+        if self.encoding.take().is_some() {
+            self.tables.iter_mut().for_each(|table| table.thaw(&mut self.account, settle));
+        }
+    }
+}
+
+/// Tells an entry that the last snapshot that held it was published.
+fn settle<S: Stored>(entry: &mut S, unchanged: bool, account: &mut MemoryAccount) {
+    entry.published(unchanged, account);
+}
+
+impl Encoding {
+    /// Keeps what the entry's key has for its turn.
+    fn copy<K: Key, S: Stored>(
+        &mut self,
+        group: usize,
+        entry: &mut Entry<K, S>,
+        whole: bool,
+        changed: bool,
+        account: &mut MemoryAccount,
+    ) {
+        if self.failed.is_some() {
+            return;
+        }
+        let mut rows = Vec::new();
+        let mut put = |sub_key: &[u8], operation: RowOperation<'_>| {
+            push_row(sub_key, operation, &mut rows);
+            Ok(())
+        };
+        let mark = match whole {
+            true => entry.value.write(&mut self.scratch, &mut put),
+            false => entry.value.write_changes(&mut self.scratch, &mut put),
+        };
+        match mark {
+            Ok(mark) if S::TRACKED && changed && self.tracking.is_some() => {
+                entry.value.taken(mark, account);
+            }
+            Ok(_) => {}
+            Err(error) => return self.failed = Some(error),
+        }
+        match &mut self.turn {
+            Some(turn) if group == self.group => {
+                let mut key = Vec::new();
+                entry.key.encode_key(&mut key);
+                turn.copy(key, rows);
+            }
+            _ => {
+                let Some(copies) = self.copies.get_mut(group) else { return };
+                let chunk = copies.last();
+                let before = chunk.size();
+                let key = |out: &mut Vec<u8>| entry.key.encode_key(out);
+                if !chunk.push(0, key, |out| out.extend_from_slice(&rows)) {
+                    return self.failed = Some(RunError::too_large());
+                }
+                self.copied += chunk.size() - before;
+            }
+        }
+        self.measure();
+    }
+
+    /// Notes what the buffers hold.
+    fn measure(&mut self) {
+        let before = self.buffers.used();
+        let turn = self.turn.as_ref().map_or(0, TableRows::size);
+        self.buffers.change(before, self.copied + turn);
+        if let Err(overdrawn) = self.buffers.check() {
+            self.failed.get_or_insert(overdrawn.into());
+        }
+    }
+
+    /// Goes on with a key group. Whether it's complete; then the next one's turn comes.
+    fn go_on<K: Key, S: Stored>(
+        &mut self,
+        table: &mut Table<K, S>,
+        key_group: u16,
+        writer: &mut RunWriter,
+        budget: &mut EncodingBudget,
+        account: &mut MemoryAccount,
+    ) -> Result<bool, RunError> {
+        let whole = table.frozen().is_some_and(|frozen| frozen.is_whole());
+        let Self { turn, scratch, tracking, kind, copies, group, copied, .. } = self;
+        if turn.is_none() {
+            if whole && *kind == RunKind::Delta {
+                writer.write(row_key(key_group, &[], &[]), RowOperation::DeleteRange)?;
+            }
+            let copies = copies.get_mut(*group).map(std::mem::take).unwrap_or_default();
+            *copied -= copies.size();
+            *turn = Some(TableRows::new(copies));
+        }
+        let Some(rows) = turn else { return Ok(true) };
+        let complete = rows.go_on(table, budget, account, settle, |key, turn, account| {
+            let mut bytes = 0;
+            let mut put = |sub_key: &[u8], operation: RowOperation<'_>| {
+                bytes += key.len() + sub_key.len() + operation.value().len();
+                writer.write(row_key(key_group, key, sub_key), operation)
+            };
+            match turn {
+                Turn::Entry(entry, changed) => {
+                    let mark = match whole {
+                        true => entry.value.write(scratch, &mut put)?,
+                        false => entry.value.write_changes(scratch, &mut put)?,
+                    };
+                    if S::TRACKED && changed && tracking.is_some() {
+                        entry.value.taken(mark, account);
+                    }
+                }
+                Turn::Copied(rows) => {
+                    read_rows(rows).try_for_each(|(sub_key, operation)| put(sub_key, operation))?;
+                }
+                Turn::Gone => put(&[], S::REMOVED)?,
+            }
+            Ok(bytes)
+        })?;
+        if complete {
+            self.turn = None;
+            self.group += 1;
+        }
+        self.measure();
+        Ok(complete)
+    }
+}
+
+fn row_key<'k>(key_group: u16, key: &'k [u8], sub_key: &'k [u8]) -> RowKey<'k> {
+    RowKey { key_group, key, namespace: &[], sub_key }
+}
