@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use support::{number, on_all_threads, try_plan};
+use thalweg_simulation::plan::HighAvailability;
 use thalweg_simulation::{Plan, Report};
 
 /// How many seeds an ordinary test run tries.
@@ -16,16 +17,28 @@ const SEEDS: u64 = 1_000;
 /// What has found something once: a seed, what is special about its plan (so that it stays when the
 /// drawing of plans changes), and what it was.
 type Regression = (u64, fn(&mut Plan), &'static str);
-const REGRESSIONS: &[Regression] = &[(
-    411,
-    |plan| {
-        plan.heal_at = Duration::from_secs(6);
-        plan.data_flip = 20;
-        plan.parallelism = 4;
-        plan.high_availability = None;
-    },
-    "a flipped bit in a frame's length made both ends of a data connection wait for ever",
-)];
+const REGRESSIONS: &[Regression] = &[
+    (
+        411,
+        |plan| {
+            plan.heal_at = Duration::from_secs(6);
+            plan.data_flip = 20;
+            plan.parallelism = 4;
+            plan.high_availability = None;
+        },
+        "a flipped bit in a frame's length made both ends of a data connection wait for ever",
+    ),
+    (
+        32,
+        |plan| {
+            // No listing shows anything while the job runs, so nothing is collected before its end.
+            plan.heal_at = Duration::from_secs(10);
+            let leaders = HighAvailability::calm(1);
+            plan.high_availability = Some(HighAvailability { stale_lists: 1_000, ..leaders });
+        },
+        "superseded checkpoints stayed for ever when their deletion had failed before the job's end",
+    ),
+];
 
 fn verdict(seed: u64, report: &Report) -> Option<String> {
     let failure = report.failure.as_ref()?;

@@ -65,7 +65,7 @@ fn a_job_manager_may_die_at_each_of_its_steps_in_the_store() {
             Plan { high_availability: Some(leaders), ..plan.clone() }
         };
         // One that dies while it campaigns is followed by itself.
-        try_steps(steps, 12, disturbed, |report| report.takeovers.0 > 1);
+        try_steps(steps, 20, disturbed, |report| report.takeovers.0 > 1);
     }
 }
 
@@ -79,5 +79,5 @@ fn a_leader_may_stand_still_past_its_lease_at_each_of_its_steps_in_the_store() {
         let leaders = HighAvailability { pause_at, ..leaders.clone() };
         Plan { high_availability: Some(leaders), ..plan.clone() }
     };
-    try_steps(steps, 8, disturbed, |report| report.takeovers.0 > 1);
+    try_steps(steps, 16, disturbed, |report| report.takeovers.0 > 1);
 }
