@@ -9,7 +9,7 @@ use thalweg_rpc::message::{ToJobManager, ToTaskManager};
 use super::PreparedJob;
 use crate::checkpoint_coordinator::{CheckpointEvent, CheckpointRequest, CompletedCheckpoint};
 use crate::job_master::{JobResult, Observation};
-use crate::resource_manager::ConnectionId;
+use crate::resource_manager::{ConnectionId, Disconnection};
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub enum Event {
     /// A message came.
     Received(ConnectionId, ToJobManager),
     /// A connection is gone.
-    Disconnected(ConnectionId),
+    Disconnected(ConnectionId, Disconnection),
     /// A deployment can never be sent.
     DeploymentRefused {
         /// The job.

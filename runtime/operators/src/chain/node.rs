@@ -303,6 +303,11 @@ impl Node {
         Ok(Done::Forward(Control::Watermark(lowest)))
     }
 
+    /// All its inputs had ended before it was restored.
+    pub(super) fn resume_ended(&mut self) {
+        self.inputs.iter_mut().for_each(|input| input.ended = true);
+    }
+
     fn begin_snapshot(&mut self, barrier: &Barrier) -> Result<Option<Written>, ChainError> {
         self.abort_snapshot();
         let input_ended = self.inputs.iter().all(|i| i.ended);
