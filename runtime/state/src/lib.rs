@@ -36,7 +36,7 @@ pub use self::error::StateError;
 pub use self::keyed::{
     AggregatingState, KeyedState, KeyedStateAccess, ListState, MapState, ReducingState, ValueState,
 };
-pub use self::operator_state::{BroadcastState, OperatorListState, OperatorState};
+pub use self::operator_state::{BroadcastState, ListMut, OperatorListState, OperatorState};
 pub use self::restore::{RestoredOperator, UnclaimedState};
 pub use self::run::{
     LastSnapshot, ReadAt, RunError, RunKind, RunOrigin, RunReader, RunWriter, StateKind,

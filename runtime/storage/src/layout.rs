@@ -1,13 +1,15 @@
 //! The names of a job's objects in a store; nothing else makes such names.
 //!
 //! ```text
-//! <job id>/chk-<n>/<attempt id>               a task's snapshot: a run for each of its operators
-//! <job id>/chk-<n>/<operator id>-<subtask>    one run, where it came to the JobManager inline
-//! <job id>/chk-<n>/manifest                   written last: the checkpoint is complete
+//! <job id>/chk-<n>/shared-<attempt id>          small runs of tasks on one TaskManager
+//! <job id>/chk-<n>/<attempt id>-<operator id>   one large run
+//! <job id>/chk-<n>/<operator id>-<subtask>      one run, where it came to the JobManager inline
+//! <job id>/chk-<n>/manifest                     written last: the checkpoint is complete
 //! ```
 //!
 //! A savepoint has a directory of its own, which can be moved. It holds the last parts of these
-//! names: `<attempt id>`, `<operator id>-<subtask>-<checksum>`, `manifest`.
+//! names: `shared-<attempt id>`, `<attempt id>-<operator id>`,
+//! `<operator id>-<subtask>-<checksum>`, `manifest`.
 //!
 //! Where a log decides what counts, the last part of each of these names begins with `e<epoch>-`,
 //! the epoch in that log of the leader whose tasks wrote the object ([`of_epoch`]). So no name is
@@ -68,17 +70,49 @@ pub fn snapshot(
     checkpoint_folder(job, checkpoint)?.join(&format!("{operator}-{subtask}"))
 }
 
-/// The snapshot of a task: named by the attempt, so that what a lost attempt still writes can't
-/// take the place of another one's.
+/// The large run of an operator: named by the attempt, so that what a lost attempt still writes
+/// can't take the place of another one's. `folder` is a checkpoint's or a savepoint's.
 ///
 /// # Errors
 /// As [`job_folder`].
-pub fn task_snapshot(
-    job: JobId,
-    checkpoint: CheckpointId,
+pub fn own_run(
+    folder: &BlobPath,
     attempt: ExecutionAttemptId,
+    operator: OperatorId,
 ) -> Result<BlobPath, BlobPathError> {
-    checkpoint_folder(job, checkpoint)?.join(&attempt.to_string())
+    folder.join(&format!("{attempt}-{operator}"))
+}
+
+/// Small runs of several tasks: named by the attempt of which they are the first. An attempt's
+/// small runs are in one object of a checkpoint, so no name is made twice.
+///
+/// # Errors
+/// As [`job_folder`].
+pub fn shared_runs(
+    folder: &BlobPath,
+    first: ExecutionAttemptId,
+) -> Result<BlobPath, BlobPathError> {
+    folder.join(&format!("shared-{first}"))
+}
+
+/// The attempt whose object it is by its name: one that [`own_run`] or [`shared_runs`] makes.
+pub fn attempt_of(path: &BlobPath) -> Option<ExecutionAttemptId> {
+    let plain = without_epoch(path).map_or_else(|| path.clone(), |(plain, _)| plain);
+    let (folder, name) = plain.as_str().rsplit_once('/')?;
+    let folder = BlobPath::parse(folder).ok()?;
+    let (attempt, made) = match name.strip_prefix("shared-") {
+        Some(attempt) => {
+            let attempt = attempt.parse().ok()?;
+            (attempt, shared_runs(&folder, attempt))
+        }
+        None => {
+            let (attempt, operator) = name.split_once('-')?;
+            let attempt = attempt.parse().ok()?;
+            (attempt, own_run(&folder, attempt, operator.parse().ok()?))
+        }
+    };
+    // Compared as a whole, so that only the one spelling counts.
+    (made.as_ref() == Ok(&plain)).then_some(attempt)
 }
 
 /// The graph that a leader of the job runs; always [`of_epoch`].
@@ -182,14 +216,6 @@ pub fn savepoint_manifest() -> Result<BlobPath, BlobPathError> {
     BlobPath::parse(MANIFEST)
 }
 
-/// The snapshot of a task in a savepoint's own directory.
-///
-/// # Errors
-/// As [`job_folder`].
-pub fn savepoint_snapshot(attempt: ExecutionAttemptId) -> Result<BlobPath, BlobPathError> {
-    BlobPath::parse(&attempt.to_string())
-}
-
 /// A run of an operator's subtask in a savepoint's own directory, where it came to the JobManager
 /// inline or was copied from a checkpoint; `crc32c` is its bytes', which tells it from others of
 /// the same subtask.
@@ -230,16 +256,36 @@ mod tests {
             snapshot(job, checkpoint, operator, 3).unwrap().as_str(),
             format!("{folder}/0000000000000000000000000000000b-3")
         );
-        assert_eq!(
-            task_snapshot(job, checkpoint, ExecutionAttemptId::new(12)).unwrap().as_str(),
-            format!("{folder}/0000000000000000000000000000000c")
-        );
+        let (chk, attempt) =
+            (checkpoint_folder(job, checkpoint).unwrap(), ExecutionAttemptId::new(12));
+        let twelve = "0000000000000000000000000000000c";
+        let shared = shared_runs(&chk, attempt).unwrap();
+        assert_eq!(shared.as_str(), format!("{folder}/shared-{twelve}"));
+        let own = own_run(&chk, attempt, operator).unwrap();
+        assert_eq!(own.as_str(), format!("{folder}/{twelve}-0000000000000000000000000000000b"));
+        let in_savepoint = shared_runs(&BlobPath::root(), attempt).unwrap();
+        assert_eq!(in_savepoint.as_str(), format!("shared-{twelve}"));
         assert_eq!(checkpoint_of_manifest(&path), Some((job, checkpoint)));
         for other in
             ["x/chk-7/manifest", "chk-7", &format!("{folder}/x"), &format!("{folder}/manifest/x")]
         {
             assert_eq!(checkpoint_of_manifest(&BlobPath::parse(other).unwrap()), None, "{other}");
         }
+    }
+
+    #[test]
+    fn an_objects_name_tells_the_attempt_that_has_made_it() {
+        let attempt = ExecutionAttemptId::new(12);
+        let folder = checkpoint_folder(JobId::new(10), CheckpointId(7)).unwrap();
+        let own = own_run(&folder, attempt, OperatorId::new(11)).unwrap();
+        for path in [own.clone(), shared_runs(&folder, attempt).unwrap()] {
+            assert_eq!(attempt_of(&path), Some(attempt), "{path}");
+            let path = of_epoch(&path, Some(Epoch(3))).unwrap();
+            assert_eq!(attempt_of(&path), Some(attempt), "{path}");
+        }
+        let inline = snapshot(JobId::new(10), CheckpointId(7), OperatorId::new(11), 3).unwrap();
+        let others = [inline, manifest(JobId::new(10), CheckpointId(7)).unwrap()];
+        assert!(others.iter().all(|path| attempt_of(path).is_none()));
     }
 
     #[test]
@@ -272,7 +318,8 @@ mod tests {
         let path = of_epoch(&manifest(job, checkpoint).unwrap(), Some(epoch)).unwrap();
         assert_eq!(path.as_str(), format!("{folder}/chk-7/e3-manifest"));
         assert_eq!(checkpoint_of_manifest(&path), Some((job, checkpoint)));
-        let attempt = task_snapshot(job, checkpoint, ExecutionAttemptId::new(12)).unwrap();
+        let chk = checkpoint_folder(job, checkpoint).unwrap();
+        let attempt = shared_runs(&chk, ExecutionAttemptId::new(12)).unwrap();
         let named = of_epoch(&attempt, Some(epoch)).unwrap();
         for path in [path, named] {
             let origin = ObjectOrigin { epoch, checkpoint_id: checkpoint };

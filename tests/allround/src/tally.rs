@@ -57,12 +57,13 @@ impl ProcessFunction<Row, Part> for Tally {
         context: &mut ProcessContext<'_>,
         _out: &mut Collector<'_, Part>,
     ) -> FunctionResult {
-        let elements = self.list.get_mut(context.state())?;
+        let mut elements = self.list.get_mut(context.state())?;
         match elements.last_mut().filter(|element| element.0 < ROWS_PER_ELEMENT) {
             Some(element) => *element = (element.0 + 1, element.1 + row.value),
             None => elements.push((1, row.value)),
         }
-        for element in self.union.get_mut(context.state())? {
+        drop(elements);
+        for element in self.union.get_mut(context.state())?.iter_mut() {
             *element = (element.0, element.1 + 1, element.2 + row.value);
         }
         Ok(())

@@ -30,5 +30,5 @@ pub use process::{Ended, Process, strs};
 pub use rest::Rest;
 pub use s3::S3;
 pub use soak::Soak;
-pub use store::{check_store, read_manifest};
+pub use store::{check_store, check_store_that_failed, read_manifest, referenced_objects};
 pub use waiting::{DEADLINE, try_within, wait_until, wait_within};

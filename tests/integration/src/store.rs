@@ -1,6 +1,6 @@
 //! What a job's store holds when it is quiet, compared with what is referenced.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -33,22 +33,50 @@ fn files(root: &Path) -> (BTreeSet<String>, Vec<String>) {
     (found, empty)
 }
 
-/// The objects that a manifest names, read without the engine's code.
-fn references(value: &Value, objects: &mut BTreeSet<String>) {
+/// Where a run is in an object, and what is said of the object's length.
+type Part = (u64, u64, Option<u64>);
+
+/// The parts of objects that manifests name, read without the engine's code.
+fn references(value: &Value, parts: &mut BTreeMap<String, BTreeSet<Part>>) {
     match value {
         Value::Object(fields) => {
-            for (name, value) in fields {
-                match value {
-                    Value::String(object) if name == "object" => {
-                        objects.insert(object.clone());
-                    }
-                    _ => references(value, objects),
-                }
+            if let Some(object) = fields.get("object").and_then(Value::as_str) {
+                let number = |name: &str| fields.get(name).and_then(Value::as_u64);
+                let offset = number("offset").expect("a run has an offset");
+                let length = number("length").expect("a run has a length");
+                let part = (offset, length, number("object_length"));
+                parts.entry(object.to_owned()).or_default().insert(part);
             }
+            fields.values().for_each(|value| references(value, parts));
         }
-        Value::Array(items) => items.iter().for_each(|item| references(item, objects)),
+        Value::Array(items) => items.iter().for_each(|item| references(item, parts)),
         _ => {}
     }
+}
+
+/// The objects that manifests name. Their runs are apart from one another and within the objects,
+/// which are as long as they're said to be.
+///
+/// # Panics
+/// One is missing, or isn't so.
+pub fn referenced_objects<'m>(
+    root: &Path,
+    manifests: impl IntoIterator<Item = &'m Value>,
+) -> BTreeSet<String> {
+    let mut parts = BTreeMap::new();
+    manifests.into_iter().for_each(|manifest| references(manifest, &mut parts));
+    for (object, parts) in &parts {
+        let file = fs::metadata(root.join(object));
+        let length = file.unwrap_or_else(|error| panic!("{object} is missing: {error}")).len();
+        let mut end = 0;
+        for (offset, bytes, object_length) in parts {
+            assert!(*offset >= end, "runs overlap in {object}: {parts:?}");
+            end = offset + bytes;
+            assert!(object_length.is_none_or(|said| said == length), "{object}: {parts:?}");
+        }
+        assert!(end <= length, "{object} has {length} bytes: {parts:?}");
+    }
+    parts.into_keys().collect()
 }
 
 /// A manifest's JSON: what is before the line with its checksum.
@@ -65,19 +93,29 @@ pub fn read_manifest(manifest: &Path) -> Value {
 /// Compares what is in a directory store with what its manifests name.
 ///
 /// # Panics
-/// Something is missing, a folder has nothing in it, or there is no manifest at all.
+/// Something is missing or left over, a folder has nothing in it, or there is no manifest at all.
 pub fn check_store(root: &Path) {
+    let surplus = surplus(root);
+    assert!(surplus.is_empty(), "no manifest names these: {surplus:#?}");
+}
+
+/// As [`check_store`], where the store has failed: what is left of checkpoints whose manifests may
+/// have been written or not stays.
+///
+/// # Panics
+/// As [`check_store`], but for what is left over.
+pub fn check_store_that_failed(root: &Path) {
+    eprintln!("{} objects are left that no manifest names", surplus(root).len());
+}
+
+fn surplus(root: &Path) -> Vec<String> {
     let (files, empty) = files(root);
-    let mut referenced = BTreeSet::new();
-    for manifest in files.iter().filter(|name| name.ends_with("/manifest")) {
-        references(&read_manifest(&root.join(manifest)), &mut referenced);
-        referenced.insert(manifest.clone());
-    }
-    assert!(!referenced.is_empty(), "there is no manifest among {files:?}");
-    let missing: Vec<&String> = referenced.difference(&files).collect();
-    let surplus: Vec<&String> = files.difference(&referenced).collect();
-    assert!(missing.is_empty(), "objects that a manifest names are missing: {missing:#?}");
-    // Those of checkpoints that failed: only with high availability does a collector run.
-    eprintln!("{} objects are left that no manifest names", surplus.len());
+    let is_manifest = |name: &&String| name.ends_with("/manifest");
+    let manifests: Vec<&String> = files.iter().filter(is_manifest).collect();
+    assert!(!manifests.is_empty(), "there is no manifest among {files:?}");
+    let read: Vec<Value> = manifests.iter().map(|name| read_manifest(&root.join(name))).collect();
+    let mut referenced = referenced_objects(root, &read);
+    referenced.extend(manifests.into_iter().cloned());
     assert!(empty.is_empty(), "folders are left with nothing in them: {empty:?}");
+    files.difference(&referenced).cloned().collect()
 }

@@ -1,13 +1,13 @@
 //! How a leader collects: it looks whether it leads, classifies everything, seals, deletes.
 
-use thalweg_storage::log::collect::{CollectorView, ObjectClass, ObjectOrigin};
+use thalweg_storage::log::collect::{self, CollectorView, ObjectClass, ObjectOrigin};
 use thalweg_storage::log::names::Segment;
 use thalweg_storage::log::{EntryHeader, Refusal};
 
 use crate::process::{Collection, Role};
 use crate::scope::Scope;
 use crate::steps::lead;
-use crate::world::{CheckpointName, World};
+use crate::world::{ObjectName, Part, World};
 
 impl Scope {
     /// What a leader decides a collection from; it stops if it's fenced.
@@ -37,7 +37,8 @@ impl Scope {
         let next = match lead(world, index)?.collection.take()? {
             Collection::Objects(view) => Collection::DeleteObjects(self.garbage(world, &view)),
             Collection::DeleteObjects(mut garbage) => {
-                let name = garbage.pop()?;
+                let name = *garbage.first()?;
+                garbage.remove(0);
                 let before = world.store.objects.len();
                 world.store.objects.retain(|object| object.name != name);
                 world.object_deleted |= world.store.objects.len() < before;
@@ -75,22 +76,27 @@ impl Scope {
     }
 
     /// Classifies every object that is listed.
-    fn garbage(&self, world: &World, view: &CollectorView) -> Vec<CheckpointName> {
+    fn garbage(&self, world: &World, view: &CollectorView) -> Vec<ObjectName> {
         let root = view.last().latest_publish().filter(|_| !view.last().is_terminal());
         let root = root.and_then(|root| world.name_of(root));
-        let referenced: Vec<CheckpointName> = root
-            .into_iter()
-            .flat_map(|root| world.references(root))
-            .map(|content| self.stored_name(content))
-            .collect();
-        let is_garbage = |name: &CheckpointName| {
+        let runs = root.into_iter().flat_map(|root| world.references(root));
+        let mut referenced: Vec<ObjectName> =
+            runs.map(|content| (Part::Runs, self.stored_name(content))).collect();
+        referenced.extend(root.map(|root| (Part::Manifest, self.stored_name(root))));
+        let is_garbage = |object: &ObjectName| {
+            let (_, name) = *object;
             let in_name = self.rules.names_hold_epochs;
             let epoch = if in_name { name.epoch } else { view.last().epoch };
             let origin = ObjectOrigin { epoch, checkpoint_id: name.id };
-            let referenced = referenced.contains(name);
+            let referenced = referenced.contains(object);
             (self.rules.classify_object)(view, Some(origin), referenced) == ObjectClass::Garbage
         };
         let names = world.store.objects.iter().map(|object| object.name);
-        names.filter(is_garbage).collect()
+        (self.rules.deletion_order)(names.filter(is_garbage).collect())
     }
+}
+
+/// Rule 7 of the production code.
+pub(crate) fn deletion_order(garbage: Vec<ObjectName>) -> Vec<ObjectName> {
+    collect::deletion_order(garbage, |(part, _)| *part == Part::Manifest)
 }

@@ -5,7 +5,7 @@ use thalweg_storage::log::collect::CollectorView;
 use thalweg_storage::log::search::TailSearch;
 use thalweg_storage::log::{EntryHeader, Leadership, LogPosition, WriterId};
 
-use crate::world::CheckpointName;
+use crate::world::ObjectName;
 
 /// A process and how often it was started.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
@@ -70,7 +70,7 @@ pub enum Collection {
     /// The leader has checked that it leads, and knows what it decides from.
     Objects(CollectorView),
     /// These are to be deleted, by name.
-    DeleteObjects(Vec<CheckpointName>),
+    DeleteObjects(Vec<ObjectName>),
     /// As the first, for entries of the log.
     Entries(CollectorView),
     /// The segments of these are to be sealed.

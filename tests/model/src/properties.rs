@@ -5,7 +5,7 @@ use thalweg_storage::log::EntryKind;
 
 use crate::scope::Scope;
 use crate::steps::all_committed;
-use crate::world::{CheckpointName, World};
+use crate::world::{CheckpointName, Object, Part, World};
 
 /// One entry a place, and whoever takes an entry for appended is right.
 pub(crate) const ONE_PUBLISHER: &str = "one publisher per place in the log";
@@ -17,6 +17,9 @@ pub(crate) const IDS_RISE: &str = "checkpoint ids rise for the whole life of a j
 pub(crate) const RESTORE: &str = "restore = latest published";
 /// All that the last published checkpoint refers to is there and is its own.
 pub(crate) const REFERENCED: &str = "nothing referenced is deleted";
+/// Whoever finds a manifest that was published can restore from it, also while a collector is at
+/// work or has stopped.
+pub(crate) const MANIFESTS: &str = "a published manifest that is there has its objects";
 /// A unit of input reaches each sink's output at most once.
 pub(crate) const TWICE: &str = "nothing is committed twice";
 /// What a sink committed is part of a published checkpoint.
@@ -41,6 +44,7 @@ pub(crate) fn all(scope: &Scope) -> Vec<Property<Scope>> {
         Property::always(IDS_RISE, |_, world: &World| ids_rise(world)),
         Property::always(RESTORE, |_, world: &World| !world.wrongs.wrong_restore),
         Property::always(REFERENCED, referenced_is_there),
+        Property::always(MANIFESTS, manifests_are_whole),
         Property::always(TWICE, |_, world: &World| nothing_twice(world)),
         Property::always(UNPUBLISHED, |_, world: &World| only_published(world)),
         Property::always(FENCED_COMMIT, |_, world: &World| {
@@ -121,10 +125,23 @@ fn referenced_is_there(scope: &Scope, world: &World) -> bool {
     }
     let Some(latest) = world.latest_publish() else { return true };
     let Some(name) = world.name_of(latest) else { return false };
-    world.references(name).all(|content| {
-        let name = scope.stored_name(content);
-        world.store.objects.iter().any(|object| object.name == name && object.content == content)
+    let manifest = (Part::Manifest, scope.stored_name(name));
+    world.has(manifest, name) && runs_are_there(scope, world, name)
+}
+
+fn runs_are_there(scope: &Scope, world: &World, checkpoint: CheckpointName) -> bool {
+    world.references(checkpoint).all(|content| {
+        let name = (Part::Runs, scope.stored_name(content));
+        world.has(name, content)
     })
+}
+
+fn manifests_are_whole(scope: &Scope, world: &World) -> bool {
+    // What a fenced leader still writes may go on from what has been collected.
+    let is_manifest =
+        |object: &&Object| object.name.0 == Part::Manifest && is_published(world, object.content);
+    let mut manifests = world.store.objects.iter().filter(is_manifest);
+    manifests.all(|manifest| runs_are_there(scope, world, manifest.content))
 }
 
 fn nothing_twice(world: &World) -> bool {
@@ -136,12 +153,14 @@ fn nothing_twice(world: &World) -> bool {
 }
 
 fn only_published(world: &World) -> bool {
-    let published = |name: CheckpointName| {
-        world
-            .real_entries()
-            .any(|entry| entry.epoch == name.epoch && entry.kind == EntryKind::Publish(name.id))
-    };
-    world.sinks.iter().all(|sink| sink.committed.iter().all(|name| published(*name)))
+    let mut committed = world.sinks.iter().flat_map(|sink| &sink.committed);
+    committed.all(|name| is_published(world, *name))
+}
+
+fn is_published(world: &World, name: CheckpointName) -> bool {
+    world
+        .real_entries()
+        .any(|entry| entry.epoch == name.epoch && entry.kind == EntryKind::Publish(name.id))
 }
 
 fn nothing_lost(world: &World) -> bool {

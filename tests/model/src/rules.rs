@@ -13,6 +13,9 @@ use thalweg_storage::log::{
     EntryHeader, Leadership, LogPosition, Published, Refusal, TerminalStatus,
 };
 
+use crate::collecting::deletion_order;
+use crate::world::ObjectName;
+
 /// What the processes and sinks of a model decide by.
 #[derive(Clone, Copy)]
 #[expect(missing_docs, reason = "each is the production function of the same name")]
@@ -28,6 +31,7 @@ pub struct Rules {
         fn(&Leadership, TerminalStatus, Option<CheckpointId>, u64) -> Result<EntryHeader, Refusal>,
     pub view_of_leader: fn(&Leadership, Option<CheckpointId>) -> CollectorView,
     pub classify_object: fn(&CollectorView, Option<ObjectOrigin>, bool) -> ObjectClass,
+    pub deletion_order: fn(Vec<ObjectName>) -> Vec<ObjectName>,
     pub entry_may_go: fn(&CollectorView, &EntryHeader, Option<LogPosition>, u64) -> bool,
     pub obeys: fn(Option<Epoch>, Epoch) -> bool,
     /// Whether names of objects hold their epoch.
@@ -48,6 +52,7 @@ impl Default for Rules {
             terminal: Leadership::terminal,
             view_of_leader: CollectorView::of_leader,
             classify_object,
+            deletion_order,
             entry_may_go,
             obeys,
             names_hold_epochs: true,

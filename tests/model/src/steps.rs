@@ -13,7 +13,7 @@ use thalweg_storage::log::{
 use crate::process::{AppendPhase, Collection, Lead, Role};
 use crate::properties;
 use crate::scope::Scope;
-use crate::world::{Checkpoint, CheckpointName, Object, Order, World};
+use crate::world::{Checkpoint, CheckpointName, Object, Order, Part, World};
 
 /// What a store does with a conditional write, and says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -358,7 +358,7 @@ impl Scope {
                 lead.append = None;
                 let (epoch, id) = (lead.view.epoch(), lead.pending.take()?);
                 let name = self.stored_name(CheckpointName { epoch, id });
-                world.store.objects.retain(|object| object.name != name);
+                world.store.objects.retain(|object| object.name.1 != name);
             }
             _ => process.role = Role::Stopped,
         }
@@ -401,9 +401,11 @@ impl Scope {
         world.checkpoints.push(Checkpoint { name, base, input });
         world.checkpoints.sort_by_key(|checkpoint| checkpoint.name);
         if self.collects_objects {
-            let stored = self.stored_name(name);
-            world.store.objects.retain(|object| object.name != stored);
-            world.store.objects.push(Object { name: stored, content: name });
+            for part in [Part::Runs, Part::Manifest] {
+                let stored = (part, self.stored_name(name));
+                world.store.objects.retain(|object| object.name != stored);
+                world.store.objects.push(Object { name: stored, content: name });
+            }
             world.store.objects.sort();
         }
         Some(())

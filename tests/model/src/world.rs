@@ -28,11 +28,23 @@ pub struct Checkpoint {
     pub input: u8,
 }
 
+/// What a checkpoint has in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// What says which runs make it up.
+    Manifest,
+    /// Its own runs.
+    Runs,
+}
+
+/// What an object is called: the epoch is 0 if names hold none.
+pub(crate) type ObjectName = (Part, CheckpointName);
+
 /// An object of a checkpoint in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Object {
-    /// Its name: the epoch in it is 0 if names hold none.
-    pub name: CheckpointName,
+    /// Its name.
+    pub name: ObjectName,
     /// Whose it really is.
     pub content: CheckpointName,
 }
@@ -199,6 +211,11 @@ impl World {
     pub fn lineage(&self, name: CheckpointName) -> impl Iterator<Item = &Checkpoint> {
         let base = |checkpoint: &&Checkpoint| self.checkpoint(checkpoint.base?);
         std::iter::successors(self.checkpoint(name), base)
+    }
+
+    /// Whether an object is there, and is what it should be.
+    pub fn has(&self, name: ObjectName, content: CheckpointName) -> bool {
+        self.store.objects.contains(&Object { name, content })
     }
 
     /// The contents that a checkpoint refers to: its own and its base's.

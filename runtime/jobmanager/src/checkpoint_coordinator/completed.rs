@@ -260,7 +260,11 @@ fn vertex_of_operator(operator: &OperatorManifest) -> VertexSnapshot {
         let handle = SnapshotHandle {
             operator: operator.operator_id,
             key_groups: subtask.key_groups.map(Into::into),
-            data: SnapshotData::Object { path, offset: subtask.offset },
+            data: SnapshotData::Object {
+                path,
+                offset: subtask.offset,
+                object_length: subtask.object_length,
+            },
             length: subtask.length,
             crc32c: subtask.crc32c,
         };

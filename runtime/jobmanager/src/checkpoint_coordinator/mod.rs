@@ -4,11 +4,13 @@
 //! It decides over facts that the JobMaster keeps (the ExecutionGraph) and returns what is to be
 //! done. Not here: writing anything (`endpoint`), and what a task does at a barrier.
 
+mod abandoned;
 mod completed;
 mod options;
 mod pending;
 mod queue;
 mod request;
+mod sparse;
 mod statistics;
 #[cfg(test)]
 mod tests;
@@ -21,6 +23,7 @@ use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId, OperatorId};
 use thalweg_core::status::ExecutionState;
 use thalweg_rpc::message::{CheckpointAck, CheckpointDecline, DeclineReason};
 
+pub use abandoned::AbandonedCheckpoint;
 pub use completed::{CompletedCheckpoint, RestoreError, SubtaskSnapshot, VertexSnapshot};
 pub use options::CheckpointOptions;
 pub use request::{CheckpointRequest, Operation, OperationState, Operations, RequestKind};
@@ -28,6 +31,7 @@ pub use statistics::CheckpointHistory;
 
 use crate::job_master::execution_graph::{ExecutionGraph, TaskIndex};
 use crate::moment::{Moment, earlier};
+use abandoned::Abandoned;
 use pending::PendingCheckpoint;
 use queue::Drain;
 use request::Waiting;
@@ -85,6 +89,14 @@ pub enum CheckpointAction {
     Publish(CompletedCheckpoint),
     /// Tell all tasks that it is published.
     NotifyCompleted(CheckpointId),
+    /// Tell all tasks that have runs in these objects of a published checkpoint to write that
+    /// state anew.
+    RewriteRuns {
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// The objects.
+        objects: Vec<String>,
+    },
     /// Tell all tasks that it won't be.
     NotifyAborted(CheckpointId),
     /// This one isn't kept any more: delete its manifest, then objects that no kept one refers to.
@@ -93,6 +105,9 @@ pub enum CheckpointAction {
     DeleteObjects(Vec<String>),
     /// The same for a savepoint: they are in this directory.
     DeleteFromSavepoint(String, Vec<String>),
+    /// Whatever else attempts have stored of a checkpoint that was given up. Where a job has a log
+    /// its collector finds that.
+    DeleteAbandoned(AbandonedCheckpoint),
     /// A savepoint is complete. Tasks were told nothing of it that they could commit by.
     SavepointCompleted(CheckpointId),
     /// The savepoint with which the job is to be cancelled is complete.
@@ -146,6 +161,8 @@ pub struct CheckpointCoordinator {
     failures_in_a_row: u32,
     coordinators: Vec<(OperatorId, Vec<u8>)>,
     history: CheckpointHistory,
+    /// Those that were given up.
+    abandoned: Abandoned,
     /// What is asked for, in order.
     requests: VecDeque<Waiting>,
     operations: Operations,
@@ -183,6 +200,7 @@ impl CheckpointCoordinator {
             failures_in_a_row: 0,
             coordinators,
             history: CheckpointHistory::new(options),
+            abandoned: Abandoned::default(),
             requests: VecDeque::new(),
             operations: Operations::default(),
             drain: Drain::default(),
@@ -262,7 +280,7 @@ impl CheckpointCoordinator {
         actions: &mut Vec<CheckpointAction>,
     ) {
         let Some(pending) = self.pending.as_mut().filter(|p| p.id == ack.checkpoint) else {
-            return;
+            return self.acknowledged_late(&ack, actions);
         };
         let Some(task) = graph.find(ack.attempt) else { return };
         let measures = ack.measures;
@@ -329,9 +347,18 @@ impl CheckpointCoordinator {
             return;
         }
         self.finishing = finishing.into_iter().collect();
+        // What lies elsewhere isn't the job's to rewrite.
+        let objects = match complete.directory {
+            None => sparse::objects(&complete),
+            Some(_) => Vec::new(),
+        };
         self.completed.push_back(complete);
         self.failures_in_a_row = 0;
         actions.push(CheckpointAction::NotifyCompleted(checkpoint));
+        if !objects.is_empty() {
+            actions.push(CheckpointAction::RewriteRuns { checkpoint, objects });
+        }
+        self.delete_abandoned_before(checkpoint, actions);
         while self.completed.len() > self.options.retained {
             // What isn't the job's own is the user's to delete.
             if let Some(oldest) = self.completed.pop_front().filter(|c| c.directory.is_none()) {
@@ -380,18 +407,9 @@ impl CheckpointCoordinator {
         actions: &mut Vec<CheckpointAction>,
     ) {
         let Some(pending) = self.pending.take() else { return };
-        // A delta's acknowledgement also names the runs that it goes on from.
-        let kept: BTreeSet<&str> = self.completed.iter().flat_map(|c| c.objects()).collect();
-        let mut objects = pending.objects();
-        objects.retain(|object| !kept.contains(object.as_str()));
-        match pending.kind.savepoint() {
-            _ if objects.is_empty() => {}
-            None => actions.push(CheckpointAction::DeleteObjects(objects)),
-            Some(savepoint) => {
-                let directory = savepoint.directory.clone();
-                actions.push(CheckpointAction::DeleteFromSavepoint(directory, objects));
-            }
-        }
+        let directory = pending.kind.savepoint().map(|savepoint| savepoint.directory.clone());
+        self.delete_unneeded(directory.clone(), pending.objects(), actions);
+        self.abandoned.add(pending.id, directory, pending.attempts());
         self.ended_in_failure((pending.id, pending.request), cause, counting, now, actions);
     }
 

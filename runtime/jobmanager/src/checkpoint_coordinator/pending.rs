@@ -134,6 +134,16 @@ impl PendingCheckpoint {
         })
     }
 
+    /// All that take part.
+    pub(super) fn attempts(&self) -> Vec<ExecutionAttemptId> {
+        let attempt = |part: &Part| match part {
+            Part::FinishedBefore => None,
+            Part::Awaited(attempt) => Some(*attempt),
+            Part::Acknowledged(ack) => Some(ack.attempt),
+        };
+        self.tasks.iter().flatten().filter_map(attempt).collect()
+    }
+
     /// The objects written for it so far.
     pub(super) fn objects(&self) -> Vec<String> {
         let handles = self.acknowledgements().flat_map(|ack| &ack.handles);

@@ -1,5 +1,6 @@
 //! The coordinator fed with facts about tasks, and what it decides.
 
+mod abandoned;
 mod requests;
 
 use std::sync::Arc;
@@ -76,7 +77,11 @@ impl Scene {
             handles: vec![SnapshotHandle {
                 operator: self.graph.graph.vertices[vertex].operators[0].id,
                 key_groups: None,
-                data: SnapshotData::Object { path: format!("{id}/{vertex}-{subtask}"), offset: 0 },
+                data: SnapshotData::Object {
+                    path: format!("{id}/{vertex}-{subtask}"),
+                    offset: 0,
+                    object_length: Some(1),
+                },
                 length: 1,
                 crc32c: 0,
             }],
@@ -187,7 +192,8 @@ fn failures_that_count_fail_the_job_over_only_beyond_those_tolerated() {
     assert!(late.contains(&CheckpointAction::NotifyAborted(CheckpointId(1))));
 
     scene.tick(6300);
-    assert!(scene.ack(0, 1, 1, 6310).is_empty(), "too late for the first");
+    let deleted = CheckpointAction::DeleteObjects(vec!["1/0-1".to_owned()]);
+    assert_eq!(scene.ack(0, 1, 1, 6310), [deleted], "too late for the first");
     let attempt = scene.graph.execution(task(1, 0)).id;
     let decline = |checkpoint, reason| {
         let (job, checkpoint) = (job_id(), CheckpointId(checkpoint));
@@ -304,7 +310,7 @@ fn triggers_name_what_was_published_and_runs_that_are_referred_to_outlive_a_fail
     // A delta: its base is in an object of the first checkpoint.
     let execution = scene.graph.execution(task(0, 0));
     let handle = |path: &str| SnapshotHandle {
-        data: SnapshotData::Object { path: path.to_owned(), offset: 0 },
+        data: SnapshotData::Object { path: path.to_owned(), offset: 0, object_length: None },
         ..keyed(scene.graph.graph.vertices[0].operators[0].id, (0, 64))
     };
     let ack = CheckpointAck {
@@ -485,7 +491,8 @@ async fn what_a_finished_task_left_behind_stays_in_later_checkpoints() {
         assert!(restored.finished);
         let pieces: Vec<_> =
             restored.operators[0].pieces.iter().filter(|piece| piece.old_subtask == 1).collect();
-        let object = SnapshotData::Object { path: "1/0-1".to_owned(), offset: 0 };
+        let path = "1/0-1".to_owned();
+        let object = SnapshotData::Object { path, offset: 0, object_length: Some(1) };
         assert_eq!(pieces.iter().map(|p| &p.handle.data).collect::<Vec<_>>(), [&object]);
     }
 }

@@ -121,6 +121,10 @@ impl Dispatcher {
                 let message = JobManagerMessage::CheckpointCompleted { job, checkpoint };
                 self.send(&task_manager, message, actions);
             }
+            JobAction::RewriteRuns { task_manager, checkpoint, objects } => {
+                let message = JobManagerMessage::RewriteRuns { job, checkpoint, objects };
+                self.send(&task_manager, message, actions);
+            }
             JobAction::NotifyAborted(task_manager, checkpoint) => {
                 let message = JobManagerMessage::CheckpointAborted { job, checkpoint };
                 self.send(&task_manager, message, actions);
@@ -130,6 +134,9 @@ impl Dispatcher {
                 actions.push(Action::DiscardCheckpoint { checkpoint, kept_objects });
             }
             JobAction::DeleteObjects(objects) => actions.push(Action::DeleteObjects(objects)),
+            JobAction::DeleteAbandoned(abandoned) => {
+                actions.push(Action::DeleteAbandoned(abandoned));
+            }
             JobAction::DeleteFromSavepoint(directory, objects) => {
                 actions.push(Action::DeleteFromSavepoint(directory, objects));
             }

@@ -7,7 +7,9 @@ use thalweg_core::job_graph::JobGraph;
 use thalweg_rpc::message::{ToJobManager, ToTaskManager};
 
 use super::PreparedJob;
-use crate::checkpoint_coordinator::{CheckpointEvent, CheckpointRequest, CompletedCheckpoint};
+use crate::checkpoint_coordinator::{
+    AbandonedCheckpoint, CheckpointEvent, CheckpointRequest, CompletedCheckpoint,
+};
 use crate::job_master::{JobResult, Observation};
 use crate::resource_manager::ConnectionId;
 
@@ -61,6 +63,8 @@ pub enum Action {
     },
     /// Delete objects of a checkpoint that was given up.
     DeleteObjects(Vec<String>),
+    /// Delete what else attempts have stored of a checkpoint that was given up.
+    DeleteAbandoned(AbandonedCheckpoint),
     /// Delete what a savepoint that was given up has left in this directory.
     DeleteFromSavepoint(String, Vec<String>),
     /// Start TaskManagers.

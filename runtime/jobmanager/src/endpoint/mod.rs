@@ -275,7 +275,9 @@ impl JobManager {
             Action::Disconnect(connection) => self.connections.close(connection),
             Action::Publish(checkpoint) => self.publish(checkpoint),
             // Where a job has a log, its collector finds what isn't needed.
-            Action::DiscardCheckpoint { .. } | Action::DeleteObjects(_)
+            Action::DiscardCheckpoint { .. }
+            | Action::DeleteObjects(_)
+            | Action::DeleteAbandoned(_)
                 if self.recorded.is_on() => {}
             Action::DiscardCheckpoint { checkpoint, kept_objects } => {
                 self.with_store(move |store| async move {
@@ -285,6 +287,9 @@ impl JobManager {
             }
             Action::DeleteObjects(objects) => self.with_store(move |store| async move {
                 log::deletion(store::delete(&store, &objects).await);
+            }),
+            Action::DeleteAbandoned(abandoned) => self.with_store(move |store| async move {
+                log::deletion(store::delete_abandoned(&store, &abandoned).await);
             }),
             Action::DeleteFromSavepoint(directory, objects) => {
                 self.delete_from_savepoint(directory, objects);

@@ -3,21 +3,29 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::time::Duration;
 
 use thalweg_core::ids::{CheckpointId, Epoch, JobId, OperatorId};
 use thalweg_core::job_graph::JobGraph;
 use thalweg_rpc::message::{SnapshotData, SnapshotHandle};
+use thalweg_storage::blob::BlobErrorKind;
 use thalweg_storage::manifest::{self, FORMAT_VERSION};
 use thalweg_storage::{
-    BlobPath, CheckpointKind, CheckpointManifest, CoordinatorState, OperatorManifest,
-    SubtaskManifest, layout,
+    BlobError, BlobPath, BlobStore, CheckpointKind, CheckpointManifest, CoordinatorState,
+    ManifestError, OperatorManifest, SubtaskManifest, layout,
 };
 use tokio::runtime::Handle;
 
 use super::options::CheckpointStore;
 use crate::checkpoint_coordinator::{
-    CheckpointEvent, CompletedCheckpoint, SubtaskSnapshot, VertexSnapshot,
+    AbandonedCheckpoint, CheckpointEvent, CompletedCheckpoint, SubtaskSnapshot, VertexSnapshot,
 };
+
+/// How long a manifest is tried to be written, before its checkpoint fails.
+const WRITE_MAX: Duration = Duration::from_secs(20);
+/// Pauses between two attempts double from the first to the last.
+const WRITE_PAUSE_FIRST: Duration = Duration::from_millis(50);
+const WRITE_PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Does something with a store where blocking is allowed.
 pub(super) fn spawn(
@@ -64,14 +72,39 @@ pub(crate) async fn write_manifest(
     let (job, id, blobs) = (complete.job, complete.id, store.store.as_ref());
     let path = layout::manifest(job, id).and_then(|path| layout::of_epoch(&path, epoch));
     let path = path.map_err(|error| error.to_string())?;
-    // It reads back what it finds when the outcome of its write is unknown or another's.
-    if let Err(error) = manifest::save_to(blobs, &path, &manifest).await {
-        match manifest::load_from(blobs, &path, job, id).await {
-            Ok(there) if there == manifest => {}
-            Ok(_) | Err(_) => return Err(error.to_string()),
-        }
-    }
+    save(blobs, &path, &manifest).await.map_err(|error| error.to_string())?;
     Ok((path, u64::try_from(bytes).unwrap_or(u64::MAX)))
+}
+
+/// Stores a manifest. A failed write may have been done: what is there then says. As long as
+/// nothing is, or nobody can say, it is tried again. That is harmless: the name is this leader's,
+/// and no other manifest has these bytes, which name objects that no other one does.
+async fn save(
+    store: &dyn BlobStore,
+    path: &BlobPath,
+    manifest: &CheckpointManifest,
+) -> Result<(), ManifestError> {
+    let began = tokio::time::Instant::now();
+    let mut pause = WRITE_PAUSE_FIRST;
+    loop {
+        let Err(error) = manifest::save_to(store, path, manifest).await else { return Ok(()) };
+        let ManifestError::Store(BlobError { kind: BlobErrorKind::Other, .. }) = error else {
+            return Err(error);
+        };
+        let (job, checkpoint) = (manifest.job_id, manifest.checkpoint_id);
+        match manifest::load_from(store, path, job, checkpoint).await {
+            Ok(there) if there == *manifest => return Ok(()),
+            Ok(_) => return Err(ManifestError::Exists { place: path.to_string() }),
+            Err(ManifestError::Store(_)) => {}
+            Err(damaged) => return Err(damaged),
+        }
+        if began.elapsed() + pause > WRITE_MAX {
+            return Err(error);
+        }
+        tracing::warn!(%checkpoint, "its manifest is tried again to be written: {error}");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(WRITE_PAUSE_MAX);
+    }
 }
 
 /// The stores that have to do with a checkpoint.
@@ -122,12 +155,13 @@ async fn operator_manifest(
     let mut subtasks = Vec::new();
     for (index, snapshot) in (0u32..).zip(&vertex.subtasks) {
         for handle in snapshot.handles.iter().filter(|handle| handle.operator == operator) {
-            let (object, offset) = durable(places, complete, (index, handle), epoch).await?;
+            let place = durable(places, complete, (index, handle), epoch).await?;
             subtasks.push(SubtaskManifest {
                 index,
                 key_groups: handle.key_groups.map(Into::into),
-                object,
-                offset,
+                object: place.object,
+                object_length: place.object_length,
+                offset: place.offset,
                 length: handle.length,
                 crc32c: handle.crc32c,
             });
@@ -151,20 +185,30 @@ async fn operator_manifest(
     })
 }
 
-/// The object that a snapshot is in; an inline one is written to its own first, and one that is in
+/// Where a snapshot is.
+struct Place {
+    object: String,
+    object_length: Option<u64>,
+    offset: u64,
+}
+
+/// Where a snapshot is; an inline one is written to its own first, and one that is in
 /// the job's own store is copied into a savepoint's.
 async fn durable(
     places: Places<'_>,
     complete: &CompletedCheckpoint,
     (subtask, handle): (u32, &SnapshotHandle),
     epoch: Option<Epoch>,
-) -> Result<(String, u64), String> {
+) -> Result<Place, String> {
     let savepoint = complete.directory.is_some();
     let bytes = match &handle.data {
-        SnapshotData::Object { path, offset } if !(savepoint && path.contains('/')) => {
-            return Ok((path.clone(), *offset));
+        SnapshotData::Object { path, offset, object_length }
+            if !(savepoint && path.contains('/')) =>
+        {
+            let (object, object_length, offset) = (path.clone(), *object_length, *offset);
+            return Ok(Place { object, object_length, offset });
         }
-        SnapshotData::Object { path, offset } => {
+        SnapshotData::Object { path, offset, .. } => {
             let own = places.own.ok_or("the job has no place for checkpoints")?;
             let path = BlobPath::parse(path).map_err(|error| error.to_string())?;
             let range = *offset..offset.saturating_add(handle.length);
@@ -180,7 +224,8 @@ async fn durable(
     };
     let path = path.map_err(|error| error.to_string())?;
     places.objects.store.put(&path, bytes).await.map_err(|error| error.to_string())?;
-    Ok((path.to_string(), 0))
+    let object_length = Some(handle.length);
+    Ok(Place { object: path.to_string(), object_length, offset: 0 })
 }
 
 /// Deletes a checkpoint: its manifest first, so that nobody can find a manifest without its
@@ -218,6 +263,33 @@ pub(super) async fn delete(store: &CheckpointStore, objects: &[String]) -> Resul
     Ok(())
 }
 
+/// Deletes what attempts have stored of a checkpoint that was given up, and what they have begun
+/// to: objects whose names are theirs and that nothing refers to.
+pub(super) async fn delete_abandoned(
+    store: &CheckpointStore,
+    abandoned: &AbandonedCheckpoint,
+) -> Result<(), String> {
+    let (job, id) = (abandoned.job, abandoned.checkpoint);
+    let folder = layout::checkpoint_folder(job, id).map_err(|error| error.to_string())?;
+    let is_theirs = |path: &BlobPath| {
+        let attempt = layout::attempt_of(path);
+        attempt.is_some_and(|attempt| abandoned.attempts.binary_search(&attempt).is_ok())
+    };
+    let kept = |path: &BlobPath| abandoned.kept_objects.iter().any(|kept| kept == path.as_str());
+    let store = store.store.as_ref();
+    for path in store.list(&folder).await.map_err(|error| error.to_string())? {
+        if is_theirs(&path) && !kept(&path) {
+            store.delete(&path).await.map_err(|error| error.to_string())?;
+        }
+    }
+    for write in store.unfinished(&folder).await.map_err(|error| error.to_string())? {
+        if is_theirs(&write.path) {
+            store.discard_unfinished(&write).await.map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(())
+}
+
 /// The highest checkpoint of a job that the store has anything of; 0 for none. New ones go on
 /// above it, so that no name is ever used twice.
 pub(super) async fn highest_checkpoint(
@@ -231,3 +303,6 @@ pub(super) async fn highest_checkpoint(
     };
     Ok(CheckpointId(objects.iter().filter_map(number).max().unwrap_or(0)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -219,6 +219,7 @@ impl Puppet {
                 JobManagerMessage::Registered { .. }
                 | JobManagerMessage::Received { .. }
                 | JobManagerMessage::CheckpointCompleted { .. }
+                | JobManagerMessage::RewriteRuns { .. }
                 | JobManagerMessage::CheckpointAborted { .. } => {}
             }
         }

@@ -12,10 +12,15 @@ use thalweg_storage::{BlobPath, ManifestError, layout, manifest};
 
 use super::{HighAvailabilityError, Records};
 
+/// Every so many collections, unfinished writes are looked for.
+const UNFINISHED_EVERY: u64 = 64;
+
 /// The published checkpoints that stay, and what they refer to. What was read once isn't read
 /// again: a manifest never changes.
 pub(super) struct Roots {
     retained: usize,
+    /// How often this was asked for.
+    collections: u64,
     known: BTreeMap<BlobPath, Vec<BlobPath>>,
 }
 
@@ -29,7 +34,15 @@ struct Kept {
 impl Roots {
     /// So many of the last published checkpoints stay, if they are still there.
     pub(super) fn new(retained: usize) -> Self {
-        Self { retained, known: BTreeMap::new() }
+        Self { retained, collections: 0, known: BTreeMap::new() }
+    }
+
+    /// Writes whose writers are gone are rare, and another listing: they are looked for at first,
+    /// at the end, and now and then.
+    fn unfinished_are_due(&mut self, view: &CollectorView) -> bool {
+        let due = self.collections.is_multiple_of(UNFINISHED_EVERY) || view.last().is_terminal();
+        self.collections += 1;
+        due
     }
 
     async fn read(
@@ -113,8 +126,14 @@ pub(super) async fn collect(
     }
     let entries = collector::plan_log(log, view, kept.oldest).await?;
     let mut deleted = collector::delete_entries(log, &entries).await?;
-    for (store, plan) in plans {
-        deleted += collector::delete(store, &plan).await?;
+    for (store, plan) in &plans {
+        deleted += collector::delete(*store, plan).await?;
+    }
+    if roots.unfinished_are_due(view) {
+        for (store, _) in plans {
+            let writes = collector::plan_unfinished(log, store, view, layout::origin_of).await?;
+            deleted += collector::discard_unfinished(store, &writes).await?;
+        }
     }
     Ok(deleted)
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use thalweg_storage::blob::BlobErrorKind;
+use thalweg_storage::blob::{BlobErrorKind, UnfinishedWrite};
 use thalweg_storage::{BlobError, BlobFuture, BlobPath, BlobStore, PutOutcome};
 use tokio::runtime::Handle;
 
@@ -72,6 +72,18 @@ impl BlobStore for OffThread {
 
     fn get_range<'s>(&'s self, path: &'s BlobPath, range: Range<u64>) -> BlobFuture<'s, Vec<u8>> {
         self.run("read", path, move |store, path| store.get_range(path, range))
+    }
+
+    fn unfinished<'s>(&'s self, folder: &'s BlobPath) -> BlobFuture<'s, Vec<UnfinishedWrite>> {
+        self.run("list", folder, |store, folder| store.unfinished(folder))
+    }
+
+    fn discard_unfinished<'s>(&'s self, write: &'s UnfinishedWrite) -> BlobFuture<'s, ()> {
+        let (path, id) = (&write.path, write.id.clone());
+        self.run("delete", path, move |store, path| {
+            let write = UnfinishedWrite { path: path.clone(), id };
+            Box::pin(async move { store.discard_unfinished(&write).await })
+        })
     }
 
     fn list<'s>(&'s self, folder: &'s BlobPath) -> BlobFuture<'s, Vec<BlobPath>> {

@@ -13,7 +13,9 @@ use thalweg_rpc::message::{
 };
 
 use super::execution_graph::AssignedSlot;
-use crate::checkpoint_coordinator::{CheckpointEvent, CheckpointRequest, CompletedCheckpoint};
+use crate::checkpoint_coordinator::{
+    AbandonedCheckpoint, CheckpointEvent, CheckpointRequest, CompletedCheckpoint,
+};
 use crate::resource_manager::RequestId;
 
 /// What happened to a job.
@@ -134,6 +136,15 @@ pub enum JobAction {
     },
     /// Tell a TaskManager that a checkpoint is published.
     NotifyCompleted(TaskManagerId, CheckpointId),
+    /// Tell a TaskManager whose state is to be written anew.
+    RewriteRuns {
+        /// The TaskManager.
+        task_manager: TaskManagerId,
+        /// The published checkpoint.
+        checkpoint: CheckpointId,
+        /// Objects of it, of which little is needed.
+        objects: Vec<String>,
+    },
     /// Tell a TaskManager that a checkpoint won't be.
     NotifyAborted(TaskManagerId, CheckpointId),
     /// Write a manifest; answered by [`JobEvent::Publication`].
@@ -147,6 +158,8 @@ pub enum JobAction {
     },
     /// Delete objects that nothing refers to.
     DeleteObjects(Vec<String>),
+    /// Delete what else attempts have stored of a checkpoint that was given up.
+    DeleteAbandoned(AbandonedCheckpoint),
     /// Delete what a savepoint that was given up has left in this directory.
     DeleteFromSavepoint(String, Vec<String>),
     /// A TaskManager doesn't end a task: take it for lost.

@@ -185,6 +185,13 @@ impl JobMaster {
                 let of = |tm| JobAction::NotifyCompleted(tm, checkpoint);
                 actions.extend(self.task_managers().into_iter().map(of));
             }
+            CheckpointAction::RewriteRuns { checkpoint, objects } => {
+                let of = |task_manager| {
+                    let objects = objects.clone();
+                    JobAction::RewriteRuns { task_manager, checkpoint, objects }
+                };
+                actions.extend(self.task_managers().into_iter().map(of));
+            }
             CheckpointAction::NotifyAborted(checkpoint) => {
                 let of = |tm| JobAction::NotifyAborted(tm, checkpoint);
                 actions.extend(self.task_managers().into_iter().map(of));
@@ -200,6 +207,9 @@ impl JobMaster {
             }
             CheckpointAction::DeleteFromSavepoint(directory, objects) => {
                 actions.push(JobAction::DeleteFromSavepoint(directory, objects));
+            }
+            CheckpointAction::DeleteAbandoned(abandoned) => {
+                actions.push(JobAction::DeleteAbandoned(abandoned));
             }
             CheckpointAction::SavepointCompleted(checkpoint) => {
                 actions.push(JobAction::Observe(Observation::SavepointCompleted(checkpoint)));

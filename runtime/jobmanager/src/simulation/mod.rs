@@ -160,6 +160,7 @@ impl World {
             }
             Action::DiscardCheckpoint { .. }
             | Action::DeleteObjects(_)
+            | Action::DeleteAbandoned(_)
             | Action::DeleteFromSavepoint(..)
             | Action::RequestWorkers(_)
             | Action::ReleaseWorker(_)

@@ -216,7 +216,9 @@ impl ModelTaskManager {
             JobManagerMessage::CheckpointCompleted { checkpoint, .. } => {
                 self.completed(checkpoint, now, outside, out);
             }
-            JobManagerMessage::CheckpointAborted { .. } | JobManagerMessage::EndInput { .. } => {}
+            JobManagerMessage::CheckpointAborted { .. }
+            | JobManagerMessage::RewriteRuns { .. }
+            | JobManagerMessage::EndInput { .. } => {}
             JobManagerMessage::ShutDown { .. } => self.tasks.clear(),
         }
     }

@@ -17,6 +17,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use thalweg_core::Batch;
@@ -157,6 +158,13 @@ impl Chain {
             self.nodes[at].checkpoint_completed(checkpoint)?;
         }
         Ok(())
+    }
+
+    /// The next snapshots of these operators hold all of their state.
+    pub fn write_bases(&mut self, operators: &BTreeSet<OperatorId>) {
+        for node in &mut self.nodes {
+            node.write_base_if(|operator| operators.contains(&operator));
+        }
     }
 
     /// All input has ended and checkpoints are off: sinks make everything visible.

@@ -303,6 +303,14 @@ impl Node {
         Ok(Done::Forward(Control::Watermark(lowest)))
     }
 
+    /// Its next snapshot holds all of its state, if it is one of those.
+    pub(super) fn write_base_if(&mut self, is_meant: impl FnOnce(OperatorId) -> bool) {
+        let runs = self.runs.as_mut();
+        if let Some(runs) = runs.filter(|_| is_meant(self.id)) {
+            runs.write_base();
+        }
+    }
+
     fn begin_snapshot(&mut self, barrier: &Barrier) -> Result<Option<Written>, ChainError> {
         self.abort_snapshot();
         let input_ended = self.inputs.iter().all(|i| i.ended);

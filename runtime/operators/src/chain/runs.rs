@@ -15,6 +15,8 @@ pub(super) struct SnapshotRuns {
     taken: Option<Runs>,
     /// A later snapshot than the last one was begun, and isn't complete.
     begun: bool,
+    /// The next run is to be a base, whatever it could go on from.
+    write_base: bool,
 }
 
 /// The runs that a checkpoint has.
@@ -54,7 +56,7 @@ impl SnapshotRuns {
             base: *base,
             deltas: deltas.iter().sum(),
         });
-        SnapshotRuns { published, taken: None, begun: false }
+        SnapshotRuns { published, taken: None, begun: false, write_base: false }
     }
 
     /// Decides, when the newest published checkpoint is `published`:
@@ -64,6 +66,7 @@ impl SnapshotRuns {
     ///    than half of the base: then all is written anew.
     /// 3. What was published without this subtask's taking part can't be gone on from.
     /// 4. One that was begun and never complete was given up.
+    /// 5. All is written anew after [`write_base`](Self::write_base).
     pub(super) fn next(&mut self, published: CheckpointId) -> NextRun {
         let (taken, begun) = (self.taken.take(), std::mem::take(&mut self.begun));
         let mut last = LastSnapshot::Published;
@@ -75,8 +78,9 @@ impl SnapshotRuns {
                 last = LastSnapshot::GivenUp;
             }
         }
+        let anew = std::mem::take(&mut self.write_base);
         let grown = |runs: &Runs| runs.count >= RUNS_MAX || runs.deltas > runs.base / 2;
-        match self.published.filter(|runs| !grown(runs)) {
+        match self.published.filter(|runs| !anew && !grown(runs)) {
             Some(runs) => NextRun { kind: RunKind::Delta, last, extends: Some(runs.checkpoint) },
             None => NextRun { kind: RunKind::Base, last, extends: None },
         }
@@ -85,6 +89,11 @@ impl SnapshotRuns {
     /// A snapshot was begun, as [`next`](Self::next) said last.
     pub(super) fn begun(&mut self) {
         self.begun = true;
+    }
+
+    /// Has the next run be a base: what there is of older ones is to be let go.
+    pub(super) fn write_base(&mut self) {
+        self.write_base = true;
     }
 
     /// A snapshot of so many bytes was taken, as [`next`](Self::next) said last. Without state
@@ -162,6 +171,20 @@ mod tests {
         // A base that was given up leaves the older runs in place, which are still too large.
         assert_eq!(take(&mut runs, 5, 3, 1000).kind, RunKind::Base);
         assert_eq!(take(&mut runs, 6, 5, 1).kind, RunKind::Delta);
+    }
+
+    #[test]
+    fn a_base_is_written_once_when_it_is_asked_for() {
+        let mut runs = SnapshotRuns::default();
+        take(&mut runs, 1, 0, 1000);
+        runs.write_base();
+        let next = take(&mut runs, 2, 1, 1000);
+        assert_eq!((next.kind, next.last), (RunKind::Base, LastSnapshot::Published));
+        assert_eq!(take(&mut runs, 3, 2, 10), delta(2, LastSnapshot::Published));
+        // What was given up isn't asked for again here: whoever asks does so after the next one.
+        runs.write_base();
+        take(&mut runs, 4, 3, 1000);
+        assert_eq!(take(&mut runs, 5, 3, 10), delta(3, LastSnapshot::GivenUp));
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl SinkState {
 
     /// Takes out the commits that were remembered, oldest first.
     pub(super) fn take(&mut self) -> Result<Vec<PendingCommit>, StateError> {
-        let mut pending = std::mem::take(self.pending.get_mut(&mut self.state)?);
+        let mut pending = std::mem::take(&mut *self.pending.get_mut(&mut self.state)?);
         pending.sort_by_key(|commit| commit.checkpoint);
         Ok(pending)
     }

@@ -46,7 +46,7 @@ impl SplitStates {
 
     /// Takes out what was remembered.
     pub(super) fn take(&mut self) -> Result<Vec<SplitState>, StateError> {
-        Ok(std::mem::take(self.list.get_mut(&mut self.state)?))
+        Ok(std::mem::take(&mut *self.list.get_mut(&mut self.state)?))
     }
 
     /// Writes these.

@@ -66,6 +66,17 @@ pub enum JobManagerMessage {
         /// The checkpoint.
         checkpoint: CheckpointId,
     },
+    /// Little of these objects is referred to by the checkpoint, which is published: whoever has a
+    /// run in one of them is to write all of that state anew the next time. Only space is lost if
+    /// it doesn't.
+    RewriteRuns {
+        /// The job.
+        job: JobId,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// The objects' paths.
+        objects: Vec<String>,
+    },
     /// The checkpoint won't be: release what it holds.
     CheckpointAborted {
         /// The job.

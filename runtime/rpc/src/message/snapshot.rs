@@ -14,6 +14,8 @@ pub enum SnapshotData {
         path: String,
         /// Where the part begins.
         offset: u64,
+        /// The length of the whole object; None if it isn't known (see the manifest).
+        object_length: Option<u64>,
     },
     /// Here. For small ones: they go into the manifest.
     Inline(Vec<u8>),

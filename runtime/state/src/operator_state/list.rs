@@ -2,10 +2,12 @@
 
 use std::any::Any;
 use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
 
 use thalweg_core::Record;
 
 use super::{AnyState, KEY_GROUP, KEY_GROUPS, OperatorState, begin_whole_state};
+use crate::budget::MemoryAccount;
 use crate::error::StateError;
 use crate::handle::handle;
 use crate::restore::RestoredOperator;
@@ -28,13 +30,15 @@ impl<T: Record> OperatorListState<T> {
         state.state::<ListItems<T>>(self.index).map(|list| list.items.as_slice())
     }
 
-    /// The elements, to be changed. What they use then counts from the next
-    /// [`update`](Self::update) or [`clear`](Self::clear) on.
+    /// The elements, to be changed. What they take afterwards is charged when the access ends;
+    /// being over the budget shows at the next one.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
-    pub fn get_mut<'s>(&self, state: &'s mut OperatorState) -> Result<&'s mut Vec<T>, StateError> {
-        state.state_mut::<ListItems<T>>(self.index).map(|list| &mut list.items)
+    /// As [`add`](Self::add).
+    pub fn get_mut<'s>(&self, state: &'s mut OperatorState) -> Result<ListMut<'s, T>, StateError> {
+        state.charge(self.index, 0, 0)?;
+        let (list, account) = state.state_and_account::<ListItems<T>>(self.index)?;
+        Ok(ListMut { items: &mut list.items, bytes: &mut list.bytes, account })
     }
 
     /// Adds an element at the end.
@@ -70,11 +74,40 @@ impl<T: Record> OperatorListState<T> {
     }
 }
 
+/// Access to all elements of an operator's list. When it's dropped, what the list has grown or
+/// shrunk by is charged.
+pub struct ListMut<'s, T: Record> {
+    items: &'s mut Vec<T>,
+    bytes: &'s mut usize,
+    account: &'s mut MemoryAccount,
+}
+
+impl<T: Record> Deref for ListMut<'_, T> {
+    type Target = Vec<T>;
+
+    fn deref(&self) -> &Vec<T> {
+        self.items
+    }
+}
+
+impl<T: Record> DerefMut for ListMut<'_, T> {
+    fn deref_mut(&mut self) -> &mut Vec<T> {
+        self.items
+    }
+}
+
+impl<T: Record> Drop for ListMut<'_, T> {
+    fn drop(&mut self) {
+        let after = self.items.iter().map(size).sum();
+        self.account.change(std::mem::replace(self.bytes, after), after);
+    }
+}
+
 /// The elements, each a row whose sub-key is its number, eight bytes big endian.
 pub(super) struct ListItems<T> {
     declaration: StateDeclaration,
     items: Vec<T>,
-    /// What the elements take, as far as it's known.
+    /// What the elements take.
     bytes: usize,
 }
 

@@ -17,7 +17,7 @@ use thalweg_core::record::Key;
 use self::broadcast::Broadcast;
 pub use self::broadcast::BroadcastState;
 use self::list::ListItems;
-pub use self::list::OperatorListState;
+pub use self::list::{ListMut, OperatorListState};
 use crate::budget::{MemoryAccount, MemoryBudget};
 use crate::error::StateError;
 use crate::keyed::over_budget;
@@ -195,9 +195,16 @@ impl OperatorState {
     }
 
     fn state_mut<S: 'static>(&mut self, index: u32) -> Result<&mut S, StateError> {
+        self.state_and_account(index).map(|(state, _)| state)
+    }
+
+    fn state_and_account<S: 'static>(
+        &mut self,
+        index: u32,
+    ) -> Result<(&mut S, &mut MemoryAccount), StateError> {
         let registered = self.states.get_mut(index as usize);
         let state = registered.and_then(|registered| registered.state.as_any_mut().downcast_mut());
-        state.ok_or_else(foreign_handle::<S>)
+        Ok((state.ok_or_else(foreign_handle::<S>)?, &mut self.account))
     }
 }
 

@@ -161,7 +161,7 @@ impl Subtask {
             }
             Action::Drop { slice } => drop(self.slices.remove_slice(slice)),
             Action::Split(split) => {
-                let splits = self.splits.get_mut(&mut self.operator).unwrap();
+                let mut splits = self.splits.get_mut(&mut self.operator).unwrap();
                 splits.truncate((split % 5) as usize);
                 splits.push(split);
             }

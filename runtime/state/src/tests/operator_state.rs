@@ -106,6 +106,20 @@ fn operator_state_counts_against_the_budget_and_names_itself_when_it_exceeds_it(
     assert_eq!(state.bytes(), 0);
     drop(state);
     assert_eq!(budget.drawn(), 0);
+    // So does what grows in place, from the end of the access on.
+    let mut state = OperatorState::with_budget(None, &budget);
+    let splits = state.list_state::<String>("splits").unwrap();
+    splits.add(&mut state, "y".repeat(1000)).unwrap();
+    let one = state.bytes();
+    splits.get_mut(&mut state).unwrap().extend(vec!["y".repeat(1000); 9]);
+    assert_eq!(state.bytes(), 10 * one);
+    splits.get_mut(&mut state).unwrap().truncate(2);
+    assert_eq!(state.bytes(), 2 * one);
+    splits.get_mut(&mut state).unwrap().extend(vec!["y".repeat(1000); 300]);
+    let error = splits.get_mut(&mut state).map(drop).unwrap_err();
+    assert!(error.to_string().contains("state \"splits\" exceeds"), "{error}");
+    drop(state);
+    assert_eq!(budget.drawn(), 0);
     // What is restored counts as well.
     let from = || Some(restored(std::slice::from_ref(&run), 0, 1));
     let mut state = OperatorState::with_budget(from(), &budget);

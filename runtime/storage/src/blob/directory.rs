@@ -3,7 +3,8 @@
 //!
 //! A blob is written to a temporary file in its folder, synced, and renamed (or, if it must be
 //! the first, linked) to its name; then the folder is synced. So a blob is there whole or not at
-//! all, also after a power cut. Names that begin with a dot are temporary files, never blobs.
+//! all, also after a power cut. Names that begin with a dot are temporary files, never blobs; such
+//! a name ends with that of the blob, so that it's known whose it is if its writer is gone.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,7 +12,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{BlobError, BlobFuture, BlobPath, BlobStore, PutOutcome};
+use super::{BlobError, BlobFuture, BlobPath, BlobStore, BlobWriter, PutOutcome, UnfinishedWrite};
 
 /// Blobs as files in a folder.
 #[derive(Debug)]
@@ -21,6 +22,12 @@ pub struct DirectoryStore {
 
 /// Tells apart the temporary files of one process.
 static NEXT_TEMPORARY: AtomicU64 = AtomicU64::new(0);
+
+/// What the names of temporary files begin with; the process, a number and the blob's name follow.
+const TEMPORARY: &str = ".tmp-";
+
+/// The longest name of a file, on most file systems: bytes.
+const NAME_BYTES_MAX: usize = 255;
 
 /// How often a folder is made again that somebody else removes.
 const CREATE_ATTEMPTS_MAX: u32 = 100;
@@ -32,7 +39,7 @@ impl DirectoryStore {
     /// The folder can't be made.
     pub fn open(root: impl Into<PathBuf>) -> Result<DirectoryStore, BlobError> {
         let root = root.into();
-        fs::create_dir_all(&root)
+        create_folders(&root)
             .map_err(|error| BlobError::new("create the folder", root.display(), error))?;
         Ok(DirectoryStore { root })
     }
@@ -55,7 +62,7 @@ impl DirectoryStore {
     ) -> Result<T, BlobError> {
         let target = self.file(path);
         let folder = target.parent().unwrap_or(&self.root);
-        let written = self.write_in(folder, bytes, |temporary| place(temporary, &target));
+        let written = self.write_in(&target, bytes, |temporary| place(temporary, &target));
         written.map_err(|error| {
             // Nothing may have come into the folder that was made for it.
             self.remove_empty_folders(folder);
@@ -65,11 +72,12 @@ impl DirectoryStore {
 
     fn write_in<T>(
         &self,
-        folder: &Path,
+        target: &Path,
         bytes: &[u8],
         place: impl FnOnce(&Path) -> io::Result<T>,
     ) -> io::Result<T> {
-        let (temporary, mut file) = Self::create_temporary(folder)?;
+        let folder = target.parent().unwrap_or(&self.root);
+        let (temporary, mut file) = Self::create_temporary(folder, target)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         let placed = place(&temporary.0)?;
@@ -80,12 +88,16 @@ impl DirectoryStore {
 
     /// A new file in the folder, which is made if it isn't there. Somebody who deletes the last
     /// blob of the folder removes it, too: again, then. From here on it isn't empty.
-    fn create_temporary(folder: &Path) -> io::Result<(Temporary, File)> {
+    fn create_temporary(folder: &Path, target: &Path) -> io::Result<(Temporary, File)> {
+        let blob = target.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let mut attempt = 1;
         loop {
             fs::create_dir_all(folder)?;
             let number = NEXT_TEMPORARY.fetch_add(1, Ordering::Relaxed);
-            let temporary = Temporary(folder.join(format!(".tmp-{}-{number}", std::process::id())));
+            let mut name = format!("{TEMPORARY}{}-{number}-{blob}", std::process::id());
+            // BlobPath has ASCII names only.
+            name.truncate(NAME_BYTES_MAX);
+            let temporary = Temporary(folder.join(name));
             match File::create(&temporary.0) {
                 Ok(file) => return Ok((temporary, file)),
                 Err(error)
@@ -139,7 +151,12 @@ impl DirectoryStore {
         Ok(bytes)
     }
 
-    fn list_folder(&self, folder: &BlobPath, found: &mut Vec<BlobPath>) -> Result<(), BlobError> {
+    /// Calls `found` with each file: its folder and its name.
+    fn walk(
+        &self,
+        folder: &BlobPath,
+        found: &mut impl FnMut(&BlobPath, &str),
+    ) -> Result<(), BlobError> {
         let name = self.file(folder);
         let failed = |error| BlobError::new("list", name.display(), error);
         let entries = match fs::read_dir(&name) {
@@ -158,18 +175,46 @@ impl DirectoryStore {
         for entry in entries {
             let entry = entry.map_err(failed)?;
             let kind = entry.file_type().map_err(failed)?;
-            // What no blob can be called was put there by somebody else, or is temporary.
-            let Some(Ok(path)) = entry.file_name().to_str().map(|name| folder.join(name)) else {
-                continue;
-            };
-            if kind.is_dir() {
-                self.list_folder(&path, found)?;
-            } else {
-                found.push(path);
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            if !kind.is_dir() {
+                found(folder, name);
+            } else if let Ok(folder) = folder.join(name) {
+                self.walk(&folder, found)?;
             }
         }
         Ok(())
     }
+
+    fn unfinished_in(&self, folder: &BlobPath) -> Result<Vec<UnfinishedWrite>, BlobError> {
+        let mut found = Vec::new();
+        self.walk(folder, &mut |folder, name| found.extend(unfinished(folder, name)))?;
+        found.sort();
+        Ok(found)
+    }
+}
+
+/// Makes a folder that isn't there, and those above it, and makes their names durable.
+fn create_folders(root: &Path) -> io::Result<()> {
+    let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let made: Vec<&Path> = root.ancestors().take_while(missing).collect();
+    fs::create_dir_all(root)?;
+    for folder in made {
+        let above = folder.parent().filter(|above| !above.as_os_str().is_empty());
+        File::open(above.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// The write that a file of this name is of, if it's a temporary one's and tells the blob.
+fn unfinished(folder: &BlobPath, name: &str) -> Option<UnfinishedWrite> {
+    let mut parts = name.strip_prefix(TEMPORARY)?.splitn(3, '-');
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let (process, number) = (parts.next()?, parts.next()?);
+    let blob = parts.next().filter(|_| is_number(process) && is_number(number))?;
+    // One that was cut tells nothing.
+    let path = folder.join(blob).ok().filter(|_| name.len() < NAME_BYTES_MAX)?;
+    Some(UnfinishedWrite { path, id: name.to_owned() })
 }
 
 /// A temporary file, removed when it's no longer needed. If it was renamed there's none.
@@ -182,7 +227,71 @@ impl Drop for Temporary {
     }
 }
 
+/// A file that is being written. It has its name once it is whole.
+struct FileWriter<'s> {
+    store: &'s DirectoryStore,
+    target: PathBuf,
+    open: Option<(Temporary, File)>,
+}
+
+impl FileWriter<'_> {
+    fn folder(&self) -> &Path {
+        self.target.parent().unwrap_or(&self.store.root)
+    }
+
+    fn open(&mut self) -> io::Result<(Temporary, File)> {
+        match self.open.take() {
+            Some(open) => Ok(open),
+            None => DirectoryStore::create_temporary(self.folder(), &self.target),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let (temporary, mut file) = self.open()?;
+        file.write_all(bytes)?;
+        self.open = Some((temporary, file));
+        Ok(())
+    }
+
+    fn place(&mut self) -> io::Result<()> {
+        let (temporary, file) = self.open()?;
+        file.sync_all()?;
+        fs::rename(&temporary.0, &self.target)?;
+        drop(temporary);
+        self.store.sync_folders(self.folder())
+    }
+
+    fn failed(&self, error: io::Error) -> BlobError {
+        BlobError::new("write", self.target.display(), error)
+    }
+}
+
+impl Drop for FileWriter<'_> {
+    fn drop(&mut self) {
+        self.open = None;
+        // Nothing may have come into the folder that was made for it.
+        self.store.remove_empty_folders(self.folder());
+    }
+}
+
+impl BlobWriter for FileWriter<'_> {
+    fn append(&mut self, bytes: Vec<u8>) -> BlobFuture<'_, ()> {
+        Box::pin(async move { self.write(&bytes).map_err(|error| self.failed(error)) })
+    }
+
+    fn finish<'w>(mut self: Box<Self>) -> BlobFuture<'w, ()>
+    where
+        Self: 'w,
+    {
+        Box::pin(async move { self.place().map_err(|error| self.failed(error)) })
+    }
+}
+
 impl BlobStore for DirectoryStore {
+    fn writer<'s>(&'s self, path: &BlobPath) -> Box<dyn BlobWriter + 's> {
+        Box::new(FileWriter { store: self, target: self.file(path), open: None })
+    }
+
     fn put<'s>(&'s self, path: &'s BlobPath, bytes: Vec<u8>) -> BlobFuture<'s, ()> {
         Box::pin(async move {
             self.write(path, &bytes, |temporary, target| fs::rename(temporary, target))
@@ -216,9 +325,30 @@ impl BlobStore for DirectoryStore {
     fn list<'s>(&'s self, folder: &'s BlobPath) -> BlobFuture<'s, Vec<BlobPath>> {
         Box::pin(async move {
             let mut found = Vec::new();
-            self.list_folder(folder, &mut found)?;
+            // What no blob can be called was put there by somebody else, or is temporary.
+            self.walk(folder, &mut |folder, name| found.extend(folder.join(name)))?;
             found.sort();
             Ok(found)
+        })
+    }
+
+    fn unfinished<'s>(&'s self, folder: &'s BlobPath) -> BlobFuture<'s, Vec<UnfinishedWrite>> {
+        Box::pin(async move { self.unfinished_in(folder) })
+    }
+
+    fn discard_unfinished<'s>(&'s self, write: &'s UnfinishedWrite) -> BlobFuture<'s, ()> {
+        Box::pin(async move {
+            let target = self.file(&write.path);
+            let folder = target.parent().unwrap_or(&self.root);
+            match fs::remove_file(folder.join(&write.id)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(BlobError::new("delete what is left of", target.display(), error))
+                }
+                _ => {
+                    self.remove_empty_folders(folder);
+                    Ok(())
+                }
+            }
         })
     }
 

@@ -11,6 +11,7 @@ mod requests;
 pub mod s3;
 #[cfg(test)]
 pub(crate) mod tests;
+mod writer;
 
 use std::future::Future;
 use std::ops::Range;
@@ -24,6 +25,7 @@ pub use self::multipart::{CompleteOutcome, FinishedUpload, MultipartStore, PartR
 pub use self::opener::{BlobStoreOpener, LocalStores};
 pub use self::path::{BlobPath, BlobPathError};
 pub use self::requests::{RequestCount, RequestKind, RequestMetrics, RequestOutcome};
+pub use self::writer::{BlobWriter, UnfinishedWrite};
 
 /// What a store's methods return.
 pub type BlobFuture<'s, T> = Pin<Box<dyn Future<Output = Result<T, BlobError>> + Send + 's>>;
@@ -62,6 +64,24 @@ pub trait BlobStore: Send + Sync {
 
     /// Removes a blob. A missing one is no error.
     fn delete<'s>(&'s self, path: &'s BlobPath) -> BlobFuture<'s, ()>;
+
+    /// Begins to write a blob piece by piece, which replaces one of that name. Unless the store
+    /// says otherwise the pieces are gathered in memory.
+    fn writer<'s>(&'s self, path: &BlobPath) -> Box<dyn BlobWriter + 's> {
+        Box::new(writer::Gathered::new(self, path.clone()))
+    }
+
+    /// Writes to blobs in this folder, and the folders in it, that were begun and aren't finished,
+    /// ascending: under way, or left by writers that are gone.
+    fn unfinished<'s>(&'s self, _folder: &'s BlobPath) -> BlobFuture<'s, Vec<UnfinishedWrite>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Removes what such a write has left. If it is still under way it fails, and its blob doesn't
+    /// appear. One that isn't there is no error.
+    fn discard_unfinished<'s>(&'s self, _write: &'s UnfinishedWrite) -> BlobFuture<'s, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// The same store's uploads, if it has any.
     fn multipart(&self) -> Option<Arc<dyn MultipartStore>> {

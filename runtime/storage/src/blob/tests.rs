@@ -46,6 +46,11 @@ fn of_many_that_create_a_blob_at_once_exactly_one_does() {
 }
 
 #[test]
+fn a_blob_that_is_written_in_pieces_appears_when_it_is_whole() {
+    on_each(contract::a_blob_that_is_written_in_pieces_appears_when_it_is_whole);
+}
+
+#[test]
 fn a_directory_leaves_no_temporary_file_and_lists_none() {
     let folder = tempfile::tempdir().unwrap();
     let store = DirectoryStore::open(folder.path()).unwrap();
@@ -53,8 +58,41 @@ fn a_directory_leaves_no_temporary_file_and_lists_none() {
     now(store.put(&name, b"1".to_vec())).unwrap();
     now(store.put_if_absent(&name, b"2".to_vec())).unwrap();
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    let mut writer = store.writer(&path("job/chk-1/b"));
+    now(writer.append(b"1".to_vec())).unwrap();
+    drop(writer);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nor an empty folder");
     std::fs::write(folder.path().join(".tmp-1-1"), b"left by a crash").unwrap();
     assert_eq!(now(store.list(&BlobPath::root())).unwrap(), [name]);
+}
+
+#[test]
+fn a_directory_knows_what_writers_have_left_that_are_gone_and_can_discard_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = DirectoryStore::open(folder.path()).unwrap();
+    let (name, root) = (path("job/chk-1/e1-manifest"), BlobPath::root());
+    // Under way, and left by a process that is gone.
+    let mut writer = store.writer(&name);
+    now(writer.append(b"half".to_vec())).unwrap();
+    let place = folder.path().join("job/chk-1");
+    std::fs::write(place.join(".tmp-77-3-e2-shared-x"), b"half").unwrap();
+    // These tell nothing, or aren't the store's.
+    for strange in [".tmp-77-3", ".tmp-x-3-a", ".tmp-77-3-.a", ".hidden", "blob"] {
+        std::fs::write(place.join(strange), b"").unwrap();
+    }
+    let found = now(store.unfinished(&root)).unwrap();
+    let paths: Vec<_> = found.iter().map(|write| write.path.as_str()).collect();
+    assert_eq!(paths, [name.as_str(), "job/chk-1/e2-shared-x"]);
+    assert_eq!(now(store.unfinished(&path("job/chk-2"))).unwrap(), []);
+    for write in &found {
+        now(store.discard_unfinished(write)).unwrap();
+        now(store.discard_unfinished(write)).expect("one that is gone is no error");
+    }
+    assert_eq!(now(store.unfinished(&root)).unwrap(), []);
+    // Whoever is still at it fails, and there's no blob.
+    now(writer.append(b"more".to_vec())).unwrap();
+    now(writer.finish()).unwrap_err();
+    assert_eq!(now(store.list(&root)).unwrap(), [path("job/chk-1/blob")]);
 }
 
 #[test]

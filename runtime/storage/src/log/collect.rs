@@ -11,14 +11,18 @@
 //!    published by now will be.
 //! 6. After the terminal entry rule 4 is as rule 5.
 //!
+//! 7. Of what goes, manifests go before what they may refer to. So a manifest that is there has
+//!    its objects, wherever a collector stops; and what it leaves is garbage for the next one,
+//!    which finds it by its name, not by a manifest.
+//!
 //! So garbage stays garbage, whoever leads: a collector that was paused and fenced after it
 //! classified deletes nothing that anybody will refer to. That is why an object's name holds its
 //! epoch: the same name is never made again by another.
 //!
 //! Entries of the log:
-//! 7. Claims, terminal entries and the log's tail stay. So does the last publish, and those of
+//! 8. Claims, terminal entries and the log's tail stay. So does the last publish, and those of
 //!    retained checkpoints.
-//! 8. Other publishes may go if their segment is sealed. It may be sealed once the log goes on
+//! 9. Other publishes may go if their segment is sealed. It may be sealed once the log goes on
 //!    behind it, and is sealed for good before anything in it is deleted.
 
 use std::collections::BTreeSet;
@@ -179,7 +183,14 @@ pub fn plan_objects<K: Ord>(
     plan
 }
 
-/// Which segments may be sealed: rule 8. Those before this one; `oldest_retained` is the place of
+/// Rule 7: the garbage in the order in which it is deleted.
+pub fn deletion_order<K>(garbage: Vec<K>, is_manifest: impl Fn(&K) -> bool) -> Vec<K> {
+    let (mut ordered, rest): (Vec<K>, Vec<K>) = garbage.into_iter().partition(is_manifest);
+    ordered.extend(rest);
+    ordered
+}
+
+/// Which segments may be sealed: rule 9. Those before this one; `oldest_retained` is the place of
 /// the oldest publish that stays.
 pub fn sealable_before(
     view: &CollectorView,
@@ -191,7 +202,7 @@ pub fn sealable_before(
     Segment::of(kept.unwrap_or_default(), segment_length)
 }
 
-/// Whether an entry of a sealed segment may be deleted: rules 7 and 8.
+/// Whether an entry of a sealed segment may be deleted: rules 8 and 9.
 pub fn entry_may_go(
     view: &CollectorView,
     entry: &EntryHeader,

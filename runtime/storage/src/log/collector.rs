@@ -3,12 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::collect::{CollectorView, ObjectOrigin, ObjectPlan, entry_may_go, plan_objects};
+use super::collect::{
+    CollectorView, ObjectClass, ObjectOrigin, ObjectPlan, classify_object, deletion_order,
+    entry_may_go, plan_objects,
+};
 use super::entry::{EntryHeader, LogPosition};
 use super::error::LogError;
 use super::names::{self, LogName, Segment};
 use super::reader::Log;
-use crate::blob::{BlobPath, BlobStore};
+use crate::blob::{BlobPath, BlobStore, UnfinishedWrite};
 use crate::layout;
 
 /// What a seal holds. Only its name counts.
@@ -35,10 +38,13 @@ pub async fn plan(
         let origin = origin_of(&path);
         (path, origin)
     });
-    Ok(plan_objects(view, objects, referenced))
+    let mut plan = plan_objects(view, objects, referenced);
+    let is_manifest = |path: &BlobPath| layout::checkpoint_of_manifest(path).is_some();
+    plan.garbage = deletion_order(plan.garbage, is_manifest);
+    Ok(plan)
 }
 
-/// Deletes the garbage; says how much it was.
+/// Deletes the garbage, in the plan's order; says how much it was.
 ///
 /// # Errors
 /// The store fails: some of it may be left.
@@ -47,6 +53,42 @@ pub async fn delete(store: &dyn BlobStore, plan: &ObjectPlan<BlobPath>) -> Resul
         store.delete(path).await?;
     }
     Ok(plan.garbage.len())
+}
+
+/// What was begun to be written and will never count, by the same rules: objects of the job that
+/// would be garbage, and entries of the log at places that are taken.
+///
+/// # Errors
+/// The store fails.
+pub async fn plan_unfinished(
+    log: &Log,
+    store: &dyn BlobStore,
+    view: &CollectorView,
+    origin_of: impl Fn(&BlobPath) -> Option<ObjectOrigin>,
+) -> Result<Vec<UnfinishedWrite>, LogError> {
+    let last = view.last().position;
+    let is_over = |path: &BlobPath| match names::parse(log.job, path) {
+        Some(LogName::Entry(position)) => position <= last,
+        Some(LogName::Seal(segment)) => segment < Segment::of(last, log.segment_length),
+        None => classify_object(view, origin_of(path), false) == ObjectClass::Garbage,
+    };
+    let mut found = store.unfinished(&layout::job_folder(log.job)?).await?;
+    found.retain(|write| view.may_collect() && is_over(&write.path));
+    Ok(found)
+}
+
+/// Discards them; says how many.
+///
+/// # Errors
+/// The store fails: some of it may be left.
+pub async fn discard_unfinished(
+    store: &dyn BlobStore,
+    writes: &[UnfinishedWrite],
+) -> Result<usize, LogError> {
+    for write in writes {
+        store.discard_unfinished(write).await?;
+    }
+    Ok(writes.len())
 }
 
 /// Which entries of the log may go, by segment. `oldest_retained` is the place of the oldest

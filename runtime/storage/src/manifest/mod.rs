@@ -2,6 +2,7 @@
 //! JSON followed by a line with its CRC-32C; described in `docs/checkpoint-format.md`. Not here:
 //! publishing a manifest, which decides whether its checkpoint counts.
 
+mod check;
 mod hex;
 mod store;
 #[cfg(test)]
@@ -11,14 +12,16 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use thalweg_core::ids::{CheckpointId, JobId, OperatorId};
-use thalweg_core::key_group::{KeyGroupRange, MAX_MAX_PARALLELISM};
+use thalweg_core::key_group::KeyGroupRange;
 use thiserror::Error;
 
 pub use self::store::{load, load_from, save, save_to};
 use crate::blob::{BlobError, BlobPath, BlobPathError};
 
 /// The version that is written, and the highest that is read.
-pub const FORMAT_VERSION: u32 = 1;
+///
+/// Version 1 didn't know the lengths of objects.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// A checkpoint that was triggered by the coordinator, or a savepoint by the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +37,7 @@ pub enum CheckpointKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointManifest {
-    /// The manifest's format: [`FORMAT_VERSION`].
+    /// The manifest's format: [`FORMAT_VERSION`], or an older one that was read.
     pub format_version: u32,
     /// The job.
     #[serde(with = "hex::id")]
@@ -90,7 +93,8 @@ pub struct OperatorManifest {
     pub coordinator_state: Option<CoordinatorState>,
 }
 
-/// Where a subtask's snapshot is, or one run of it.
+/// Where a subtask's snapshot is, or one run of it: a part of an object, which it may share with
+/// others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubtaskManifest {
@@ -100,6 +104,10 @@ pub struct SubtaskManifest {
     pub key_groups: Option<KeyGroups>,
     /// The object that holds the snapshot.
     pub object: String,
+    /// The length of that object in bytes. None if it isn't known: a manifest of version 1 named
+    /// it first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_length: Option<u64>,
     /// Where the snapshot starts in the object.
     pub offset: u64,
     /// Its length in bytes.
@@ -190,10 +198,11 @@ impl CheckpointManifest {
     /// # Errors
     /// What contradicts itself.
     pub fn check(&self) -> Result<(), ManifestError> {
-        let checked = self.operators.iter().try_for_each(check_operator).and_then(|()| {
+        let checked = self.operators.iter().try_for_each(check::operator).and_then(|()| {
             let ordered = self.operators.is_sorted_by(|a, b| a.operator_id < b.operator_id);
             if ordered { Ok(()) } else { Err("its operators aren't ordered by id".to_owned()) }
         });
+        let checked = checked.and_then(|()| check::ranges(&self.operators));
         let checkpoint = self.checkpoint_id;
         checked.map_err(|reason| ManifestError::Inconsistent { checkpoint, reason })
     }
@@ -214,48 +223,4 @@ impl CheckpointManifest {
             subtasks.map(|subtask| BlobPath::parse(&subtask.object)).collect();
         Ok(objects?.into_iter().collect())
     }
-}
-
-fn check_operator(operator: &OperatorManifest) -> Result<(), String> {
-    let wrong = |reason: String| Err(format!("operator {:?}: {reason}", operator.name));
-    let (parallelism, max_parallelism) = (operator.parallelism, operator.max_parallelism);
-    if parallelism == 0 || max_parallelism == 0 || max_parallelism > MAX_MAX_PARALLELISM {
-        return wrong(format!("parallelism {parallelism} of at most {max_parallelism}"));
-    }
-    if !operator.subtasks.is_sorted_by_key(|subtask| subtask.index) {
-        return wrong("its subtasks aren't ordered by index".to_owned());
-    }
-    let finished = &operator.finished_subtasks;
-    let known = finished.iter().all(|index| *index < parallelism);
-    if !finished.is_sorted_by(|a, b| a < b) || !known || (operator.finished && !finished.is_empty())
-    {
-        return wrong(format!("subtasks {finished:?} can't be those of {parallelism} that ended"));
-    }
-    let mut next_group = 0;
-    // A base and its deltas have the same key groups.
-    let mut before = None;
-    for subtask in &operator.subtasks {
-        let index = subtask.index;
-        if index >= parallelism {
-            return wrong(format!("it has parallelism {parallelism} and a subtask {index}"));
-        }
-        if subtask.offset.checked_add(subtask.length).is_none() {
-            return wrong(format!("subtask {index}: the snapshot ends beyond all objects"));
-        }
-        match BlobPath::parse(&subtask.object) {
-            Ok(path) if path != BlobPath::root() => {}
-            Ok(_) => return wrong(format!("subtask {index} has no object")),
-            Err(error) => return wrong(format!("subtask {index}: {error}")),
-        }
-        if let Some(KeyGroups { start, end }) = subtask.key_groups {
-            let again = before == Some((index, start, end));
-            let overlaps = !again && start < next_group && start < end;
-            if start > end || end > max_parallelism || overlaps {
-                return wrong(format!("subtask {index} can't own key groups {start} to {end}"));
-            }
-            next_group = next_group.max(end);
-            before = Some((index, start, end));
-        }
-    }
-    Ok(())
 }

@@ -57,11 +57,15 @@ impl CheckpointManifest {
         }
         let json = |error: serde_json::Error| damaged(error.to_string());
         let Version { format_version: found } = serde_json::from_slice(body).map_err(json)?;
-        if found != FORMAT_VERSION {
+        if !(1..=FORMAT_VERSION).contains(&found) {
             let supported = FORMAT_VERSION;
             return Err(ManifestError::Version { place: place.to_owned(), found, supported });
         }
         let manifest: CheckpointManifest = serde_json::from_slice(body).map_err(json)?;
+        let runs = manifest.operators.iter().flat_map(|operator| &operator.subtasks);
+        if found == 1 && runs.into_iter().any(|run| run.object_length.is_some()) {
+            return Err(damaged("version 1 has no lengths of objects".to_owned()));
+        }
         manifest.check()?;
         Ok(manifest)
     }

@@ -10,6 +10,7 @@ fn subtask(index: u32, start: u32, end: u32) -> SubtaskManifest {
         index,
         key_groups: Some(KeyGroups { start, end }),
         object: format!("job/chk-3/count-{index}"),
+        object_length: Some(1234),
         offset: 0,
         length: 1234,
         crc32c: 0xdead_beef,
@@ -75,9 +76,9 @@ fn a_manifest_survives_the_store_and_is_written_once() {
     assert!(error.to_string().contains("that of checkpoint 3"), "{error}");
 }
 
-#[test]
-fn the_bytes_are_these() {
-    let small = CheckpointManifest {
+/// The one in the golden files.
+fn golden() -> CheckpointManifest {
+    CheckpointManifest {
         job_id: JobId::new(1),
         graph_fingerprint: 5,
         trigger_time_ms: 7,
@@ -87,9 +88,64 @@ fn the_bytes_are_these() {
             ..operator(2, vec![subtask(0, 0, 64)])
         }],
         ..manifest()
+    }
+}
+
+#[test]
+fn the_bytes_are_these() {
+    let text = String::from_utf8(golden().to_bytes().unwrap()).unwrap();
+    assert_eq!(text, include_str!("golden-2.manifest"));
+}
+
+#[test]
+fn a_manifest_of_version_1_is_read_and_its_objects_have_no_known_length() {
+    let bytes = include_bytes!("golden-1.manifest");
+    let read = CheckpointManifest::from_bytes(bytes, "x").unwrap();
+    let mut expected = CheckpointManifest { format_version: 1, ..golden() };
+    expected.operators[0].subtasks[0].object_length = None;
+    assert_eq!(read, expected);
+    let error = read.to_bytes().unwrap_err().to_string();
+    assert!(error.contains("format version 1"), "only the newest is written: {error}");
+    // Its runs are gone on from: then a manifest of this version names them.
+    let now = CheckpointManifest { format_version: FORMAT_VERSION, ..read };
+    assert_eq!(CheckpointManifest::from_bytes(&now.to_bytes().unwrap(), "x").unwrap(), now);
+}
+
+#[test]
+fn a_version_that_never_was_or_a_field_that_came_later_is_damage() {
+    for (version, reason) in [(0, "format version 0"), (1, "no lengths of objects")] {
+        let strange = CheckpointManifest { format_version: version, ..golden() };
+        let mut body = serde_json::to_vec(&strange).unwrap();
+        let checksum = crc32c::crc32c(&body);
+        body.extend_from_slice(format!("crc32c:{checksum:08x}\n").as_bytes());
+        let error = CheckpointManifest::from_bytes(&body, "x").unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn runs_of_several_subtasks_may_share_an_object() {
+    let part = |index: u32, offset, length| SubtaskManifest {
+        object: "job/chk-3/shared".into(),
+        object_length: Some(100),
+        offset,
+        length,
+        ..subtask(index, index * 64, index * 64 + 64)
     };
-    let text = String::from_utf8(small.to_bytes().unwrap()).unwrap();
-    assert_eq!(text, include_str!("golden.manifest"));
+    let of = |runs| CheckpointManifest { operators: vec![operator(1, runs)], ..manifest() };
+    let shared = of(vec![part(0, 60, 40), part(1, 0, 60)]);
+    assert_eq!(CheckpointManifest::from_bytes(&shared.to_bytes().unwrap(), "x").unwrap(), shared);
+    assert_eq!(shared.objects().unwrap().len(), 1);
+    of(vec![part(0, 0, 60), part(1, 0, 60)]).to_bytes().expect("equal bytes may be there once");
+    let unequal = SubtaskManifest { object_length: Some(101), ..part(1, 60, 40) };
+    for (runs, reason) in [
+        (vec![part(0, 0, 61), part(1, 60, 40)], "the runs at 0 and 60 of job/chk-3/shared overlap"),
+        (vec![part(0, 0, 60), part(1, 60, 41)], "the run at 60 of job/chk-3/shared ends beyond it"),
+        (vec![part(0, 0, 60), unequal], "agree about the length"),
+    ] {
+        let error = of(runs).to_bytes().unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
 }
 
 #[test]
@@ -122,10 +178,10 @@ fn any_damaged_byte_and_any_cut_is_noticed() {
 
 #[test]
 fn a_later_version_is_named() {
-    let body = "{\"format_version\": 2, \"news\": {}}\n";
+    let body = "{\"format_version\": 3, \"news\": {}}\n";
     let bytes = format!("{body}crc32c:{:08x}\n", crc32c::crc32c(body.as_bytes()));
     let error = CheckpointManifest::from_bytes(bytes.as_bytes(), "x").unwrap_err().to_string();
-    assert!(error.contains("format version 2, this build reads up to 1"), "{error}");
+    assert!(error.contains("format version 3, this build reads up to 2"), "{error}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use thalweg_rpc::message::{
 use thalweg_rpc::{ConnectError, LeaderAddress, Link, LinkError};
 
 use super::prepare::Prepared;
+use super::upload::StoredSnapshot;
 use crate::task::TaskEvent;
 
 /// What happens.
@@ -25,6 +26,10 @@ pub(super) enum Event {
     Prepared(ExecutionAttemptId, Result<Prepared, FailureInfo>),
     /// A task says something.
     Task(ExecutionAttemptId, TaskEvent),
+    /// What of a snapshot has objects of its own is durable.
+    LargeStored(Box<StoredSnapshot>),
+    /// Small runs have waited for others as long as they may.
+    SmallDue,
     /// A snapshot is durable, or can't be.
     Stored(Result<CheckpointAck, CheckpointDecline>),
 }

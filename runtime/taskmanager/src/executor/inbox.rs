@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 
 use super::event::Event;
 use super::prepare::Prepared;
+use super::upload::StoredSnapshot;
 use crate::task::{TaskEvent, TaskOutcome, TaskSnapshot};
 
 type Connected = Result<Link<ToJobManager, ToTaskManager>, ConnectError>;
@@ -29,6 +30,7 @@ struct News {
     input_ended: bool,
     snapshot: Option<Box<TaskSnapshot>>,
     declined: Option<(CheckpointId, DeclineReason)>,
+    large_stored: Option<Box<StoredSnapshot>>,
     stored: Option<Result<CheckpointAck, CheckpointDecline>>,
     ended: Option<TaskOutcome>,
 }
@@ -69,13 +71,32 @@ impl Inbox {
         self.put(attempt, |news| news.prepared = Some(prepared));
     }
 
+    /// What of a snapshot has objects of its own is durable.
+    pub(super) fn large_stored(&self, attempt: ExecutionAttemptId, snapshot: Box<StoredSnapshot>) {
+        self.put(attempt, |news| {
+            // That of a checkpoint that was given up may come late.
+            let newer = |old: &StoredSnapshot| old.checkpoint < snapshot.checkpoint;
+            if news.large_stored.as_deref().is_none_or(newer) {
+                news.large_stored = Some(snapshot);
+            }
+        });
+    }
+
     /// A snapshot is durable, or can't be.
     pub(super) fn stored(
         &self,
         attempt: ExecutionAttemptId,
         stored: Result<CheckpointAck, CheckpointDecline>,
     ) {
-        self.put(attempt, |news| news.stored = Some(stored));
+        let of = |stored: &Result<CheckpointAck, CheckpointDecline>| match stored {
+            Ok(ack) => ack.checkpoint,
+            Err(decline) => decline.checkpoint,
+        };
+        self.put(attempt, |news| {
+            if news.stored.as_ref().is_none_or(|old| of(old) <= of(&stored)) {
+                news.stored = Some(stored);
+            }
+        });
     }
 
     /// A task says something.
@@ -102,7 +123,8 @@ impl Inbox {
         let mut events: Vec<Event> = places.connected.map(Event::Connected).into_iter().collect();
         events.extend(places.leader.map(Event::Leader));
         for (attempt, news) in places.executions {
-            let News { prepared, state, input_ended, snapshot, declined, stored, ended } = news;
+            let News { prepared, state, input_ended, snapshot, declined, .. } = news;
+            let News { large_stored, stored, ended, .. } = news;
             events.extend(prepared.map(|prepared| Event::Prepared(attempt, prepared)));
             let task = [
                 state.map(TaskEvent::StateChanged),
@@ -111,6 +133,7 @@ impl Inbox {
                 input_ended.then_some(TaskEvent::InputEnded),
             ];
             events.extend(task.into_iter().flatten().map(|event| Event::Task(attempt, event)));
+            events.extend(large_stored.map(Event::LargeStored));
             events.extend(stored.map(Event::Stored));
             events.extend(ended.map(|outcome| Event::Task(attempt, TaskEvent::Ended(outcome))));
         }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use thalweg_storage::blob::BlobFuture;
+use thalweg_storage::blob::{BlobFuture, BlobWriter};
 use thalweg_storage::{BlobPath, BlobStore, PutOutcome};
 
 /// A copy of an object.
@@ -39,26 +39,44 @@ impl LocalCopies {
         Self { directory, number: AtomicU64::new(0), copies: Mutex::default() }
     }
 
-    fn write(&self, bytes: &[u8]) -> io::Result<LocalCopy> {
+    /// A file without a name.
+    fn open(&self) -> io::Result<fs::File> {
         fs::create_dir_all(&self.directory)?;
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let name = format!("thalweg-copy-{}-{number}", std::process::id());
         let path = self.directory.join(name);
-        let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
         fs::remove_file(&path)?;
-        file.write_all(bytes)?;
-        Ok(LocalCopy { file, length: bytes.len() as u64 })
+        Ok(file)
     }
 
-    /// A copy that counts once its object is stored.
-    fn prepare(&self, path: &BlobPath, bytes: &[u8]) -> Option<LocalCopy> {
-        match self.write(bytes) {
-            Ok(copy) => Some(copy),
-            Err(error) => {
-                let directory = self.directory.display();
-                tracing::warn!(%path, "no local copy can be kept in {directory}: {error}");
-                None
-            }
+    /// The copy, and these bytes behind what it has; None if it can't be kept.
+    fn append(&self, path: &BlobPath, copy: Option<LocalCopy>, bytes: &[u8]) -> Option<LocalCopy> {
+        let mut copy = copy?;
+        match copy.file.write_all(bytes) {
+            Ok(()) => Some(LocalCopy { length: copy.length + bytes.len() as u64, ..copy }),
+            Err(error) => self.warn(path, &error),
+        }
+    }
+
+    /// An empty copy; None if it can't be kept.
+    fn begin(&self, path: &BlobPath) -> Option<LocalCopy> {
+        match self.open() {
+            Ok(file) => Some(LocalCopy { file, length: 0 }),
+            Err(error) => self.warn(path, &error),
+        }
+    }
+
+    fn warn(&self, path: &BlobPath, error: &io::Error) -> Option<LocalCopy> {
+        let directory = self.directory.display();
+        tracing::warn!(%path, "no local copy can be kept in {directory}: {error}");
+        None
+    }
+
+    /// The object is stored: its copy counts.
+    fn keep(&self, path: &BlobPath, copy: Option<LocalCopy>) {
+        if let Some(copy) = copy {
+            self.copies.lock().insert(path.clone(), Arc::new(copy));
         }
     }
 
@@ -90,13 +108,17 @@ pub(super) struct CopiedStore {
 impl BlobStore for CopiedStore {
     fn put<'s>(&'s self, path: &'s BlobPath, bytes: Vec<u8>) -> BlobFuture<'s, ()> {
         Box::pin(async move {
-            let copy = self.copies.prepare(path, &bytes);
+            let copy = self.copies.append(path, self.copies.begin(path), &bytes);
             self.store.put(path, bytes).await?;
-            if let Some(copy) = copy {
-                self.copies.copies.lock().insert(path.clone(), Arc::new(copy));
-            }
+            self.copies.keep(path, copy);
             Ok(())
         })
+    }
+
+    fn writer<'s>(&'s self, path: &BlobPath) -> Box<dyn BlobWriter + 's> {
+        let copy = self.copies.begin(path);
+        let inner = self.store.writer(path);
+        Box::new(CopiedWriter { inner, copies: &self.copies, path: path.clone(), copy })
     }
 
     fn put_if_absent<'s>(
@@ -126,6 +148,33 @@ impl BlobStore for CopiedStore {
 
     fn delete<'s>(&'s self, path: &'s BlobPath) -> BlobFuture<'s, ()> {
         self.store.delete(path)
+    }
+}
+
+/// An object that is being written, and its copy.
+struct CopiedWriter<'s> {
+    inner: Box<dyn BlobWriter + 's>,
+    copies: &'s LocalCopies,
+    path: BlobPath,
+    copy: Option<LocalCopy>,
+}
+
+impl BlobWriter for CopiedWriter<'_> {
+    fn append(&mut self, bytes: Vec<u8>) -> BlobFuture<'_, ()> {
+        self.copy = self.copies.append(&self.path, self.copy.take(), &bytes);
+        self.inner.append(bytes)
+    }
+
+    fn finish<'w>(self: Box<Self>) -> BlobFuture<'w, ()>
+    where
+        Self: 'w,
+    {
+        Box::pin(async move {
+            let Self { inner, copies, path, copy } = *self;
+            inner.finish().await?;
+            copies.keep(&path, copy);
+            Ok(())
+        })
     }
 }
 

@@ -15,7 +15,7 @@ use thalweg_storage::layout;
 
 use super::prepare::Deployment;
 use super::table::{CancelDecision, DeployDecision, Stamp};
-use super::{ExitReason, TaskExecutor};
+use super::{ExitReason, TaskExecutor, upload};
 
 impl TaskExecutor {
     pub(super) fn message(&mut self, message: ToTaskManager, now: Duration) -> Option<ExitReason> {
@@ -73,6 +73,9 @@ impl TaskExecutor {
             JobManagerMessage::CheckpointCompleted { job, checkpoint } => {
                 self.completed(job, checkpoint);
             }
+            JobManagerMessage::RewriteRuns { job, checkpoint, objects } => {
+                self.rewrite(job, checkpoint, &objects);
+            }
             JobManagerMessage::CheckpointAborted { job, checkpoint } => {
                 self.aborted(job, checkpoint);
             }
@@ -119,6 +122,7 @@ impl TaskExecutor {
         for job in decision.jobs_gone {
             self.codes.forget(job);
             self.forget_copies(job);
+            self.gathering.forget(job);
         }
         self.forget_metrics();
         for progress in &heartbeat.jobs {
@@ -191,6 +195,18 @@ impl TaskExecutor {
             mailbox.checkpoint_completed(checkpoint);
         }
         self.retain_copies(job, checkpoint);
+    }
+
+    /// Has operators write all of their state the next time, which then need nothing of these
+    /// objects any more.
+    fn rewrite(&self, job: JobId, checkpoint: CheckpointId, objects: &[String]) {
+        for attempt in self.table.live_attempts_of(job) {
+            let Some(live) = self.live.get(&attempt) else { continue };
+            let operators = upload::operators_in(&live.stored, checkpoint, objects);
+            if let Some(mailbox) = live.mailbox.as_ref().filter(|_| !operators.is_empty()) {
+                mailbox.write_bases(&operators);
+            }
+        }
     }
 
     /// Lets local copies go that no task here would restart from, now that this checkpoint is

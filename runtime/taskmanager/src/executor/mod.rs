@@ -8,6 +8,7 @@
 //! Its mail comes from three sides: the JobManager through the bounded link, tasks and work aside
 //! through the `inbox`, and the time.
 
+mod ahead;
 mod code;
 mod connection;
 mod event;
@@ -48,6 +49,7 @@ pub use code::{CodeError, CodeProvider};
 use crate::driver::TaskDriver;
 use crate::metrics::MetricsRegistry;
 use crate::task::Mailbox;
+use ahead::SnapshotAhead;
 use code::CodeCache;
 use connection::{Connection, Due};
 use event::Event;
@@ -57,7 +59,7 @@ use prepare::Deployment;
 use slots::SlotBudgets;
 use stores::Stores;
 use table::TaskTable;
-use upload::StoredRuns;
+use upload::{Gathering, StoredRuns, StoredSnapshot};
 
 /// How often the loop looks at the time.
 const TICK: Duration = Duration::from_millis(100);
@@ -135,6 +137,8 @@ struct Live {
     channels: usize,
     /// The runs of its operators in the checkpoints that its next snapshots may go on from.
     stored: StoredRuns,
+    /// The snapshot that its task still writes, of which parts are here already.
+    ahead: Option<SnapshotAhead>,
 }
 
 /// The process is ending.
@@ -159,6 +163,8 @@ pub(crate) struct TaskExecutor {
     receiver: Option<LinkReceiver<ToTaskManager>>,
     heartbeat_seen: u64,
     inbox: Arc<Inbox>,
+    /// Small runs on their way to a store.
+    gathering: Gathering<StoredSnapshot>,
     /// Notices with the end of an execution, by their numbers.
     ends_told: BTreeMap<u64, ExecutionAttemptId>,
     expired_at: Duration,
@@ -191,6 +197,7 @@ impl TaskExecutor {
             receiver: None,
             heartbeat_seen: 0,
             inbox: Arc::default(),
+            gathering: Gathering::default(),
             ends_told: BTreeMap::new(),
             expired_at: now,
             stopping: None,
@@ -205,6 +212,7 @@ impl TaskExecutor {
         let mut next_tick = tokio::time::Instant::now();
         let mut stop_asked = false;
         loop {
+            let small_due = self.until_small_due();
             let events = tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(next_tick) => {
@@ -216,6 +224,7 @@ impl TaskExecutor {
                     let reason = reason.unwrap_or_else(|_| "its handle was dropped".to_owned());
                     vec![Event::Stop(reason)]
                 }
+                () = sleep(small_due) => vec![Event::SmallDue],
                 () = inbox.changed() => inbox.take(),
                 received = receive(&mut self.receiver) => vec![Event::Received(received)],
             };
@@ -246,6 +255,8 @@ impl TaskExecutor {
             Event::Received(Err(error)) => return self.link_lost(&error.to_string(), now),
             Event::Prepared(attempt, prepared) => self.prepared(attempt, prepared, now),
             Event::Task(attempt, event) => self.task_event(attempt, event, now),
+            Event::LargeStored(snapshot) => self.large_stored(*snapshot, now),
+            Event::SmallDue => self.store_due(now),
             Event::Stored(Ok(ack)) => {
                 if let Some(live) = self.live.get_mut(&ack.attempt) {
                     live.stored.insert(ack.checkpoint, ack.handles.clone());
@@ -258,6 +269,12 @@ impl TaskExecutor {
             }
         }
         self.stopped(now)
+    }
+
+    /// How long small runs still wait for others.
+    fn until_small_due(&self) -> Option<Duration> {
+        let due = self.gathering.next_due()?;
+        Some(due.saturating_sub(self.parts.clock.elapsed()))
     }
 
     /// Has it told who leads, where that can change.
@@ -416,6 +433,14 @@ impl TaskExecutor {
             self.budgets.drawn(),
             self.budgets.limit(),
         );
+    }
+}
+
+/// For ever, if there's no time.
+async fn sleep(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -125,7 +125,7 @@ async fn fetch_piece(
     let piece = || describe(piece);
     let bytes = match &handle.data {
         SnapshotData::Inline(bytes) => bytes.clone(),
-        SnapshotData::Object { path, offset } => {
+        SnapshotData::Object { path, offset, .. } => {
             let store = store.ok_or_else(|| RestoreError::NoStore { piece: piece() })?;
             let path = BlobPath::parse(path)
                 .map_err(|source| RestoreError::Path { piece: piece(), source })?;

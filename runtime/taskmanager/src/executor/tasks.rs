@@ -1,5 +1,6 @@
 //! How the executor starts tasks, and what it does about what they say.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use thalweg_operators::contract::{SubtaskInfo, WakeHandle};
 use thalweg_rpc::message::{CheckpointDecline, DeclineReason, FailureInfo, Notice};
 
 use super::prepare::{self, Deployment, Prepared, Surroundings};
-use super::upload::{self, SnapshotOwner};
+use super::upload::{self, Arrival, SnapshotOwner, SnapshotToStore, StoredSnapshot};
 use super::{Live, TaskExecutor, restore, wiring};
 use crate::driver::TaskWaker;
 use crate::metrics::TaskIdentity;
@@ -27,6 +28,7 @@ impl TaskExecutor {
                     mailbox: None,
                     channels,
                     stored: restore::own_runs(&deployment.task, subtask.parallelism),
+                    ahead: None,
                 };
                 self.live.insert(attempt, live);
                 let (codes, stores) = (Arc::clone(&self.codes), Arc::clone(&self.stores));
@@ -99,6 +101,12 @@ impl TaskExecutor {
                 clock: &self.parts.clock,
                 state_budget: self.budgets.of(live.deployment.task.slot),
                 snapshot_buffers: self.budgets.snapshots_of(live.deployment.task.slot),
+                uploads: live
+                    .deployment
+                    .job
+                    .checkpoint_directory
+                    .is_some()
+                    .then(|| self.budgets.uploads_of(live.deployment.task.slot)),
                 stores: Arc::clone(&self.stores) as _,
                 observer,
                 metrics: Arc::clone(&metrics),
@@ -139,6 +147,12 @@ impl TaskExecutor {
                     self.tell_state(attempt, now);
                 }
             }
+            TaskEvent::SnapshotPart(part) => self.store_part(attempt, *part),
+            TaskEvent::SnapshotAborted(checkpoint) => {
+                if let Some(live) = self.live.get_mut(&attempt) {
+                    live.ahead.take_if(|ahead| ahead.checkpoint == checkpoint);
+                }
+            }
             TaskEvent::SnapshotTaken(snapshot) => self.store(attempt, *snapshot),
             TaskEvent::CheckpointDeclined(checkpoint, reason) => {
                 if let Some(live) = self.live.get(&attempt) {
@@ -172,28 +186,65 @@ impl TaskExecutor {
         let key_groups = live.subtask.key_groups;
         let log_epoch = job.log_epoch;
         let owner = SnapshotOwner { job: job.job_id, attempt, log_epoch, key_groups };
+        let mut to_store = SnapshotToStore { owner, snapshot, former, store: None, reserved };
+        let barrier = to_store.snapshot.chain.barrier.clone();
+        if let Some(ahead) = live.ahead.take_if(|ahead| ahead.checkpoint == barrier.checkpoint) {
+            return ahead.finish(to_store);
+        }
         let (stores, inbox) = (Arc::clone(&self.stores), Arc::clone(&self.inbox));
-        let clock = Arc::clone(&self.parts.clock);
         self.parts.driver.run_aside(Box::pin(async move {
-            let barrier = snapshot.chain.barrier.clone();
-            let opened = match barrier.kind.savepoint() {
-                Some(savepoint) => stores.open_once(&savepoint.directory).map(Some),
-                None => job.checkpoint_directory.as_deref().map(|n| stores.get(n)).transpose(),
-            };
-            let stored = match opened {
+            let stored = match stores.of_snapshot(&barrier, job.checkpoint_directory.as_deref()) {
                 Ok(store) => {
-                    let store = store.as_deref();
-                    upload::store_snapshot(store, owner, snapshot, former, clock.as_ref()).await
+                    to_store.store = store;
+                    upload::store_large(to_store, BTreeMap::new()).await
                 }
-                Err(error) => Err(CheckpointDecline {
-                    job: owner.job,
-                    checkpoint: barrier.checkpoint,
-                    attempt,
-                    reason: DeclineReason::Failed(error.to_string()),
-                }),
+                Err(error) => Err(upload::declined(owner, barrier.checkpoint, &error.to_string())),
             };
-            drop(reserved);
-            inbox.stored(attempt, stored);
+            match stored {
+                Ok(stored) => inbox.large_stored(attempt, Box::new(stored)),
+                Err(decline) => inbox.stored(attempt, Err(decline)),
+            }
+        }));
+    }
+
+    /// The large runs of a snapshot are durable: its small ones wait for those of the other tasks
+    /// of its job.
+    pub(super) fn large_stored(&mut self, snapshot: StoredSnapshot, now: Duration) {
+        let (job, checkpoint) = (snapshot.owner.job, snapshot.checkpoint);
+        let attempt = snapshot.owner.attempt;
+        let running = |attempt: &ExecutionAttemptId| {
+            self.live.get(attempt).is_some_and(|live| live.mailbox.is_some())
+        };
+        let mut expected = self.table.live_attempts_of(job);
+        expected.retain(running);
+        let brings = match snapshot.waiting_bytes() {
+            Some(bytes) => Some((snapshot, bytes)),
+            None => {
+                let told = snapshot.acknowledgement(self.parts.clock.as_ref());
+                self.inbox.stored(attempt, Ok(told));
+                None
+            }
+        };
+        let arrival = Arrival { job, checkpoint, attempt, brings };
+        for group in self.gathering.arrived(arrival, &expected, now) {
+            self.store_shared(group);
+        }
+    }
+
+    /// Stores the small runs that have waited long enough.
+    pub(super) fn store_due(&mut self, now: Duration) {
+        for group in self.gathering.due(now) {
+            self.store_shared(group);
+        }
+    }
+
+    /// Makes small runs durable in one object, aside.
+    fn store_shared(&self, snapshots: Vec<StoredSnapshot>) {
+        let (inbox, clock) = (Arc::clone(&self.inbox), Arc::clone(&self.parts.clock));
+        self.parts.driver.run_aside(Box::pin(async move {
+            for (attempt, stored) in upload::store_shared(snapshots, clock.as_ref()).await {
+                inbox.stored(attempt, stored);
+            }
         }));
     }
 

@@ -4,11 +4,12 @@
 //! earlier one, a completed checkpoint stands for all before it. So it is bounded, and a
 //! repeated message changes nothing.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use thalweg_core::element::Barrier;
-use thalweg_core::ids::CheckpointId;
+use thalweg_core::ids::{CheckpointId, OperatorId};
 use thalweg_operators::contract::WakeHandle;
 
 /// Everything that came since the mailbox was last read.
@@ -19,6 +20,7 @@ pub(super) struct Mail {
     pub(super) trigger: Option<Barrier>,
     pub(super) completed: Option<CheckpointId>,
     pub(super) aborted: Option<CheckpointId>,
+    pub(super) write_bases: BTreeSet<OperatorId>,
 }
 
 /// A task's mailbox; written by its TaskExecutor, read by the task once a step.
@@ -67,6 +69,13 @@ impl Mailbox {
     /// No checkpoint up to this one is under way any more.
     pub fn checkpoint_aborted(&self, checkpoint: CheckpointId) {
         self.post(|mail| mail.aborted = mail.aborted.max(Some(checkpoint)));
+    }
+
+    /// These operators write all of their state the next time (see [`RewriteRuns`]).
+    ///
+    /// [`RewriteRuns`]: thalweg_rpc::message::JobManagerMessage::RewriteRuns
+    pub fn write_bases(&self, operators: &BTreeSet<OperatorId>) {
+        self.post(|mail| mail.write_bases.extend(operators));
     }
 
     /// Takes all mail. Costs one load when there is none.

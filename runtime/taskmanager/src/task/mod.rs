@@ -245,6 +245,9 @@ impl Task {
                 input.abort_checkpoint(checkpoint);
             }
         }
+        if let Some(chain) = self.chain.as_mut().filter(|_| !mail.write_bases.is_empty()) {
+            chain.write_bases(&mail.write_bases);
+        }
         if let Some(checkpoint) = mail.completed
             && checkpoint > self.last_completed
         {

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use serde::Serialize;
+use thalweg_core::key_group::KeyGroupRange;
 use thalweg_state::StateKind;
-use thalweg_state::run::StateDeclaration;
+use thalweg_state::run::{MergedRows, RunKind, RunReader, StateDeclaration, layers};
 use thalweg_storage::{CheckpointKind, CheckpointManifest, OperatorManifest};
 
 use super::error::StateCommandError;
+use super::runs::RunPlace;
 use super::store::OpenStore;
 use super::{list, output, runs};
 
@@ -36,14 +38,16 @@ struct ShownOperator<'m> {
     states: Vec<ShownState>,
 }
 
-/// A state in all runs of its operator. Runs of different versions of a program may declare it
-/// differently: then there's one of each.
+/// A state in all runs of its operator. Subtasks may declare it differently, for a moment, after a
+/// program has changed: then there's one of each.
 #[derive(Serialize)]
 struct ShownState {
     #[serde(flatten)]
     declaration: StateDeclaration,
-    /// As stored: a row that several runs hold is counted in each, and so are tombstones.
+    /// Those that a restore would take: the newest of each key.
     rows: u64,
+    /// Those in the runs: with rows that newer ones supersede, and tombstones.
+    stored_rows: u64,
     bytes: u64,
     subtasks: Vec<StatePart>,
 }
@@ -54,7 +58,8 @@ struct StatePart {
     subtask: u32,
     key_groups: Option<[u32; 2]>,
     object: String,
-    rows: u64,
+    /// As stored: with those that newer runs supersede, and tombstones.
+    stored_rows: u64,
     /// As stored: compressed.
     bytes: u64,
 }
@@ -114,34 +119,25 @@ fn read_operator<'m>(
     operator: &'m OperatorManifest,
 ) -> Result<ShownOperator<'m>, StateCommandError> {
     let mut states: BTreeMap<(String, StateKind), Vec<ShownState>> = BTreeMap::new();
-    for place in runs::of_operator(operator) {
-        let run = place.open(store)?;
-        let declared = &run.description().states;
-        let mut parts: Vec<(u64, u64)> = vec![(0, 0); declared.len()];
-        for block in run.blocks() {
-            if let Some((rows, bytes)) = parts.get_mut(block.state) {
-                *rows += block.rows;
-                *bytes += u64::from(block.length);
-            }
-        }
-        for (declaration, (rows, bytes)) in declared.iter().zip(parts) {
-            let same_name = states.entry((declaration.name.clone(), declaration.kind)).or_default();
+    let places: Vec<_> = runs::of_operator(operator).collect();
+    // A base and its deltas are read together.
+    for places in places.chunk_by(|a, b| a.subtask == b.subtask) {
+        let runs: Result<Vec<_>, StateCommandError> =
+            places.iter().map(|place| Ok((*place, place.open(store)?))).collect();
+        let runs = runs?;
+        let Some((_, last)) = runs.last() else { continue };
+        for declaration in &last.description().states {
+            let key = (declaration.name.clone(), declaration.kind);
+            let same_name = states.entry(key).or_default();
             let known = same_name.iter().position(|state| state.declaration == *declaration);
             let position = known.unwrap_or(same_name.len());
             if known.is_none() {
-                let declaration = declaration.clone();
-                same_name.push(ShownState { declaration, rows: 0, bytes: 0, subtasks: vec![] });
+                let (declaration, subtasks) = (declaration.clone(), Vec::new());
+                let none = ShownState { declaration, rows: 0, stored_rows: 0, bytes: 0, subtasks };
+                same_name.push(none);
             }
             let Some(state) = same_name.get_mut(position) else { continue };
-            state.rows += rows;
-            state.bytes += bytes;
-            state.subtasks.push(StatePart {
-                subtask: place.subtask,
-                key_groups: place.key_groups.map(|groups| [groups.start, groups.end]),
-                object: place.object.to_owned(),
-                rows,
-                bytes,
-            });
+            add_subtask(state, &runs, operator.max_parallelism)?;
         }
     }
     let coordinator = operator.coordinator_state.as_ref();
@@ -155,6 +151,61 @@ fn read_operator<'m>(
         coordinator_bytes: coordinator.map_or(0, |state| state.0.len()),
         states: states.into_values().flatten().collect(),
     })
+}
+
+/// Adds what a subtask has of the state, in its runs from the base to the newest delta.
+fn add_subtask(
+    state: &mut ShownState,
+    runs: &[(RunPlace<'_>, RunReader)],
+    max_parallelism: u32,
+) -> Result<(), StateCommandError> {
+    let (name, kind) = (state.declaration.name.clone(), state.declaration.kind);
+    let layers = layers(runs.iter().map(|(_, run)| run), &name, kind);
+    let mut in_runs = 0;
+    for (at, number) in &layers {
+        let Some((place, run)) = runs.get(*at) else { continue };
+        let blocks = run.blocks().filter(|block| block.state == *number);
+        let (mut stored_rows, mut bytes) = (0, 0);
+        for block in blocks {
+            stored_rows += block.rows;
+            bytes += u64::from(block.length);
+        }
+        in_runs += stored_rows;
+        state.bytes += bytes;
+        state.subtasks.push(StatePart {
+            subtask: place.subtask,
+            key_groups: place.key_groups.map(|groups| [groups.start, groups.end]),
+            object: place.object.to_owned(),
+            stored_rows,
+            bytes,
+        });
+    }
+    state.stored_rows += in_runs;
+    state.rows += match layers.as_slice() {
+        // A base has no row twice, and no tombstones: its index says how many they are.
+        [(at, _)] if runs.get(*at).is_some_and(|(_, run)| run.kind() == RunKind::Base) => in_runs,
+        _ => count_merged(&layers, runs, max_parallelism)?,
+    };
+    Ok(())
+}
+
+/// Reads all rows: which of them count isn't known otherwise.
+fn count_merged(
+    layers: &[(usize, usize)],
+    runs: &[(RunPlace<'_>, RunReader)],
+    max_parallelism: u32,
+) -> Result<u64, StateCommandError> {
+    let of = |(at, number): &(usize, usize)| runs.get(*at).map(|(_, run)| (run, *number));
+    let mut rows =
+        MergedRows::new(layers.iter().filter_map(of), KeyGroupRange::all(max_parallelism));
+    let mut count = 0;
+    loop {
+        match rows.next_row() {
+            Ok(Some(_)) => count += 1,
+            Ok(None) => return Ok(count),
+            Err((layer, error)) => return Err(runs[layers[layer].0].0.error(error)),
+        }
+    }
 }
 
 fn print(shown: &Shown<'_>, out: &mut dyn Write) -> Result<(), StateCommandError> {

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use thalweg_integration_tests::{
-    Cluster, FraudInput, Process, Rest, application, check_output, wait_until,
+    Cluster, FraudInput, Process, Rest, application, check_output, referenced_objects, wait_until,
 };
 
 /// The exit code of a JobManager that another one has taken the place of.
@@ -94,12 +94,8 @@ pub(crate) fn check_store(storage: &Path, job: &str) {
     let text = fs::read_to_string(storage.join(manifest)).unwrap();
     let manifest: serde_json::Value =
         serde_json::from_str(text.rsplit_once("crc32c:").unwrap().0).unwrap();
-    let operators = manifest["operators"].as_array().unwrap().iter();
-    let subtasks = operators.flat_map(|operator| operator["subtasks"].as_array().unwrap());
-    let objects: BTreeSet<&str> =
-        subtasks.map(|subtask| subtask["object"].as_str().unwrap()).collect();
-    for object in objects {
-        assert!(names.remove(object), "{object} is missing");
+    for object in referenced_objects(storage, [&manifest]) {
+        assert!(names.remove(&object), "{object} is missing");
     }
     check_epochs(storage, &log);
     let kept = |name: &String| {

@@ -174,7 +174,7 @@ fn what_cannot_be_begun_from_is_refused_before_anything_starts_and_check_says_so
     let newer = {
         let text = String::from_utf8(manifest.clone()).unwrap();
         let body = text.split_once("crc32c:").unwrap().0;
-        let body = body.replace("\"format_version\": 1", "\"format_version\": 99");
+        let body = body.replace("\"format_version\": 2", "\"format_version\": 99");
         format!("{body}crc32c:{:08x}\n", crc32c::crc32c(body.as_bytes()))
     };
     type Damage<'a> = Box<dyn Fn(&Path) + 'a>;
@@ -199,7 +199,7 @@ fn what_cannot_be_begun_from_is_refused_before_anything_starts_and_check_says_so
         (
             "newer",
             &[],
-            &["format version 99", "reads up to 1"],
+            &["format version 99", "reads up to 2"],
             Box::new(|copy| {
                 fs::write(copy.join("manifest"), &newer).unwrap();
             }),

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use thalweg_integration_tests::{Process, Soak, application, check_store, wait_until};
+use thalweg_integration_tests::{Process, Soak, application, check_store_that_failed, wait_until};
 
 use crate::soak::Run;
 
@@ -114,5 +114,5 @@ fn a_full_disk_fails_checkpoints_or_the_job_and_no_row_once_there_is_room_again(
     run.wait_for_checkpoints(1);
     run.finish();
     soak.check(&disks.path("output"));
-    check_store(&disks.path("checkpoints"));
+    check_store_that_failed(&disks.path("checkpoints"));
 }

@@ -12,10 +12,12 @@ use thalweg_storage::log::{EntryHeader, EntryKind, Leadership, Refusal};
 
 use super::{end, entries, objects, sinks, takeover};
 use crate::properties::{
-    FENCED_COMMIT, FENCED_DELETE, KEPT, LOST, ONE_PUBLISHER, REFERENCED, RESTORE, UNPUBLISHED,
+    FENCED_COMMIT, FENCED_DELETE, KEPT, LOST, MANIFESTS, ONE_PUBLISHER, REFERENCED, RESTORE,
+    UNPUBLISHED,
 };
 use crate::rules::Rules;
 use crate::scope::Scope;
+use crate::world::Part;
 
 /// The shortest way to break the property, as steps.
 fn finds(scope: Scope, rules: Rules, property: &'static str) {
@@ -73,6 +75,15 @@ fn a_collector_that_takes_what_a_later_epoch_made_is_found() {
 fn names_of_objects_without_an_epoch_are_found() {
     let rules = Rules { names_hold_epochs: false, ..Rules::default() };
     finds(objects(), rules, REFERENCED);
+}
+
+#[test]
+fn objects_deleted_before_the_manifests_that_name_them_are_found() {
+    let deletion_order = |mut garbage: Vec<_>| {
+        garbage.sort_by_key(|(part, _)| *part == Part::Manifest);
+        garbage
+    };
+    finds(objects(), Rules { deletion_order, ..Rules::default() }, MANIFESTS);
 }
 
 #[test]

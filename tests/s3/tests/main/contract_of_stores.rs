@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use thalweg_storage::blob::{BlobErrorKind, PutOutcome};
+use thalweg_storage::blob::{BlobErrorKind, MultipartStore, PutOutcome};
 use thalweg_storage::log::{WriterId, probe};
 use thalweg_storage::{BlobPath, BlobStore};
 
@@ -31,6 +31,16 @@ fn a_listing_holds_what_lies_within_the_folder_in_order() {
 fn of_many_that_create_a_blob_at_once_exactly_one_does() {
     let world = World::new("create");
     contract::of_many_that_create_a_blob_at_once_exactly_one_does(&store(&world));
+}
+
+#[test]
+fn a_blob_that_is_written_in_pieces_appears_when_it_is_whole() {
+    let world = World::new("pieces");
+    contract::a_blob_that_is_written_in_pieces_appears_when_it_is_whole(&store(&world));
+    // What was given up is thrown away, aside. Each look is a request.
+    let given_up = path("job/chk-2/given-up");
+    let looks = (0..1_000).map(|_| run(world.store().uploads(&given_up)).unwrap());
+    assert!(looks.into_iter().any(|uploads| uploads.is_empty()), "the upload stays");
 }
 
 #[test]

@@ -151,6 +151,13 @@ impl S3Client {
         }
     }
 
+    /// Does something on the client's thread that nobody waits for.
+    pub(super) fn spawn_alone(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.shared.runtime {
+            drop(runtime.spawn(work));
+        }
+    }
+
     /// Makes a request, and again while it fails for a passing reason. `action` and `place` say in
     /// errors what was tried on what.
     pub(super) async fn request<T, F>(

@@ -12,6 +12,7 @@ mod objects;
 mod retry;
 mod settings;
 mod upload;
+mod writer;
 
 use std::fmt;
 use std::ops::Range;
@@ -20,8 +21,8 @@ use std::sync::Arc;
 pub use self::client::S3Client;
 pub use self::settings::{RetrySettings, S3Credentials, S3Location, S3LocationError, S3Settings};
 use super::{
-    BlobError, BlobFuture, BlobPath, BlobStore, CompleteOutcome, FinishedUpload, MultipartStore,
-    PartReceipt, PutOutcome, UploadId,
+    BlobError, BlobFuture, BlobPath, BlobStore, BlobWriter, CompleteOutcome, FinishedUpload,
+    MultipartStore, PartReceipt, PutOutcome, UnfinishedWrite, UploadId,
 };
 
 /// Blobs as objects of a bucket, all keys below a prefix. Clones are the same store.
@@ -93,6 +94,24 @@ impl fmt::Display for Object {
 }
 
 impl BlobStore for S3Store {
+    fn unfinished<'s>(&'s self, folder: &'s BlobPath) -> BlobFuture<'s, Vec<UnfinishedWrite>> {
+        let within = folder.clone();
+        self.with(folder, |store, object| async move {
+            let uploads = store.list_uploads(&object).await?.into_iter();
+            let uploads = uploads.filter(|(path, _)| path.is_within(&within));
+            Ok(uploads.map(|(path, UploadId(id))| UnfinishedWrite { path, id }).collect())
+        })
+    }
+
+    fn discard_unfinished<'s>(&'s self, write: &'s UnfinishedWrite) -> BlobFuture<'s, ()> {
+        let upload = UploadId(write.id.clone());
+        self.with(&write.path, |store, object| async move { store.abort(&object, &upload).await })
+    }
+
+    fn writer<'s>(&'s self, path: &BlobPath) -> Box<dyn BlobWriter + 's> {
+        Box::new(writer::ObjectWriter::new(self.clone(), path))
+    }
+
     fn put<'s>(&'s self, path: &'s BlobPath, bytes: Vec<u8>) -> BlobFuture<'s, ()> {
         self.with(path, |store, object| async move { store.put_object(&object, bytes).await })
     }

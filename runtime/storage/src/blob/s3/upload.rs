@@ -20,13 +20,13 @@ use super::{Object, S3Store};
 pub(super) const NOTE: &str = "thalweg-upload";
 
 /// Most parts of an object, by S3.
-const PARTS_MAX: u64 = 10_000;
+pub(super) const PARTS_MAX: u64 = 10_000;
 
 /// Most uploads under way that are listed at a time: the rest is found the next time.
 const UPLOADS_MAX: usize = 10_000;
 
 /// A part on its way.
-type PartUnderWay = Pin<Box<dyn Future<Output = Result<PartReceipt, BlobError>> + Send>>;
+pub(super) type PartUnderWay = Pin<Box<dyn Future<Output = Result<PartReceipt, BlobError>> + Send>>;
 
 impl S3Store {
     /// Writes a large object in parts, replacing one of that name.
@@ -36,8 +36,17 @@ impl S3Store {
         bytes: Vec<u8>,
     ) -> Result<(), BlobError> {
         let finished = self.upload_all(object, bytes).await?;
-        let completed = self.finish(object, &finished, None, Repeat::Yes).await;
-        match self.judge(object, &finished, completed).await {
+        self.replace_by(object, &finished).await
+    }
+
+    /// Completes an upload, replacing an object of that name; throws it away if that fails.
+    pub(super) async fn replace_by(
+        &self,
+        object: &Object,
+        finished: &FinishedUpload,
+    ) -> Result<(), BlobError> {
+        let completed = self.finish(object, finished, None, Repeat::Yes).await;
+        match self.judge(object, finished, completed).await {
             Ok(CompleteOutcome::Completed | CompleteOutcome::CompletedBefore) => Ok(()),
             Ok(CompleteOutcome::Taken | CompleteOutcome::Gone) => {
                 let text = "the upload was aborted or replaced by somebody else; try again";
@@ -70,13 +79,18 @@ impl S3Store {
         }
     }
 
+    /// What no other upload has.
+    pub(super) fn note(&self) -> String {
+        format!("{:016x}{:016x}", self.client.random(), self.client.random())
+    }
+
     /// Uploads all parts of an object, so many at a time.
     async fn upload_all(
         &self,
         object: &Object,
         bytes: Vec<u8>,
     ) -> Result<FinishedUpload, BlobError> {
-        let note = format!("{:016x}{:016x}", self.client.random(), self.client.random());
+        let note = self.note();
         let upload = self.begin(object, &note).await?;
         match self.upload_parts(object, &upload, bytes.into()).await {
             Ok(parts) => Ok(FinishedUpload { upload, parts, note }),
@@ -263,7 +277,7 @@ impl S3Store {
 
     /// Throws an upload away after a failure, which is what is reported. What can't be thrown
     /// away costs space until the bucket's own rule for such uploads removes it.
-    async fn give_up(&self, object: &Object, upload: &UploadId) {
+    pub(super) async fn give_up(&self, object: &Object, upload: &UploadId) {
         let _ = self.abort(object, upload).await;
     }
 
@@ -313,7 +327,9 @@ enum Completion {
 }
 
 /// Waits for any of the parts and takes it out.
-async fn first_done(under_way: &mut Vec<PartUnderWay>) -> Result<PartReceipt, BlobError> {
+pub(super) async fn first_done(
+    under_way: &mut Vec<PartUnderWay>,
+) -> Result<PartReceipt, BlobError> {
     poll_fn(|context| {
         for index in 0..under_way.len() {
             if let Poll::Ready(done) = under_way[index].as_mut().poll(context) {

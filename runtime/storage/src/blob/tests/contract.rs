@@ -63,3 +63,29 @@ pub(super) fn of_many_that_create_a_blob_at_once_exactly_one_does(store: &Arc<dy
     assert_eq!(run(store.get(&name)).unwrap(), vec![winners[0] as u8; 1000]);
     assert_eq!(run(store.list(&BlobPath::root())).unwrap(), [name]);
 }
+
+pub(super) fn a_blob_that_is_written_in_pieces_appears_when_it_is_whole(
+    store: &Arc<dyn BlobStore>,
+) {
+    let name = path("job/chk-1/pieces");
+    let mut writer = store.writer(&name);
+    let mut all = Vec::new();
+    for (number, length) in [(1_u8, 10), (2, 0), (3, 4_000_000), (4, 7_000_000), (5, 1)] {
+        run(writer.append(vec![number; length])).unwrap();
+        all.extend(std::iter::repeat_n(number, length));
+        assert!(run(store.list(&path("job"))).unwrap().is_empty(), "it isn't whole yet");
+    }
+    run(writer.finish()).unwrap();
+    assert!(run(store.get(&name)).unwrap() == all, "it isn't what was written");
+    // It replaces an older one, may be empty, and counts only if it is finished.
+    for pieces in [0, 1] {
+        let mut writer = store.writer(&name);
+        (0..pieces).for_each(|_| run(writer.append(b"new".to_vec())).unwrap());
+        run(writer.finish()).unwrap();
+        assert_eq!(run(store.get(&name)).unwrap(), b"new".repeat(pieces));
+    }
+    let mut writer = store.writer(&path("job/chk-2/given-up"));
+    run(writer.append(vec![7; 9_000_000])).unwrap();
+    drop(writer);
+    assert_eq!(run(store.list(&BlobPath::root())).unwrap(), [name]);
+}

@@ -5,7 +5,9 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use crate::blob::{BlobError, BlobErrorKind, BlobFuture, BlobPath, BlobStore, PutOutcome};
+use crate::blob::{
+    BlobError, BlobErrorKind, BlobFuture, BlobPath, BlobStore, PutOutcome, UnfinishedWrite,
+};
 
 /// What happens to the next conditional write.
 pub(super) enum Fault {
@@ -28,6 +30,8 @@ pub(super) struct FaultyStore {
     failing_reads: Mutex<u32>,
     /// What listings end with, if they are old.
     stale: Mutex<Option<usize>>,
+    /// So many deletions are done; then each fails, done or not.
+    deletions: Mutex<(usize, bool)>,
     /// Conditional writes are made without their condition.
     ignores_conditions: bool,
 }
@@ -35,8 +39,8 @@ pub(super) struct FaultyStore {
 impl FaultyStore {
     pub(super) fn new(inner: Arc<dyn BlobStore>) -> FaultyStore {
         let (faults, failing_reads) = (Mutex::default(), Mutex::default());
-        let stale = Mutex::default();
-        FaultyStore { inner, faults, failing_reads, stale, ignores_conditions: false }
+        let (stale, deletions) = (Mutex::default(), Mutex::new((usize::MAX, false)));
+        FaultyStore { inner, faults, failing_reads, stale, deletions, ignores_conditions: false }
     }
 
     pub(super) fn ignoring_conditions(self) -> FaultyStore {
@@ -54,6 +58,12 @@ impl FaultyStore {
     /// From now on listings hold only so many names.
     pub(super) fn list_only(&self, names: Option<usize>) {
         *self.stale.lock().unwrap() = names;
+    }
+
+    /// From now on deletions fail after so many, as if the process had ended: then they are
+    /// done all the same, or not.
+    pub(super) fn fail_deletions_after(&self, count: usize, done: bool) {
+        *self.deletions.lock().unwrap() = (count, done);
     }
 
     fn timed_out(path: &BlobPath) -> BlobError {
@@ -130,6 +140,25 @@ impl BlobStore for FaultyStore {
     }
 
     fn delete<'s>(&'s self, path: &'s BlobPath) -> BlobFuture<'s, ()> {
-        self.inner.delete(path)
+        Box::pin(async move {
+            let (left, done) = {
+                let mut deletions = self.deletions.lock().unwrap();
+                let (left, done) = *deletions;
+                deletions.0 = left.saturating_sub(1);
+                (left, done)
+            };
+            if left > 0 || done {
+                self.inner.delete(path).await?;
+            }
+            if left > 0 { Ok(()) } else { Err(FaultyStore::timed_out(path)) }
+        })
+    }
+
+    fn unfinished<'s>(&'s self, folder: &'s BlobPath) -> BlobFuture<'s, Vec<UnfinishedWrite>> {
+        self.inner.unfinished(folder)
+    }
+
+    fn discard_unfinished<'s>(&'s self, write: &'s UnfinishedWrite) -> BlobFuture<'s, ()> {
+        self.inner.discard_unfinished(write)
     }
 }

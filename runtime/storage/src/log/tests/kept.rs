@@ -1,16 +1,18 @@
 //! What is deleted, and that the log's end is found nevertheless.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
-use thalweg_core::ids::Epoch;
+use thalweg_core::ids::{Epoch, ExecutionAttemptId};
 
 use super::faulty::Fault;
 use super::*;
-use crate::blob::BlobStore;
+use crate::blob::{BlobStore, MemoryStore};
+use crate::layout;
 use crate::log::collect::ObjectOrigin;
-use crate::log::collector;
 use crate::log::entry::TerminalStatus;
 use crate::log::names::{self, LogName, Segment};
+use crate::log::{LogError, collector};
 
 /// Collects entries; says how many.
 pub(super) fn collect_entries(log: &Log, leader: &mut Leader) -> usize {
@@ -134,4 +136,124 @@ fn names_sort_as_the_log_does_and_others_are_none_of_the_logs() {
         let path = BlobPath::parse(&format!("{folder}/{other}")).unwrap_or(BlobPath::root());
         assert_eq!(names::parse(JOB, &path), None, "{other}");
     }
+}
+
+/// A job of which leader 2 has published 4, 5 and 6: each refers to its own object and to that of
+/// the one before. Of the first leader, and of failed checkpoints, something is left.
+fn job_with_garbage(store: &Arc<FaultyStore>) -> (Leader, BTreeMap<BlobPath, Vec<BlobPath>>) {
+    let log = log(store);
+    let mut leader = lead(&log, 1);
+    publish(&mut leader, [3]);
+    let mut leader = lead(&log, 2);
+    publish(&mut leader, [4, 5, 6]);
+    let of = |epoch: u64, id: u64, plain: &BlobPath| {
+        assert_eq!(layout::checkpoint_of_manifest(plain).map(|(_, id)| id.0).unwrap_or(id), id);
+        layout::of_epoch(plain, Some(Epoch(epoch))).unwrap()
+    };
+    let runs = |epoch, id| {
+        let folder = layout::checkpoint_folder(JOB, CheckpointId(id)).unwrap();
+        let attempt = ExecutionAttemptId::new(u128::from(id));
+        of(epoch, id, &layout::shared_runs(&folder, attempt).unwrap())
+    };
+    let epoch_of = |id| if id < 4 { 1 } else { 2 };
+    let mut manifests = BTreeMap::new();
+    for id in 3..=6 {
+        let plain = layout::manifest(JOB, CheckpointId(id)).unwrap();
+        let before = (id > 3).then(|| runs(epoch_of(id - 1), id - 1));
+        let refers_to = before.into_iter().chain([runs(epoch_of(id), id)]).collect();
+        manifests.insert(of(epoch_of(id), id, &plain), refers_to);
+    }
+    // Given up: 2 by the first leader, and one that the second one took after it had failed.
+    let left = [runs(1, 2), runs(1, 9)];
+    for path in manifests.keys().chain(manifests.values().flatten()).chain(&left) {
+        now(store.put(path, Vec::new())).unwrap();
+    }
+    (leader, manifests)
+}
+
+/// One collection that keeps the last published checkpoint.
+fn collect_once(
+    store: &Arc<FaultyStore>,
+    leader: &mut Leader,
+    manifests: &BTreeMap<BlobPath, Vec<BlobPath>>,
+) -> Result<usize, LogError> {
+    let (last, objects) = manifests.last_key_value().unwrap();
+    let referenced: BTreeSet<_> = objects.iter().chain([last]).cloned().collect();
+    let view = now(leader.collector_view(None)).unwrap();
+    let log = log(store);
+    let plan = collector::plan(&log, store.as_ref(), &view, &referenced, layout::origin_of);
+    let plan = now(plan).unwrap();
+    now(collector::delete(store.as_ref(), &plan))
+}
+
+#[test]
+fn wherever_a_collection_stops_no_manifest_lacks_an_object_and_the_next_one_finds_the_rest() {
+    for done in [false, true] {
+        for steps in 0.. {
+            let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+            let (mut leader, manifests) = job_with_garbage(&store);
+            store.fail_deletions_after(steps, done);
+            let collected = collect_once(&store, &mut leader, &manifests);
+            let there = || -> BTreeSet<BlobPath> {
+                let listed = now(store.list(&layout::job_folder(JOB).unwrap())).unwrap();
+                listed.into_iter().filter(|p| names::parse(JOB, p).is_none()).collect()
+            };
+            let now_there = there();
+            for (manifest, objects) in &manifests {
+                let whole = objects.iter().all(|object| now_there.contains(object));
+                let gone = !now_there.contains(manifest);
+                assert!(whole || gone, "{manifest} lacks an object after {steps} deletions");
+            }
+            let (last, objects) = manifests.last_key_value().unwrap();
+            assert!(now_there.contains(last), "the last published one is gone");
+            let finished = collected.is_ok();
+            store.fail_deletions_after(usize::MAX, false);
+            collect_once(&store, &mut leader, &manifests).unwrap();
+            let kept: BTreeSet<_> = objects.iter().chain([last]).cloned().collect();
+            assert_eq!(there(), kept, "after {steps} deletions");
+            if finished {
+                assert!(steps >= 7, "there were {steps} things to delete");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_begun_to_be_written_goes_where_it_would_be_garbage_and_stays_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(FaultyStore::new(Arc::new(DirectoryStore::open(folder.path()).unwrap())));
+    let log = log(&store);
+    lead(&log, 1);
+    let mut leader = lead(&log, 2);
+    publish(&mut leader, [4]);
+    let job = folder.path().join(layout::job_folder(JOB).unwrap().as_str());
+    let begun = |name: &str| {
+        let file = job.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, b"half").unwrap();
+        file
+    };
+    let attempt = ExecutionAttemptId::new(8);
+    let gone = [
+        format!("chk-9/.tmp-1-1-e1-shared-{attempt}"),
+        format!("chk-3/.tmp-1-1-e2-shared-{attempt}"),
+        "chk-3/.tmp-1-2-e2-manifest".to_owned(),
+        ".tmp-1-3-e1-graph".to_owned(),
+        "log/.tmp-1-4-00000000000000000002".to_owned(),
+    ];
+    let stays = [
+        format!("chk-5/.tmp-1-1-e2-shared-{attempt}"),
+        format!("chk-1/.tmp-1-1-e3-shared-{attempt}"),
+        ".tmp-1-3-e2-result".to_owned(),
+        "log/.tmp-1-4-00000000000000000003".to_owned(),
+        "chk-1/.tmp-1-1".to_owned(),
+    ];
+    let (gone, stays) = (gone.map(|name| begun(&name)), stays.map(|name| begun(&name)));
+    let view = now(leader.collector_view(None)).unwrap();
+    let plan = collector::plan_unfinished(&log, store.as_ref(), &view, layout::origin_of);
+    let plan = now(plan).unwrap();
+    assert_eq!(now(collector::discard_unfinished(store.as_ref(), &plan)).unwrap(), gone.len());
+    let there = |files: &[PathBuf]| files.iter().filter(|file| file.exists()).count();
+    assert_eq!((there(&gone), there(&stays)), (0, stays.len()));
 }

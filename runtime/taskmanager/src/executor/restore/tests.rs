@@ -76,7 +76,11 @@ impl Stored {
             let handle = SnapshotHandle {
                 operator: OPERATOR,
                 key_groups: Some(groups()),
-                data: SnapshotData::Object { path: (*path).to_owned(), offset: OFFSET },
+                data: SnapshotData::Object {
+                    path: (*path).to_owned(),
+                    offset: OFFSET,
+                    object_length: None,
+                },
                 length: run.len() as u64,
                 crc32c: crc32c::crc32c(run),
             };

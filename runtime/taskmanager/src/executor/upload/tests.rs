@@ -1,15 +1,15 @@
 //! What is stored comes back, and what was damaged doesn't.
 
-use std::time::Duration;
+use std::ops::Range;
 
 use thalweg_core::SystemClock;
 use thalweg_core::element::{Barrier, SavepointTarget, SnapshotKind};
-use thalweg_core::ids::{CheckpointId, OperatorId};
 use thalweg_operators::chain::ChainSnapshot;
 use thalweg_rpc::message::{OperatorRestore, RestorePiece, TaskRestore};
 use thalweg_state::StateKind;
 use thalweg_state::run::{LastSnapshot, RowKey, RunKind, RunOrigin, RunWriter, StateDeclaration};
-use thalweg_storage::MemoryStore;
+use thalweg_storage::blob::{BlobErrorKind, BlobFuture};
+use thalweg_storage::{BlobError, MemoryStore, PutOutcome};
 
 use super::*;
 use crate::executor::restore::{RestoredSubtask, fetch};
@@ -68,6 +68,27 @@ fn three() -> TaskSnapshot {
     ])
 }
 
+fn to_store(
+    store: Option<&Arc<MemoryStore>>,
+    owner: SnapshotOwner,
+    snapshot: TaskSnapshot,
+    former: Vec<SnapshotHandle>,
+) -> SnapshotToStore {
+    let store = store.map(|store| Arc::clone(store) as Arc<dyn BlobStore>);
+    SnapshotToStore { owner, snapshot, former, store, reserved: None }
+}
+
+/// Stores a snapshot that shares with nobody.
+async fn store_snapshot(
+    store: Option<&Arc<MemoryStore>>,
+    snapshot: TaskSnapshot,
+    former: Vec<SnapshotHandle>,
+) -> Result<CheckpointAck, CheckpointDecline> {
+    let stored = store_large(to_store(store, owner(), snapshot, former)).await?;
+    let outcome = store_shared(vec![stored], &SystemClock::new()).await;
+    outcome.into_iter().next().unwrap().1
+}
+
 fn restore_of(handles: Vec<SnapshotHandle>) -> TaskRestore {
     let operator = |handle: SnapshotHandle| OperatorRestore {
         operator: handle.operator,
@@ -84,9 +105,8 @@ fn subtask(key_groups: KeyGroupRange) -> RestoredSubtask {
 
 #[tokio::test]
 async fn all_runs_of_a_task_share_an_object_and_come_back_from_it() {
-    let store = MemoryStore::new();
-    let clock = SystemClock::new();
-    let ack = store_snapshot(Some(&store), owner(), three(), Vec::new(), &clock).await.unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let ack = store_snapshot(Some(&store), three(), Vec::new()).await.unwrap();
     assert_eq!(store.list(&BlobPath::root()).await.unwrap().len(), 1);
     assert!(ack.input_ended);
     let operators: Vec<_> = ack.handles.iter().map(|h| (h.operator.bits(), h.key_groups)).collect();
@@ -97,28 +117,27 @@ async fn all_runs_of_a_task_share_an_object_and_come_back_from_it() {
     let lengths: u64 = ack.handles.iter().map(|handle| handle.length).sum();
     assert_eq!(measures.checkpointed_bytes, lengths);
     let restore = restore_of(ack.handles.clone());
-    let spec = fetch(Some(&store), &restore, subtask(KEY_GROUPS)).await.unwrap();
+    let spec = fetch(Some(store.as_ref()), &restore, subtask(KEY_GROUPS)).await.unwrap();
     assert_eq!(spec.operators.len(), 2);
     for restored in spec.operators.values() {
         assert_eq!((restored.old_parallelism(), restored.unclaimed().len()), (Some(2), 2));
     }
     // A subtask of other key groups is given no purely keyed piece, but the mixed one.
     let other = subtask(KeyGroupRange { start: 64, end: 128 });
-    let spec = fetch(Some(&store), &restore, other).await.unwrap();
+    let spec = fetch(Some(store.as_ref()), &restore, other).await.unwrap();
     let pieces: Vec<_> = spec.operators.values().map(|r| r.old_parallelism()).collect();
     assert_eq!(pieces, [None, Some(2)]);
 }
 
 #[tokio::test]
 async fn a_damaged_object_is_refused_by_its_checksum() {
-    let store = MemoryStore::new();
-    let clock = SystemClock::new();
-    let ack = store_snapshot(Some(&store), owner(), three(), Vec::new(), &clock).await.unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let ack = store_snapshot(Some(&store), three(), Vec::new()).await.unwrap();
     let path = store.list(&BlobPath::root()).await.unwrap().remove(0);
     let mut bytes = store.get(&path).await.unwrap();
     bytes[20] ^= 1;
     store.put(&path, bytes).await.unwrap();
-    let failed = fetch(Some(&store), &restore_of(ack.handles), subtask(KEY_GROUPS)).await;
+    let failed = fetch(Some(store.as_ref()), &restore_of(ack.handles), subtask(KEY_GROUPS)).await;
     let (operator, error) = failed.unwrap_err();
     assert_eq!(operator, OperatorId::new(1));
     assert!(error.to_string().contains("is damaged"), "{error}");
@@ -126,31 +145,133 @@ async fn a_damaged_object_is_refused_by_its_checksum() {
 
 #[tokio::test]
 async fn without_a_directory_snapshots_go_inline_as_long_as_they_fit_a_message() {
-    let clock = SystemClock::new();
-    let ack = store_snapshot(None, owner(), three(), Vec::new(), &clock).await.unwrap();
+    let ack = store_snapshot(None, three(), Vec::new()).await.unwrap();
     assert!(ack.handles.iter().all(|h| matches!(h.data, SnapshotData::Inline(_))));
     let spec = fetch(None, &restore_of(ack.handles), subtask(KEY_GROUPS)).await.unwrap();
     assert_eq!(spec.operators.len(), 2);
     let garbage = snapshot(vec![vec![1, 2, 3]]);
-    let declined = store_snapshot(None, owner(), garbage, Vec::new(), &clock).await.unwrap_err();
+    let declined = store_snapshot(None, garbage, Vec::new()).await.unwrap_err();
     let DeclineReason::Failed(reason) = declined.reason else { panic!("{declined:?}") };
     assert!(reason.contains("isn't readable"), "{reason}");
     // The bound is checked on what the operators wrote, whatever it is.
     let large = run(0, &[("a".repeat(INLINE_BYTES_MAX).as_str(), StateKind::Value)]);
-    let declined = store_snapshot(None, owner(), snapshot(vec![large]), Vec::new(), &clock).await;
+    let declined = store_snapshot(None, snapshot(vec![large]), Vec::new()).await;
     let DeclineReason::Failed(reason) = declined.unwrap_err().reason else { panic!() };
     assert!(reason.contains("execution.checkpointing.dir"), "{reason}");
 }
 
-#[test]
-fn a_lost_attempt_writes_to_an_object_of_its_own() {
-    let path = |attempt| {
-        object(SnapshotOwner { attempt: ExecutionAttemptId::new(attempt), ..owner() }, &barrier())
-            .unwrap()
+/// The objects that handles are in.
+fn objects(handles: &[SnapshotHandle]) -> Vec<&str> {
+    let mut objects = Vec::new();
+    for handle in handles {
+        let SnapshotData::Object { path, .. } = &handle.data else { panic!("{handle:?}") };
+        objects.push(path.as_str());
+    }
+    objects
+}
+
+/// A run of so many bytes, about.
+fn large_run(bytes: usize) -> Vec<u8> {
+    run(0, &[("a".repeat(bytes).as_str(), StateKind::Value)])
+}
+
+const FOLDER: &str = "00000000000000000000000000000001/chk-4";
+
+#[tokio::test]
+async fn small_runs_of_several_tasks_share_an_object_and_large_ones_have_their_own() {
+    let store = Arc::new(MemoryStore::new());
+    let of = |attempt, runs: Vec<Vec<u8>>| {
+        let attempt = ExecutionAttemptId::new(attempt);
+        let owner = SnapshotOwner { attempt, log_epoch: Some(Epoch(3)), ..owner() };
+        store_large(to_store(Some(&store), owner, snapshot(runs), Vec::new()))
     };
-    assert_ne!(path(1), path(2));
-    let folder = layout::checkpoint_folder(JobId::new(1), CheckpointId(4)).unwrap();
-    assert!(path(1).is_within(&folder));
+    let small = || run(0, &[("a", StateKind::Value)]);
+    let stored = vec![
+        of(8, vec![large_run(LARGE_RUN_BYTES), large_run(LARGE_RUN_BYTES + 7)]).await.unwrap(),
+        of(9, vec![small(), large_run(LARGE_RUN_BYTES), small()]).await.unwrap(),
+        of(10, vec![small()]).await.unwrap(),
+    ];
+    let waiting: Vec<_> = stored.iter().map(StoredSnapshot::waiting_bytes).collect();
+    let length = small().len();
+    assert_eq!(waiting, [None, Some(2 * length), Some(length)]);
+    let told = store_shared(stored, &SystemClock::new()).await;
+    let acks: Vec<_> = told.into_iter().map(|(_, told)| told.unwrap()).collect();
+    let number = |number: u128| format!("{number:032x}");
+    let own = |attempt, id| format!("{FOLDER}/e3-{}-{}", number(attempt), number(id));
+    let shared = format!("{FOLDER}/e3-shared-{}", number(9));
+    assert_eq!(objects(&acks[0].handles), [own(8, 1), own(8, 2)]);
+    assert_eq!(objects(&acks[1].handles), [shared.clone(), own(9, 2), shared.clone()]);
+    assert_eq!(objects(&acks[2].handles), [shared.clone()]);
+    assert_eq!(store.list(&BlobPath::root()).await.unwrap().len(), 4);
+    // Each is where it says, and the object is as long as it says.
+    let object = store.get(&BlobPath::parse(&shared).unwrap()).await.unwrap();
+    for handle in acks.iter().flat_map(|ack| &ack.handles) {
+        let SnapshotData::Object { path, offset, object_length } = &handle.data else { panic!() };
+        let path = BlobPath::parse(path).unwrap();
+        let run = store.get_range(&path, *offset..offset + handle.length).await.unwrap();
+        assert_eq!(crc32c::crc32c(&run), handle.crc32c);
+        if path.as_str() == shared {
+            assert_eq!(*object_length, Some(object.len() as u64));
+        } else {
+            assert_eq!(*object_length, Some(handle.length));
+        }
+    }
+}
+
+#[tokio::test]
+async fn if_the_shared_object_cannot_be_stored_all_that_share_it_decline() {
+    let full: Arc<dyn BlobStore> = Arc::new(FullStore);
+    let mut stored = Vec::new();
+    for attempt in [8, 9] {
+        let owner = SnapshotOwner { attempt: ExecutionAttemptId::new(attempt), ..owner() };
+        let (snapshot, former, store) = (three(), Vec::new(), Some(Arc::clone(&full)));
+        let to_store = SnapshotToStore { owner, snapshot, former, store, reserved: None };
+        stored.push(store_large(to_store).await.unwrap());
+    }
+    let told = store_shared(stored, &SystemClock::new()).await;
+    let reasons: Vec<_> = told.into_iter().map(|(_, told)| told.unwrap_err().reason).collect();
+    assert_eq!(reasons.len(), 2);
+    for reason in reasons {
+        let DeclineReason::Failed(reason) = reason else { panic!() };
+        assert!(reason.contains("the disk is full"), "{reason}");
+    }
+}
+
+/// Takes nothing.
+struct FullStore;
+
+impl FullStore {
+    fn refuse<T>() -> BlobFuture<'static, T> {
+        let source = std::io::Error::other("the disk is full");
+        let (action, place, kind) = ("write", "it".to_owned(), BlobErrorKind::Full);
+        Box::pin(async move { Err(BlobError { action, place, kind, source }) })
+    }
+}
+
+impl BlobStore for FullStore {
+    fn put<'s>(&'s self, _: &'s BlobPath, _: Vec<u8>) -> BlobFuture<'s, ()> {
+        Self::refuse()
+    }
+
+    fn put_if_absent<'s>(&'s self, _: &'s BlobPath, _: Vec<u8>) -> BlobFuture<'s, PutOutcome> {
+        Self::refuse()
+    }
+
+    fn get<'s>(&'s self, _: &'s BlobPath) -> BlobFuture<'s, Vec<u8>> {
+        Self::refuse()
+    }
+
+    fn get_range<'s>(&'s self, _: &'s BlobPath, _: Range<u64>) -> BlobFuture<'s, Vec<u8>> {
+        Self::refuse()
+    }
+
+    fn list<'s>(&'s self, _: &'s BlobPath) -> BlobFuture<'s, Vec<BlobPath>> {
+        Self::refuse()
+    }
+
+    fn delete<'s>(&'s self, _: &'s BlobPath) -> BlobFuture<'s, ()> {
+        Self::refuse()
+    }
 }
 
 /// Two values of state `a`: all of them, or as a delta.
@@ -176,10 +297,10 @@ fn counted(kind: RunKind, values: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_delta_refers_to_the_runs_that_it_goes_on_from_and_is_restored_with_them() {
-    let (store, clock) = (MemoryStore::new(), SystemClock::new());
+    let store = Arc::new(MemoryStore::new());
     let mut stored = StoredRuns::new();
     let base = snapshot(vec![counted(RunKind::Base, &[1, 2]), run(0, &[])]);
-    let base = store_snapshot(Some(&store), owner(), base, Vec::new(), &clock).await.unwrap();
+    let base = store_snapshot(Some(&store), base, Vec::new()).await.unwrap();
     stored.insert(CheckpointId(4), base.handles.clone());
     // A checkpoint that was given up in between is forgotten, and a savepoint forgets nothing.
     stored.insert(CheckpointId(5), Vec::new());
@@ -193,7 +314,7 @@ async fn a_delta_refers_to_the_runs_that_it_goes_on_from_and_is_restored_with_th
     delta.chain.operators[0].extends = Some(CheckpointId(4));
     let former = take_former(&mut stored, &delta.chain);
     assert_eq!((&former, stored.len()), (&base.handles, 1));
-    let ack = store_snapshot(Some(&store), owner(), delta.clone(), former, &clock).await.unwrap();
+    let ack = store_snapshot(Some(&store), delta.clone(), former).await.unwrap();
     assert_eq!((ack.handles.len(), &ack.handles[0]), (2, &base.handles[0]));
     let lengths: Vec<u64> = ack.handles.iter().map(|handle| handle.length).collect();
     let measures = ack.measures;
@@ -211,20 +332,28 @@ async fn a_delta_refers_to_the_runs_that_it_goes_on_from_and_is_restored_with_th
         directory: None,
         operators: vec![operator],
     };
-    let spec = fetch(Some(&store), &restore, subtask(KEY_GROUPS)).await.unwrap();
+    let spec = fetch(Some(store.as_ref()), &restore, subtask(KEY_GROUPS)).await.unwrap();
     let restored = spec.operators.values().next().unwrap();
     assert_eq!(restored.continued_lengths(), lengths, "the next snapshot goes on from these");
 
     // Without what it goes on from it's refused, not stored.
-    let declined = store_snapshot(Some(&store), owner(), delta, Vec::new(), &clock).await;
+    let declined = store_snapshot(Some(&store), delta, Vec::new()).await;
     let DeclineReason::Failed(reason) = declined.unwrap_err().reason else { panic!() };
     assert!(reason.contains("goes on from checkpoint 4"), "{reason}");
 }
 
-#[test]
-fn a_savepoints_objects_are_directly_in_its_own_directory() {
+#[tokio::test]
+async fn a_savepoints_objects_are_directly_in_its_own_directory_and_of_no_epoch() {
+    let store = Arc::new(MemoryStore::new());
     let target = SavepointTarget { directory: "/savepoints/1".to_owned(), stop: false };
-    let barrier = Barrier { kind: SnapshotKind::Savepoint(target.into()), ..barrier() };
-    let path = object(owner(), &barrier).unwrap();
-    assert_eq!(path.as_str(), owner().attempt.to_string());
+    let mut snapshot =
+        snapshot(vec![run(0, &[("a", StateKind::Value)]), large_run(LARGE_RUN_BYTES)]);
+    snapshot.chain.barrier.kind = SnapshotKind::Savepoint(target.into());
+    let owner = SnapshotOwner { log_epoch: Some(Epoch(3)), ..owner() };
+    let stored = store_large(to_store(Some(&store), owner, snapshot, Vec::new())).await.unwrap();
+    let told = store_shared(vec![stored], &SystemClock::new()).await;
+    let ack = told.into_iter().next().unwrap().1.unwrap();
+    let attempt = owner.attempt;
+    let expected = [format!("shared-{attempt}"), format!("{attempt}-{}", OperatorId::new(2))];
+    assert_eq!(objects(&ack.handles), expected);
 }

@@ -12,7 +12,7 @@ use thalweg_core::ids::CheckpointId;
 use thalweg_storage::log::{ClaimOutcome, Leader, Log, TerminalStatus, WriterId};
 use thalweg_storage::{DirectoryStore, layout, sealed};
 
-use self::store::{JOB, KEYS, MAX_PARALLELISM, counts, now};
+use self::store::{CHANGED, JOB, KEYS, MAX_PARALLELISM, REMOVED, counts, now};
 use super::*;
 
 /// Runs the command that these words are; its output, and whether all is sound.
@@ -103,7 +103,8 @@ fn show_adds_up_the_states_of_all_subtasks() {
         assert_eq!(state["rows"].as_u64(), Some(u64::from(KEYS)));
         let parts = state["subtasks"].as_array().unwrap();
         let sum = |field: &str| parts.iter().map(|part| part[field].as_u64().unwrap()).sum();
-        assert_eq!(state["rows"].as_u64(), Some(sum("rows")));
+        assert_eq!(state["stored_rows"].as_u64(), Some(u64::from(KEYS)));
+        assert_eq!(state["stored_rows"].as_u64(), Some(sum("stored_rows")));
         assert_eq!(state["bytes"].as_u64(), Some(sum("bytes")));
     }
     let (_, text) = run(&["show", path, "--operator", "count-uid"]).unwrap();
@@ -111,6 +112,27 @@ fn show_adds_up_the_states_of_all_subtasks() {
     assert!(!text.contains("source"), "{text}");
     let error = run(&["show", path, "--operator", "sink"]).unwrap_err();
     assert!(error.contains("\"sink\"") && error.contains("\"count-uid\""), "{error}");
+}
+
+#[test]
+fn show_counts_the_rows_that_a_restore_takes_not_those_that_were_superseded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    store::checkpoint_with_deltas(folder.path(), 1);
+    let shown = json(&["show", path]);
+    let state = |number: usize| &shown["operators"][1]["states"][number];
+    let figures = |number: usize| {
+        let [rows, stored] = ["rows", "stored_rows"].map(|f| state(number)[f].as_u64().unwrap());
+        (state(number)["name"].as_str().unwrap(), rows, stored)
+    };
+    let (keys, changed, removed) = (u64::from(KEYS), u64::from(CHANGED), u64::from(REMOVED));
+    assert_eq!(figures(0), ("count", keys - removed, keys + changed + removed));
+    assert_eq!(figures(1), ("names", keys, keys), "nothing of it has changed");
+    // The same as the rows themselves.
+    let rows = lines(&["show", path, "--state", "count"]);
+    assert_eq!(rows.len() as u64, keys - removed);
+    let (_, text) = run(&["show", path, "--operator", "count"]).unwrap();
+    assert!(text.contains(&(keys - removed).to_string()), "{text}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::path::Path;
 use thalweg_core::ids::{CheckpointId, Epoch, JobId, OperatorId};
 use thalweg_core::key_group::{KeyGroupRange, key_group, key_group_range};
 use thalweg_core::record::Key;
+use thalweg_state::run::{LastSnapshot, RunKind};
 use thalweg_state::{KeyedState, OperatorState, RunOrigin, RunWriter};
 use thalweg_storage::manifest::{self, FORMAT_VERSION};
 use thalweg_storage::{
@@ -36,16 +37,18 @@ pub(super) fn counts(checkpoint: u64) -> BTreeMap<(u32, u32), u64> {
     (0..KEYS).map(|key| ((group(key), key), u64::from(key) * checkpoint)).collect()
 }
 
-fn writer(operator: &str, subtask: u32, parallelism: u32) -> RunWriter {
-    RunWriter::new(RunOrigin {
-        operator: operator.to_owned(),
-        subtask,
-        parallelism,
-        max_parallelism: MAX_PARALLELISM,
-    })
+/// In a delta so many of them have other values, and ...
+pub(super) const CHANGED: u32 = 100;
+/// ... so many are removed.
+pub(super) const REMOVED: u32 = 50;
+
+fn origin(operator: &str, subtask: u32, parallelism: u32) -> RunOrigin {
+    let operator = operator.to_owned();
+    RunOrigin { operator, subtask, parallelism, max_parallelism: MAX_PARALLELISM }
 }
 
-fn count_run(checkpoint: u64, subtask: u32, groups: KeyGroupRange) -> Vec<u8> {
+/// A base, and perhaps a delta.
+fn count_runs(checkpoint: u64, subtask: u32, groups: KeyGroupRange, delta: bool) -> Vec<Vec<u8>> {
     let mut state = KeyedState::<u32>::new(groups, MAX_PARALLELISM, None).unwrap();
     let count = state.value_state::<u64>("count").unwrap();
     let names = state.map_state::<String, bool>("names").unwrap();
@@ -56,31 +59,56 @@ fn count_run(checkpoint: u64, subtask: u32, groups: KeyGroupRange) -> Vec<u8> {
             names.put(&mut state, format!("name {key}"), key % 2 == 0).unwrap();
         }
     }
-    let mut writer = writer("count", subtask, 2);
-    state.snapshot(&mut writer).unwrap();
-    writer.finish().unwrap()
+    let snapshot = |state: &mut KeyedState<u32>, kind| {
+        let origin = origin("count", subtask, 2);
+        let mut writer = RunWriter::incremental(origin, kind, LastSnapshot::Published);
+        state.snapshot(&mut writer).unwrap();
+        writer.finish().unwrap()
+    };
+    let mut runs = vec![snapshot(&mut state, RunKind::Base)];
+    if delta {
+        for ((group, key), value) in counts(checkpoint) {
+            if !groups.contains(group) || key >= CHANGED + REMOVED {
+                continue;
+            }
+            state.set_current_key(key, key.key_hash());
+            match key < CHANGED {
+                true => count.set(&mut state, value + 1).unwrap(),
+                false => count.clear(&mut state).unwrap(),
+            }
+        }
+        runs.push(snapshot(&mut state, RunKind::Delta));
+    }
+    runs
 }
 
 fn position_run() -> Vec<u8> {
     let mut state = OperatorState::new(None);
     let positions = state.list_state::<String>("positions").unwrap();
     positions.add(&mut state, "file 1, line 7".to_owned()).unwrap();
-    let mut writer = writer("source", 0, 1);
+    let mut writer = RunWriter::new(origin("source", 0, 1));
     state.snapshot(&mut writer).unwrap();
     writer.finish().unwrap()
 }
 
 /// Writes a checkpoint's objects below `folder` and gives its manifest.
-fn write_runs(store: &DirectoryStore, checkpoint: u64, folder: &BlobPath) -> CheckpointManifest {
+fn write_runs(
+    store: &DirectoryStore,
+    checkpoint: u64,
+    folder: &BlobPath,
+    deltas: bool,
+) -> CheckpointManifest {
     let place = |name: &str, subtask: u32, groups: Option<KeyGroupRange>, run: Vec<u8>| {
         let object = folder.join(name).unwrap();
         // Something before and behind it: a run is a part of an object.
         let bytes = [b"before".as_slice(), &run, b"behind"].concat();
+        let object_length = Some(bytes.len() as u64);
         now(store.put(&object, bytes)).unwrap();
         SubtaskManifest {
             index: subtask,
             key_groups: groups.map(Into::into),
             object: object.to_string(),
+            object_length,
             offset: 6,
             length: run.len() as u64,
             crc32c: crc32c::crc32c(&run),
@@ -90,7 +118,7 @@ fn write_runs(store: &DirectoryStore, checkpoint: u64, folder: &BlobPath) -> Che
         operator_id: OperatorId::new(number),
         uid: Some(format!("{name}-uid")),
         name: name.to_owned(),
-        parallelism: subtasks.len() as u32,
+        parallelism: subtasks.last().map_or(0, |last| last.index) + 1,
         max_parallelism: MAX_PARALLELISM,
         finished: false,
         finished_subtasks: Vec::new(),
@@ -98,11 +126,14 @@ fn write_runs(store: &DirectoryStore, checkpoint: u64, folder: &BlobPath) -> Che
         coordinator_state: None,
     };
     let groups = |subtask| key_group_range(MAX_PARALLELISM, 2, subtask);
-    let counts = (0..2u32).map(|subtask| {
-        let run = count_run(checkpoint, subtask, groups(subtask));
-        place(&format!("count-{subtask}"), subtask, Some(groups(subtask)), run)
-    });
-    let counts = counts.collect();
+    let mut counts = Vec::new();
+    for subtask in 0..2u32 {
+        let runs = count_runs(checkpoint, subtask, groups(subtask), deltas);
+        for (run, name) in runs.into_iter().zip(["count", "delta"]) {
+            let name = format!("{name}-{subtask}");
+            counts.push(place(&name, subtask, Some(groups(subtask)), run));
+        }
+    }
     let positions = vec![place("source-0", 0, None, position_run())];
     CheckpointManifest {
         format_version: FORMAT_VERSION,
@@ -122,7 +153,14 @@ fn write_runs(store: &DirectoryStore, checkpoint: u64, folder: &BlobPath) -> Che
 pub(super) fn checkpoint(folder: &Path, checkpoint: u64) -> BlobPath {
     let store = DirectoryStore::open(folder).unwrap();
     let place = layout::checkpoint_folder(JOB, CheckpointId(checkpoint)).unwrap();
-    now(manifest::save(&store, &write_runs(&store, checkpoint, &place))).unwrap()
+    now(manifest::save(&store, &write_runs(&store, checkpoint, &place, false))).unwrap()
+}
+
+/// The same with a delta after each base.
+pub(super) fn checkpoint_with_deltas(folder: &Path, checkpoint: u64) -> BlobPath {
+    let store = DirectoryStore::open(folder).unwrap();
+    let place = layout::checkpoint_folder(JOB, CheckpointId(checkpoint)).unwrap();
+    now(manifest::save(&store, &write_runs(&store, checkpoint, &place, true))).unwrap()
 }
 
 /// Writes a checkpoint as a leader's tasks do where a log decides what counts: the names of all
@@ -130,7 +168,7 @@ pub(super) fn checkpoint(folder: &Path, checkpoint: u64) -> BlobPath {
 pub(super) fn checkpoint_of(folder: &Path, epoch: Epoch, checkpoint: u64) -> BlobPath {
     let store = DirectoryStore::open(folder).unwrap();
     let place = layout::checkpoint_folder(JOB, CheckpointId(checkpoint)).unwrap();
-    let mut manifest = write_runs(&store, checkpoint, &place);
+    let mut manifest = write_runs(&store, checkpoint, &place, false);
     for operator in &mut manifest.operators {
         for run in &mut operator.subtasks {
             let plain = BlobPath::parse(&run.object).unwrap();
