@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use thalweg_core::ids::{CheckpointId, ExecutionAttemptId};
+use thalweg_rpc::message::{CheckpointDecline, DeclineReason};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::TaskExecutor;
 use super::upload::{self, PARTS_MAX, Piece, SnapshotOwner, SnapshotToStore};
@@ -17,9 +19,14 @@ pub(super) struct SnapshotAhead {
 }
 
 impl SnapshotAhead {
-    /// All the rest of the snapshot. If its upload has failed that was told already.
-    pub(super) fn finish(self, to_store: SnapshotToStore) {
-        let _ = self.pieces.try_send(Piece::Last(Box::new(to_store)));
+    /// All the rest of the snapshot. False if it can't be taken.
+    pub(super) fn finish(self, to_store: SnapshotToStore) -> bool {
+        self.send(Piece::Last(Box::new(to_store)))
+    }
+
+    /// False if too much waits. That an upload has failed was told when it did.
+    fn send(&self, piece: Piece) -> bool {
+        !matches!(self.pieces.try_send(piece), Err(TrySendError::Full(_)))
     }
 }
 
@@ -30,8 +37,10 @@ impl TaskExecutor {
         let checkpoint = part.barrier.checkpoint;
         live.ahead.take_if(|ahead| ahead.checkpoint != checkpoint);
         if let Some(ahead) = &live.ahead {
-            // If its upload has failed that was told already.
-            let _ = ahead.pieces.try_send(Piece::Part(part));
+            if !ahead.send(Piece::Part(part)) {
+                live.ahead = None;
+                self.parts_refused(attempt, checkpoint);
+            }
             return;
         }
         let (pieces, received) = mpsc::channel(PARTS_MAX);
@@ -60,5 +69,14 @@ impl TaskExecutor {
                 None => {}
             }
         }));
+    }
+
+    /// More parts wait than there's ever room for.
+    pub(super) fn parts_refused(&self, attempt: ExecutionAttemptId, checkpoint: CheckpointId) {
+        let Some(live) = self.live.get(&attempt) else { return };
+        let job = live.deployment.job.job_id;
+        let reason = format!("more than {PARTS_MAX} parts of the snapshot wait for the store");
+        let reason = DeclineReason::Failed(reason);
+        self.inbox.stored(attempt, Err(CheckpointDecline { job, checkpoint, attempt, reason }));
     }
 }

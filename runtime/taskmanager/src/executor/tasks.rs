@@ -1,6 +1,5 @@
 //! How the executor starts tasks, and what it does about what they say.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -169,6 +168,8 @@ impl TaskExecutor {
     fn store(&mut self, attempt: ExecutionAttemptId, snapshot: TaskSnapshot) {
         let Some(live) = self.live.get_mut(&attempt) else { return };
         let former = upload::take_former(&mut live.stored, &snapshot.chain);
+        let checkpoint = snapshot.chain.barrier.checkpoint;
+        let ahead = live.ahead.take().filter(|ahead| ahead.checkpoint == checkpoint);
         let job = Arc::clone(&live.deployment.job);
         let bytes = snapshot.chain.operators.iter().map(|operator| operator.run.len()).sum();
         let reserved = match self.budgets.reserve_snapshot(live.deployment.task.slot, bytes) {
@@ -188,15 +189,18 @@ impl TaskExecutor {
         let owner = SnapshotOwner { job: job.job_id, attempt, log_epoch, key_groups };
         let mut to_store = SnapshotToStore { owner, snapshot, former, store: None, reserved };
         let barrier = to_store.snapshot.chain.barrier.clone();
-        if let Some(ahead) = live.ahead.take_if(|ahead| ahead.checkpoint == barrier.checkpoint) {
-            return ahead.finish(to_store);
+        if let Some(ahead) = ahead {
+            if !ahead.finish(to_store) {
+                self.parts_refused(attempt, barrier.checkpoint);
+            }
+            return;
         }
         let (stores, inbox) = (Arc::clone(&self.stores), Arc::clone(&self.inbox));
         self.parts.driver.run_aside(Box::pin(async move {
             let stored = match stores.of_snapshot(&barrier, job.checkpoint_directory.as_deref()) {
                 Ok(store) => {
                     to_store.store = store;
-                    upload::store_large(to_store, BTreeMap::new()).await
+                    upload::store_large(to_store).await
                 }
                 Err(error) => Err(upload::declined(owner, barrier.checkpoint, &error.to_string())),
             };

@@ -192,8 +192,15 @@ pub(super) fn declined(
     CheckpointDecline { job, checkpoint, attempt, reason: DeclineReason::Failed(error.to_owned()) }
 }
 
-/// Stores what of a snapshot has objects of its own. `ahead`: what went ahead of it.
+/// Stores what of a snapshot has objects of its own.
 pub(super) async fn store_large(
+    to_store: SnapshotToStore,
+) -> Result<StoredSnapshot, CheckpointDecline> {
+    store_rest(to_store, RunsAhead::new()).await
+}
+
+/// The same of a snapshot of which `ahead` went ahead.
+async fn store_rest(
     to_store: SnapshotToStore,
     ahead: RunsAhead<'_>,
 ) -> Result<StoredSnapshot, CheckpointDecline> {

@@ -59,9 +59,8 @@ impl Task {
             let mut piece = EncodingBudget::new(PIECE_ROWS, PIECE_BYTES);
             chain.encode(&mut piece).map_err(Halt::from)?;
             self.send_parts();
-            let Some(chain) = &self.chain else { return Ok(false) };
             taken = self.clock.elapsed().saturating_sub(begun);
-            if taken >= SLICE || !chain.is_encoding() {
+            if taken >= SLICE || !self.is_encoding() || self.throttled(now).is_some() {
                 break;
             }
         }
@@ -79,7 +78,9 @@ impl Task {
     pub(super) fn throttled(&self, now: Now) -> Option<Duration> {
         let uploads = self.spec.uploads.as_ref().filter(|_| self.is_encoding())?;
         let drawn = uploads.drawn();
-        let full = drawn > 0 && uploads.limit().saturating_sub(drawn) < part_bytes(uploads);
+        // A part ends with a block, and a piece may have filled more than one.
+        let needed = part_bytes(uploads) + 2 * PIECE_BYTES;
+        let full = drawn > 0 && drawn.saturating_add(needed) > uploads.limit();
         full.then_some(now.elapsed + LOOK)
     }
 
@@ -88,7 +89,7 @@ impl Task {
         let Some(uploads) = &self.spec.uploads else { return };
         let (Some(chain), Some(under_way)) = (&mut self.chain, &self.under_way) else { return };
         while let Some(part) = chain.take_part(part_bytes(uploads)) {
-            // Without room it's the only one on its way: a block may be larger than all of it.
+            // Without room it's the only one on its way: a row may be larger than all of it.
             let room = uploads.reserve(part.bytes.len()).map(Arc::new);
             let barrier = under_way.barrier.clone();
             let part = Box::new(SnapshotPart { barrier, part, room });

@@ -287,13 +287,8 @@ impl Task {
         self.supersede_encoding();
         let (begun, passed) = (now.elapsed, None);
         let under_way = barrier.clone();
-        self.under_way = Some(SnapshotUnderWay {
-            barrier: under_way,
-            start_delay_ms,
-            alignment,
-            begun,
-            passed,
-        });
+        self.under_way =
+            Some(SnapshotUnderWay { barrier: under_way, start_delay_ms, alignment, begun, passed });
         if let Some(chain) = &mut self.chain {
             chain.push_barrier(barrier);
         }

@@ -182,8 +182,7 @@ fn a_snapshot_that_does_not_fit_its_buffers_is_declined_and_the_task_goes_on() {
 /// A task with so little room for uploads that its run goes ahead in several parts.
 fn streaming() -> World {
     let setting = Setting { checkpointing: true, hoards: true, ..Setting::default() };
-    let mut world =
-        World::new(Setting { uploads: Some(MemoryBudget::new(UPLOADS)), ..setting });
+    let mut world = World::new(Setting { uploads: Some(MemoryBudget::new(UPLOADS)), ..setting });
     world.script.rows(&[KEYS]);
     settle(&mut world);
     world.recorder.taken();
