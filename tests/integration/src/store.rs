@@ -65,6 +65,8 @@ pub fn referenced_objects<'m>(
 ) -> BTreeSet<String> {
     let mut parts = BTreeMap::new();
     manifests.into_iter().for_each(|manifest| references(manifest, &mut parts));
+    let runs: usize = parts.values().map(BTreeSet::len).sum();
+    eprintln!("{runs} runs are in {} objects", parts.len());
     for (object, parts) in &parts {
         let file = fs::metadata(root.join(object));
         let length = file.unwrap_or_else(|error| panic!("{object} is missing: {error}")).len();

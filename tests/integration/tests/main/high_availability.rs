@@ -57,14 +57,18 @@ fn restored(rest: &Rest, job: &str) -> u64 {
     })
 }
 
-/// All objects in a folder. What a process that was killed had begun to write is none.
+/// What a process that was killed had begun to write: no object.
+fn is_unfinished(name: &str) -> bool {
+    name.rsplit('/').next().is_some_and(|name| name.starts_with(".tmp-"))
+}
+
+/// All files in a folder.
 fn all_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder can be read") {
-        let entry = entry.expect("a folder can be read");
-        let path = entry.path();
+        let path = entry.expect("a folder can be read").path();
         if path.is_dir() {
             all_files(&path, found);
-        } else if !entry.file_name().as_encoded_bytes().starts_with(b".tmp-") {
+        } else {
             found.push(path);
         }
     }
@@ -77,8 +81,12 @@ pub(crate) fn check_store(storage: &Path, job: &str) {
     all_files(storage, &mut files);
     let name = |path: &PathBuf| path.strip_prefix(storage).unwrap().to_str().unwrap().to_owned();
     let mut names: BTreeSet<String> = files.iter().map(name).collect();
+    // The cluster's own are left: they are a hint's, or an entry's that was tried again.
+    let of_job = |name: &str| name.starts_with(&format!("{job}/"));
+    names.retain(|name| of_job(name) || !is_unfinished(name));
     let log = format!("{job}/log/");
-    let last = names.iter().rfind(|name| name.starts_with(&log)).expect("the job has a log");
+    let is_entry = |name: &&String| name.starts_with(&log) && !is_unfinished(name);
+    let last = names.iter().rfind(is_entry).expect("the job has a log");
     let text = fs::read_to_string(storage.join(last)).unwrap();
     let json = text.rsplit_once("crc32c:").expect("an entry ends with a checksum").0;
     let entry: serde_json::Value = serde_json::from_str(json).unwrap();
@@ -100,7 +108,8 @@ pub(crate) fn check_store(storage: &Path, job: &str) {
     check_epochs(storage, &log);
     let kept = |name: &String| {
         let (_, rest) = name.split_once('/').unwrap();
-        rest.starts_with("log/") || ["leader", "application"].contains(&rest)
+        (rest.starts_with("log/") && !is_unfinished(rest))
+            || ["leader", "application"].contains(&rest)
     };
     let left: Vec<String> = names.into_iter().filter(|name| !kept(name)).collect();
     assert!(left.is_empty(), "nothing refers to these: {left:#?}");
@@ -110,6 +119,7 @@ pub(crate) fn check_store(storage: &Path, job: &str) {
 fn check_epochs(storage: &Path, log: &str) {
     let mut files = Vec::new();
     all_files(&storage.join(log), &mut files);
+    files.retain(|file| !file.to_str().is_some_and(is_unfinished));
     files.sort();
     let epoch = |file: &PathBuf| {
         let text = fs::read_to_string(file).unwrap();

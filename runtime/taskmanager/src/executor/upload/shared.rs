@@ -1,11 +1,9 @@
 //! One object for the small runs of several tasks. Not here: which ones share it.
 
-use std::sync::Arc;
-
 use thalweg_core::Clock;
 use thalweg_core::ids::ExecutionAttemptId;
 use thalweg_rpc::message::{CheckpointAck, CheckpointDecline, SnapshotData, SnapshotHandle};
-use thalweg_storage::{BlobPath, BlobStore, layout};
+use thalweg_storage::layout;
 
 use super::{NewRun, StoredSnapshot, UploadError};
 
@@ -35,7 +33,12 @@ pub(in super::super) async fn store_shared(
 }
 
 async fn store(snapshots: &mut [StoredSnapshot]) -> Result<(), UploadError> {
-    let Some((path, store)) = place(snapshots)? else { return Ok(()) };
+    // The first of them has its name to itself.
+    let first = snapshots.iter().find(|snapshot| !snapshot.small.is_empty());
+    let Some((first, store)) = first.and_then(|first| Some((first, first.store.clone()?))) else {
+        return Ok(());
+    };
+    let path = first.object(layout::shared_runs(&first.folder, first.owner.attempt))?;
     let small = snapshots.iter().flat_map(|snapshot| &snapshot.small);
     let length = small.map(|run| run.bytes.len()).sum();
     let mut object = Vec::with_capacity(length);
@@ -52,17 +55,4 @@ async fn store(snapshots: &mut [StoredSnapshot]) -> Result<(), UploadError> {
         }
     }
     Ok(store.put(&path, object).await?)
-}
-
-/// The object's name, which the first of them has to itself, and its store. None if nothing is to
-/// be stored.
-fn place(
-    snapshots: &[StoredSnapshot],
-) -> Result<Option<(BlobPath, Arc<dyn BlobStore>)>, UploadError> {
-    let Some(first) = snapshots.iter().find(|snapshot| !snapshot.small.is_empty()) else {
-        return Ok(None);
-    };
-    let Some(store) = first.store.clone() else { return Ok(None) };
-    let path = first.object(layout::shared_runs(&first.folder, first.owner.attempt))?;
-    Ok(Some((path, store)))
 }

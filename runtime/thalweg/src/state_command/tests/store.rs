@@ -187,7 +187,7 @@ pub(super) fn checkpoint_of(folder: &Path, epoch: Epoch, checkpoint: u64) -> Blo
 /// Writes a savepoint into a folder of its own.
 pub(super) fn savepoint(folder: &Path) {
     let store = DirectoryStore::open(folder).unwrap();
-    let mut manifest = write_runs(&store, 3, &BlobPath::root());
+    let mut manifest = write_runs(&store, 3, &BlobPath::root(), false);
     manifest.kind = CheckpointKind::Savepoint;
     // The engine's names there are ids.
     let runs = manifest.operators.iter_mut().flat_map(|operator| &mut operator.subtasks);
