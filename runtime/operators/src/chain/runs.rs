@@ -13,10 +13,10 @@ const RUNS_MAX: usize = 16;
 pub(super) struct SnapshotRuns {
     published: Option<Runs>,
     taken: Option<Runs>,
-    /// A later snapshot than the last one was begun, and isn't complete.
-    begun: bool,
     /// The next run is to be a base, whatever it could go on from.
     write_base: bool,
+    /// A later snapshot than the last one was begun, and isn't complete.
+    begun: bool,
 }
 
 /// The runs that a checkpoint has.
@@ -56,7 +56,7 @@ impl SnapshotRuns {
             base: *base,
             deltas: deltas.iter().sum(),
         });
-        SnapshotRuns { published, taken: None, begun: false, write_base: false }
+        SnapshotRuns { published, taken: None, write_base: false, begun: false }
     }
 
     /// Decides, when the newest published checkpoint is `published`:
@@ -86,14 +86,14 @@ impl SnapshotRuns {
         }
     }
 
-    /// A snapshot was begun, as [`next`](Self::next) said last.
-    pub(super) fn begun(&mut self) {
-        self.begun = true;
-    }
-
     /// Has the next run be a base: what there is of older ones is to be let go.
     pub(super) fn write_base(&mut self) {
         self.write_base = true;
+    }
+
+    /// A snapshot was begun, as [`next`](Self::next) said last.
+    pub(super) fn begun(&mut self) {
+        self.begun = true;
     }
 
     /// A snapshot of so many bytes was taken, as [`next`](Self::next) said last. Without state
