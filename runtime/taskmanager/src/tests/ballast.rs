@@ -1,6 +1,8 @@
 //! An operator with ballast: besides what another one does it keeps much for each key, which
 //! doesn't compress, and complains when that isn't there after a restore.
 
+use std::collections::BTreeSet;
+
 use thalweg_core::Batch;
 use thalweg_core::record::Key;
 use thalweg_operators::contract::{
@@ -16,11 +18,13 @@ pub(super) struct Ballast {
     operator: Box<dyn Operator>,
     kept: Option<(KeyedState<i64>, ValueState<Vec<u8>>)>,
     restored: bool,
+    /// Keys of which it knows that all is there.
+    seen: BTreeSet<i64>,
 }
 
 impl Ballast {
     pub(super) fn of(operator: Box<dyn Operator>) -> Ballast {
-        Ballast { operator, kept: None, restored: false }
+        Ballast { operator, kept: None, restored: false, seen: BTreeSet::new() }
     }
 }
 
@@ -53,6 +57,9 @@ impl Operator for Ballast {
     ) -> Result<(), OperatorError> {
         if let Some((state, kept)) = &mut self.kept {
             for (key, _) in batch.values::<(i64, i64)>()? {
+                if !self.seen.insert(*key) {
+                    continue;
+                }
                 state.set_current_key(*key, key.key_hash());
                 match kept.get(state)? {
                     Some(found) if self.restored => assert!(*found == noise(*key), "damaged"),
