@@ -102,6 +102,7 @@ pub(crate) fn description(graph: &Arc<JobGraph>, configuration: Configuration) -
         sources: SourceCoordinator::default(),
         restore: None,
         highest_checkpoint: CheckpointId(0),
+        requirements: Vec::new(),
     }
 }
 

@@ -39,10 +39,10 @@ pub enum SendError {
 /// Why no more messages come.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// The peer closed the connection.
+    /// The peer closed the connection, or reset it: its process has ended, or wanted another one.
     #[error("the peer closed the connection")]
     Closed,
-    /// The connection broke.
+    /// The connection broke, and nothing is known of the peer.
     #[error("the connection broke: {0}")]
     Broken(String),
     /// What came isn't a message; the connection was closed.
@@ -211,6 +211,7 @@ async fn read_frames<I: DeserializeOwned>(
             Some(Err(e)) if e.kind() == std::io::ErrorKind::InvalidData => {
                 LinkError::Garbage(format!("a frame is over {MESSAGE_BYTES_MAX} bytes"))
             }
+            Some(Err(e)) if is_by_peer(&e) => LinkError::Closed,
             Some(Err(e)) => LinkError::Broken(e.to_string()),
             Some(Ok(frame)) => match frame::decode(&frame) {
                 Ok(message) => {
@@ -228,5 +229,19 @@ async fn read_frames<I: DeserializeOwned>(
         // Nobody waits for it any more if this fails.
         let _ = incoming.send(Err(error)).await;
         return;
+    }
+}
+
+/// Whether the peer's machine has said that the connection is over. A process that is killed with
+/// bytes unread resets its connections; one that is killed while it writes ends within a frame,
+/// which the codec reports as an error of no system call.
+fn is_by_peer(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, Other, UnexpectedEof,
+    };
+    match error.kind() {
+        ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof => true,
+        Other => error.raw_os_error().is_none(),
+        _ => false,
     }
 }

@@ -62,6 +62,32 @@ async fn messages_arrive_in_both_directions_in_order_whole_and_the_end_is_notice
 }
 
 #[tokio::test]
+async fn a_process_that_ends_within_a_message_or_with_some_unread_has_closed_its_connection() {
+    let (mut acceptor, address) = job_manager().await;
+    for unread in [false, true] {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let mut hello = b"THALWRPC".to_vec();
+        hello.extend_from_slice(&PROTOCOL_VERSION.to_le_bytes());
+        hello.extend_from_slice(&OURS.build_id.to_le_bytes());
+        hello.extend_from_slice(&[2, 0]);
+        // Six bytes of a message are announced, and one of them comes.
+        hello.extend_from_slice(&[0, 0, 0, 6, 1]);
+        stream.write_all(&hello).await.unwrap();
+        let mut link = acceptor.accept().await.unwrap().link;
+        let mut welcome = [0; 25];
+        stream.read_exact(&mut welcome).await.unwrap();
+        if unread {
+            let cancel = JobManagerMessage::CancelTask { attempt: ExecutionAttemptId::new(1) };
+            let message = Fenced { epoch: Epoch(1), sequence: 1, message: cancel };
+            link.sender.try_send(message).unwrap();
+            stream.readable().await.unwrap();
+        }
+        drop(stream);
+        assert_eq!(link.receiver.receive().await, Err(LinkError::Closed), "unread: {unread}");
+    }
+}
+
+#[tokio::test]
 async fn another_build_is_refused_with_both_builds_and_the_remedy() {
     let (_acceptor, address) = job_manager().await;
     let error = connector(&address, 8).connect(&Handle::current()).await.unwrap_err();

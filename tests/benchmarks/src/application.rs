@@ -8,6 +8,7 @@ use thalweg::operators::sink::{SinkContext, SinkWriter};
 use thalweg::prelude::*;
 
 use crate::benchmarks::keyed_count;
+use crate::large_state::job;
 use crate::measure::processes::pause;
 
 /// Nothing: the JobManager waits until its standard input ends.
@@ -18,6 +19,8 @@ pub(crate) const FIRST_RECORD: &str = "first-record";
 pub(crate) const SLOW_SINK: &str = "slow-sink";
 /// Counts per key so many records, and prints the seconds that it took.
 pub(crate) const KEYED_COUNT: &str = "keyed-count";
+/// Large keyed state that is mostly read.
+pub(crate) const LARGE_STATE: &str = "large-state";
 
 /// Records that are counted before the ones that are measured: all TaskManagers are there then.
 const FIRST_RECORDS: u64 = 100_000;
@@ -50,6 +53,10 @@ pub(crate) fn run(env: &StreamExecutionEnvironment, args: &[String]) -> thalweg:
             let clock = SystemClock::new();
             env.execute("keyed count")?;
             println!("{}", clock.elapsed().as_secs_f64());
+        }
+        Some(LARGE_STATE) => {
+            job::describe(env, job::Plan::parse(&args[1..])?);
+            env.execute("large state")?;
         }
         other => return Err(format!("there is no job {other:?}").into()),
     }

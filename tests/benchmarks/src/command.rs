@@ -6,7 +6,8 @@ use thalweg::prelude::Duration;
 
 use crate::Outcome;
 use crate::benchmarks::{
-    backpressure, chained, keyed_count, keyed_count_tcp, latency, memory, sliding, startup,
+    backpressure, chained, every_second, incremental, keyed_count, keyed_count_tcp, latency,
+    memory, recovery, sliding, startup,
 };
 use crate::measure::processes;
 use crate::table;
@@ -30,7 +31,16 @@ pub(crate) enum Command {
     Backpressure(Minutes),
     /// Start of a local environment to the first record out
     Startup(Repetitions),
-    /// All of them
+    /// Incremental checkpoints of 10 M rows to MinIO: p99, throughput lost, bytes
+    Incremental(incremental::Flags),
+    /// A checkpoint each second to MinIO: what it takes off the keyed count
+    EverySecond(every_second::Flags),
+    /// A TaskManager killed, with large state in MinIO: until all of the job processes again
+    Recovery(recovery::Flags),
+    /// Parallelism 2 to 3 with large state in MinIO: the time without processing
+    #[command(name = "rescaling")]
+    Rescale(recovery::Flags),
+    /// All of them, apart from those with MinIO
     All(Quick),
 }
 
@@ -135,6 +145,10 @@ pub(crate) fn run(command: &Command) -> Outcome {
             backpressure::run(Duration::try_from_secs_f64(flags.minutes * 60.0)?)?
         }
         Command::Startup(flags) => startup::run(flags.repetitions)?,
+        Command::Incremental(flags) => incremental::run(flags)?,
+        Command::EverySecond(flags) => every_second::run(flags)?,
+        Command::Recovery(flags) => recovery::killed(flags)?,
+        Command::Rescale(flags) => recovery::rescaled(flags)?,
         Command::All(flags) => return all(flags.quick),
     };
     let words: Vec<String> = std::env::args().skip(1).collect();

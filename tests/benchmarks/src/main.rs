@@ -11,6 +11,7 @@
 mod application;
 mod benchmarks;
 mod command;
+mod large_state;
 mod measure;
 mod table;
 
@@ -31,7 +32,9 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let first = std::env::args().nth(1);
-    if first.is_some_and(|word| ["--", "jobmanager", "taskmanager"].contains(&word.as_str())) {
+    if first
+        .is_some_and(|word| ["--", "jobmanager", "taskmanager", "rescale"].contains(&word.as_str()))
+    {
         return thalweg::run("benchmarks", application::run);
     }
     match command::run(&Arguments::parse().command) {

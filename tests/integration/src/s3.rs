@@ -50,13 +50,16 @@ impl S3 {
         block_on(self.store(folder).list(&BlobPath::root())).expect("the server runs")
     }
 
-    /// Copies the objects of a folder into one of this machine.
+    /// Copies the objects of a folder, and of those in it, into one of this machine.
     pub fn download(&self, folder: &str, to: &Path) {
         fs::create_dir_all(to).expect("a folder can be made");
         let store = self.store(folder);
         for name in self.list(folder) {
             let bytes = block_on(store.get(&name)).expect("the server runs");
-            fs::write(to.join(name.as_str()), bytes).expect("a file can be written");
+            let file = to.join(name.as_str());
+            fs::create_dir_all(file.parent().expect("it is in a folder"))
+                .expect("a folder can be made");
+            fs::write(file, bytes).expect("a file can be written");
         }
     }
 }

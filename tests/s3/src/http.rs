@@ -76,10 +76,14 @@ impl Request {
         }
         head.push_str("Connection: close\r\n\r\n");
         stream.write_all(head.as_bytes())?;
-        stream.write_all(&self.body)?;
+        // A server that refuses by the head alone answers, and resets what it doesn't read.
+        let written = stream.write_all(&self.body);
         let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        Ok(answer)
+        let read = stream.read_to_end(&mut answer);
+        match written.and(read.map(drop)) {
+            Err(error) if answer.is_empty() => Err(error),
+            _ => Ok(answer),
+        }
     }
 }
 

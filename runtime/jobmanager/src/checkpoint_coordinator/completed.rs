@@ -8,6 +8,7 @@ use thalweg_core::key_group::key_group_range;
 use thalweg_rpc::message::{
     OperatorRestore, RestorePiece, SnapshotData, SnapshotHandle, TaskRestore,
 };
+use thalweg_storage::manifest::VertexRequirement;
 use thalweg_storage::{CheckpointManifest, CoordinatorState, OperatorManifest};
 
 /// What one subtask contributed.
@@ -54,6 +55,8 @@ pub struct CompletedCheckpoint {
     pub directory: Option<String>,
     /// The job was stopped with it: whoever begins from it again on its own commits and ends.
     pub stopped: bool,
+    /// What the user has asked of a job that runs; empty in a savepoint, which is for another one.
+    pub requirements: Vec<VertexRequirement>,
 }
 
 /// A checkpoint doesn't fit the job.
@@ -121,6 +124,7 @@ impl CompletedCheckpoint {
             coordinators: manifest.operators.iter().filter_map(state).collect(),
             stopped: directory.is_none() && manifest.stopped_with.is_some(),
             directory: directory.or_else(|| manifest.stopped_with.clone()),
+            requirements: manifest.resource_requirements.clone(),
         }
     }
 
@@ -204,6 +208,8 @@ impl CompletedCheckpoint {
     /// 2. Purely keyed pieces go to the subtasks whose key groups they overlap, others to all.
     /// 3. The task counts as finished when the subtask of the same index had finished every
     ///    operator at the same parallelism, or at another one all subtasks had.
+    /// 4. What such a task has left, rows that were collected for one, is written again where later
+    ///    checkpoints can't refer to it: it isn't the job's own, or of as many subtasks.
     pub fn restore(&self, vertex: &JobVertex, subtask: u32) -> TaskRestore {
         let own = key_group_range(vertex.max_parallelism, vertex.parallelism, subtask);
         let mut finished = true;
@@ -237,8 +243,12 @@ impl CompletedCheckpoint {
                 operators.push(OperatorRestore { operator: operator.id, old_parallelism, pieces });
             }
         }
+        let same = |o: &OperatorRestore| o.old_parallelism == vertex.parallelism;
+        let own = self.directory.is_none() && operators.iter().all(same);
+        let rewrites = finished && !self.stopped && !own && !operators.is_empty();
         let finished = finished || self.stopped;
-        TaskRestore { checkpoint: self.id, finished, directory: self.directory.clone(), operators }
+        let directory = self.directory.clone();
+        TaskRestore { checkpoint: self.id, finished, rewrites, directory, operators }
     }
 
     /// The objects that it refers to, ascending, without repeats.

@@ -19,7 +19,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use thalweg_core::element::{Barrier, SnapshotKind};
-use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId, OperatorId};
+use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, JobId, OperatorId, TriggerId};
 use thalweg_core::status::ExecutionState;
 use thalweg_rpc::message::{CheckpointAck, CheckpointDecline, DeclineReason};
 
@@ -519,6 +519,12 @@ impl CheckpointCoordinator {
     /// The newest checkpoint that was begun; 0 for none.
     pub fn begun(&self) -> CheckpointId {
         CheckpointId(self.next_id - 1)
+    }
+
+    /// Whose checkpoint's manifest is being written, if somebody asked for it.
+    pub fn publishing_for(&self) -> Option<TriggerId> {
+        let request = self.publishing.as_ref()?.request.as_ref()?;
+        Some(request.request.id)
     }
 
     /// Whether a manifest is being written: until its fate is known nobody may restart.

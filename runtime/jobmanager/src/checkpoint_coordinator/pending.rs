@@ -196,6 +196,7 @@ impl PendingCheckpoint {
             coordinators,
             directory: self.kind.savepoint().map(|savepoint| savepoint.directory.clone()),
             stopped: self.kind.stops(),
+            requirements: Vec::new(),
         })
     }
 }

@@ -122,6 +122,7 @@ mod tests {
                 subtasks: subtasks.collect(),
             }],
             coordinators: Vec::new(),
+            requirements: Vec::new(),
             directory: None,
             stopped: false,
         }

@@ -375,6 +375,7 @@ fn a_restore_at_another_parallelism_reads_overlapping_key_groups_and_everything_
         coordinators: Vec::new(),
         directory: None,
         stopped: false,
+        requirements: Vec::new(),
     };
     let restored = |checkpoint: &CompletedCheckpoint, parallelism| -> Vec<_> {
         let graph = two_operators(parallelism);
@@ -398,6 +399,19 @@ fn a_restore_at_another_parallelism_reads_overlapping_key_groups_and_everything_
     assert_eq!(restored(&checkpoint, 3)[1], (false, third));
     checkpoint.vertices[0].subtasks[1].finished = true;
     assert!(restored(&checkpoint, 3).iter().all(|(finished, _)| *finished));
+    // What a task that had finished has left must be in the job's own store, as its subtask's.
+    let rewrites = |checkpoint: &CompletedCheckpoint, parallelism| {
+        let graph = two_operators(parallelism);
+        let restore = |subtask| checkpoint.restore(&graph.vertices[0], subtask);
+        (0..parallelism).map(|subtask| restore(subtask).rewrites).collect::<Vec<_>>()
+    };
+    assert_eq!(rewrites(&checkpoint, 2), [false, false]);
+    assert_eq!(rewrites(&checkpoint, 3), [true, true, true]);
+    checkpoint.vertices[0].subtasks[1].finished = false;
+    checkpoint.directory = Some("/savepoint".to_owned());
+    assert_eq!(rewrites(&checkpoint, 2), [true, false]);
+    checkpoint.stopped = true;
+    assert_eq!(rewrites(&checkpoint, 2), [false, false]);
 }
 
 #[test]
@@ -420,6 +434,7 @@ fn state_that_does_not_fit_the_job_is_refused() {
         coordinators: Vec::new(),
         directory: None,
         stopped: false,
+        requirements: Vec::new(),
     };
     assert_eq!(checkpoint.check(&graph), Ok(()));
     let error = checkpoint.check(&chain(&[("a", 1)], &[])).unwrap_err().to_string();

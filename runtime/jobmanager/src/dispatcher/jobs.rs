@@ -30,6 +30,7 @@ impl Dispatcher {
             sources: job.sources,
             restore: job.restore,
             highest_checkpoint: job.highest_checkpoint,
+            requirements: job.requirements,
         };
         match JobMaster::new(description, now) {
             Ok(master) => {
@@ -49,6 +50,7 @@ impl Dispatcher {
                     kind: FailureKind::User,
                 }),
                 runtime_ms: 0,
+                ended_ms: now.wall_ms,
                 restarts: 0,
             }))),
         }

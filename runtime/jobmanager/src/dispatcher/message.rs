@@ -11,7 +11,7 @@ use crate::checkpoint_coordinator::{
     AbandonedCheckpoint, CheckpointEvent, CheckpointRequest, CompletedCheckpoint,
 };
 use crate::job_master::{JobResult, Observation};
-use crate::resource_manager::ConnectionId;
+use crate::resource_manager::{ConnectionId, Disconnection};
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub enum Event {
     /// A message came.
     Received(ConnectionId, ToJobManager),
     /// A connection is gone.
-    Disconnected(ConnectionId),
+    Disconnected(ConnectionId, Disconnection),
     /// A deployment can never be sent.
     DeploymentRefused {
         /// The job.

@@ -83,9 +83,8 @@ impl Dispatcher {
             Event::Received(connection, message) => {
                 self.received(connection, message, now, &mut actions);
             }
-            Event::Disconnected(connection) => {
-                self.connections.remove(&connection);
-                self.resources.disconnected(connection, now);
+            Event::Disconnected(connection, how) => {
+                self.disconnected(connection, how, now, &mut actions);
             }
             Event::DeploymentRefused { job, attempts, cause } => {
                 let event = JobEvent::DeploymentRefused { attempts, cause };

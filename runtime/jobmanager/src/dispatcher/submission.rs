@@ -9,6 +9,7 @@ use thalweg_core::configuration::Configuration;
 use thalweg_core::ids::CheckpointId;
 use thalweg_core::job_graph::JobGraph;
 use thalweg_rpc::message::JobInformation;
+use thalweg_storage::manifest::VertexRequirement;
 
 use crate::checkpoint_coordinator::CompletedCheckpoint;
 use crate::source_coordinator::{SourceCoordinator, SplitEnumeration};
@@ -51,4 +52,6 @@ pub struct PreparedJob {
     pub restore: Option<CompletedCheckpoint>,
     /// The highest checkpoint id that the store knows of the job.
     pub highest_checkpoint: CheckpointId,
+    /// Where the graph has another parallelism than the program gives it.
+    pub requirements: Vec<VertexRequirement>,
 }

@@ -9,7 +9,7 @@ use thalweg_rpc::message::{
 use super::{Action, Dispatcher, TaskManagerObservation};
 use crate::job_master::JobEvent;
 use crate::moment::Moment;
-use crate::resource_manager::{ConnectionId, Reception, ResourceAction, SlotAction};
+use crate::resource_manager::{ConnectionId, Disconnection, Reception, ResourceAction, SlotAction};
 
 impl Dispatcher {
     /// A message:
@@ -104,12 +104,35 @@ impl Dispatcher {
             heartbeat_timeout_ms: millis(times.heartbeat_timeout),
         };
         self.send_on(connection, answer, actions);
+        self.tell_all_jobs(&JobEvent::TaskManagerConnected(id.clone()), now, actions);
         self.perform_resource_actions(of_resources, now, actions);
         if reception == Reception::Fresh && epoch == self.options.epoch {
             // It says nothing of heartbeats that it has seen.
             self.reports(&id, (sequence, 0), reports, now, actions);
         }
         self.send_heartbeat(&id, actions);
+    }
+
+    /// A connection is gone; its TaskManager may come back.
+    pub(super) fn disconnected(
+        &mut self,
+        connection: ConnectionId,
+        how: Disconnection,
+        now: Moment,
+        actions: &mut Vec<Action>,
+    ) {
+        let of_resources = self.resources.disconnected(connection, how, now);
+        if let Some(id) = self.connections.remove(&connection) {
+            self.tell_all_jobs(&JobEvent::TaskManagerDisconnected(id), now, actions);
+        }
+        self.perform_resource_actions(of_resources, now, actions);
+    }
+
+    fn tell_all_jobs(&mut self, event: &JobEvent, now: Moment, actions: &mut Vec<Action>) {
+        let jobs: Vec<_> = self.jobs.keys().copied().collect();
+        for job in jobs {
+            self.job_event(job, event.clone(), now, actions);
+        }
     }
 
     /// All executions of a TaskManager, to all jobs: what isn't listed matters too.
@@ -214,11 +237,7 @@ impl Dispatcher {
         actions.push(Action::ObserveTaskManager(id.clone(), observation));
         self.connections.retain(|_, on| on != id);
         actions.extend(connection.map(Action::Disconnect));
-        let jobs: Vec<_> = self.jobs.keys().copied().collect();
-        for job in jobs {
-            let (task_manager, cause) = (id.clone(), cause.to_owned());
-            let event = JobEvent::TaskManagerLost { task_manager, cause };
-            self.job_event(job, event, now, actions);
-        }
+        let (task_manager, cause) = (id.clone(), cause.to_owned());
+        self.tell_all_jobs(&JobEvent::TaskManagerLost { task_manager, cause }, now, actions);
     }
 }

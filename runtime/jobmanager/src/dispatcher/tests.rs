@@ -106,6 +106,7 @@ fn jobs_that_ended_are_remembered_up_to_a_bound() {
             sources: SourceCoordinator::default(),
             restore: None,
             highest_checkpoint: CheckpointId(0),
+            requirements: Vec::new(),
         };
         dispatcher.handle(Event::Submitted(Box::new(job)), at(0));
         let ended = dispatcher.handle(Event::Cancel(id), at(1));

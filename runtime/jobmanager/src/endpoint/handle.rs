@@ -10,17 +10,20 @@ use thalweg_core::Clock;
 use thalweg_core::configuration::Configuration;
 use thalweg_core::configuration::options::checkpointing;
 use thalweg_core::ids::{CheckpointId, Epoch, JobId, JobVertexId, TriggerId};
+use thalweg_core::job_graph::JobGraph;
 use thalweg_rpc::message::JobInformation;
+use thalweg_storage::manifest::VertexRequirement;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::disposal::Disposals;
 use super::mail::{CancelError, CheckpointCommand, CommandError, CommandKind, Mail, SubmitError};
 use super::options::{CheckpointStore, StoreOpener};
 use super::{savepoint, store};
 use crate::checkpoint_coordinator::{CheckpointOptions, CompletedCheckpoint};
 use crate::dispatcher::{JobSubmission, PreparedJob};
 use crate::high_availability::{Claimed, ClaimedJob, Records};
-use crate::job_master::JobResult;
-use crate::rest::model::{ClusterFacts, JobFacts};
+use crate::job_master::{JobResult, required};
+use crate::rest::model::{ClusterFacts, JobFacts, OperationOutcome};
 use crate::rest::{RestFailure, RestGateway, RestReply};
 use crate::source_coordinator::{SourceCoordinator, sources};
 
@@ -51,6 +54,7 @@ pub struct JobManagerHandle {
     pub(super) stores: Arc<dyn StoreOpener>,
     /// Operations with which a job ends whose outcome nobody has asked for yet.
     pub(super) unread: Arc<Unread>,
+    pub(super) disposals: Arc<Disposals>,
     pub(super) records: Option<Records>,
     pub(super) end: Arc<Mutex<Option<EndReason>>>,
 }
@@ -80,9 +84,8 @@ impl JobManagerHandle {
             return Err(SubmitError::Duplicate(id));
         }
         let claimed = match self.claim(id).await? {
-            Some(Claimed::Ended(result)) => {
-                tracing::info!(job = %id, "the job is {} already and isn't run", result.status);
-                return Ok(result);
+            Some(Claimed::Ended(result, last_checkpoint)) => {
+                return Ok(self.ended_before(result, last_checkpoint).await);
             }
             Some(Claimed::Leads(claimed)) => Some(*claimed),
             None => None,
@@ -97,6 +100,27 @@ impl JobManagerHandle {
         let mail = Mail::Submit(Box::new(prepared), leader, reply);
         self.mailbox.send(mail).await.map_err(|_| SubmitError::Ended)?;
         result.await.map_err(|_| SubmitError::Ended)?
+    }
+
+    /// The recorded result of a job, which isn't run again: shown by REST, and an error says what
+    /// to do.
+    async fn ended_before(&self, result: JobResult, last_checkpoint: Option<String>) -> JobResult {
+        let (job, status) = (result.job, result.status);
+        tracing::info!(%job, "the job is {status} already and isn't run");
+        // Nobody is there to be asked about it if this fails.
+        let _ = self.mailbox.send(Mail::EndedBefore(Box::new(result.clone()))).await;
+        let Some(mut error) = result.error else { return result };
+        let cluster_id = self.records.as_ref().map(Records::cluster_id).unwrap_or_default();
+        let from = last_checkpoint.map_or_else(String::new, |folder| {
+            format!(", with --from-savepoint {folder} to go on from its last checkpoint")
+        });
+        error.message = format!(
+            "{} (this is what is recorded of an earlier run under the cluster id {cluster_id:?}, \
+             and the job isn't run again; to run it anew set another \
+             high-availability.cluster-id{from})",
+            error.message
+        );
+        JobResult { error: Some(error), ..result }
     }
 
     fn configuration_of(&self, submission: &JobSubmission) -> Result<Configuration, SubmitError> {
@@ -134,7 +158,9 @@ impl JobManagerHandle {
         log_epoch: Option<Epoch>,
         restore: Option<CompletedCheckpoint>,
     ) -> Result<PreparedJob, SubmitError> {
-        let graph = submission.graph;
+        // As its tasks' processes find it.
+        let graph_fingerprint = submission.graph.fingerprint();
+        let (graph, requirements) = as_required(submission.graph, restore.as_ref());
         let checkpointing = CheckpointOptions::of(&configuration).is_periodic();
         let highest_checkpoint = match &self.store {
             Some(store) => store::highest_checkpoint(store, graph.job_id)
@@ -149,18 +175,9 @@ impl JobManagerHandle {
             }
             None => CheckpointId(0),
         };
-        let first = submission.execute_ordinal == 0;
-        let configured = savepoint::configured(&configuration).filter(|_| first);
-        let restore = match configured.filter(|_| restore.is_none()) {
-            // What the job itself has published since goes before what it once began with.
-            Some(path) => {
-                let ignore = configuration.get(&checkpointing::IGNORE_UNCLAIMED_STATE);
-                let stores = self.stores.as_ref();
-                let restored = savepoint::restore(stores, &path, &graph, ignore).await;
-                Some(restored.map_err(|error| SubmitError::Restore(error.to_string()))?)
-            }
-            None => restore,
-        };
+        let configured = savepoint::configured(&configuration);
+        let configured = configured.filter(|_| submission.execute_ordinal == 0);
+        let restore = self.begun_with(configured, restore, &graph, &configuration).await?;
         let mut splits = Vec::new();
         // What the savepoint knows finds its splits in its state.
         let known = |operator| restore.as_ref().is_some_and(|r| r.has_operator(operator));
@@ -175,7 +192,7 @@ impl JobManagerHandle {
         let information = JobInformation {
             job_id: graph.job_id,
             job_name: graph.name.clone(),
-            graph_fingerprint: graph.fingerprint(),
+            graph_fingerprint,
             graph,
             build_id: self.build_id,
             arguments: submission.arguments,
@@ -193,7 +210,33 @@ impl JobManagerHandle {
             sources,
             restore,
             highest_checkpoint,
+            requirements,
         })
+    }
+
+    /// What a job begins with. What it has published itself since goes before the savepoint that it
+    /// once began with.
+    async fn begun_with(
+        &self,
+        savepoint: Option<String>,
+        own: Option<CompletedCheckpoint>,
+        graph: &JobGraph,
+        configuration: &Configuration,
+    ) -> Result<Option<CompletedCheckpoint>, SubmitError> {
+        let Some(path) = savepoint else { return Ok(own) };
+        if let Some(own) = own {
+            let (job, checkpoint) = (graph.job_id, own.id);
+            tracing::warn!(
+                %job,
+                "the job goes on from its own checkpoint {checkpoint}; it isn't restored from the \
+                 savepoint {path}, with which it may have begun: for that set another \
+                 high-availability.cluster-id"
+            );
+            return Ok(Some(own));
+        }
+        let ignore = configuration.get(&checkpointing::IGNORE_UNCLAIMED_STATE);
+        let restored = savepoint::restore(self.stores.as_ref(), &path, graph, ignore).await;
+        restored.map(Some).map_err(|error| SubmitError::Restore(error.to_string()))
     }
 
     /// Asks for a job's end and returns when that is under way.
@@ -248,6 +291,21 @@ impl JobManagerHandle {
         taken.await.map_err(|_| CommandError::Ended)?
     }
 
+    /// Deletes the savepoint at `path`. Gives the name under which `disposal` tells how that goes.
+    ///
+    /// # Errors
+    /// When it can't be taken in.
+    pub async fn dispose(
+        &self,
+        path: String,
+        trigger: Option<TriggerId>,
+    ) -> Result<TriggerId, CommandError> {
+        let (reply, taken) = oneshot::channel();
+        let mail = Mail::Dispose(path, trigger, reply);
+        self.mailbox.send(mail).await.map_err(|_| CommandError::Ended)?;
+        taken.await.map_err(|_| CommandError::Ended)?
+    }
+
     /// Returns when everybody who asked a job to end with a savepoint has read how it went, or
     /// after this time.
     pub async fn outcomes_read(&self, at_most: Duration) {
@@ -297,6 +355,37 @@ impl JobManagerHandle {
     /// Where jobs and values are recorded, with high availability.
     pub fn records(&self) -> Option<&Records> {
         self.records.as_ref()
+    }
+}
+
+/// The graph of a job that goes on, with the parallelism that was asked for while it ran.
+fn as_required(
+    graph: Arc<JobGraph>,
+    restore: Option<&CompletedCheckpoint>,
+) -> (Arc<JobGraph>, Vec<VertexRequirement>) {
+    let recorded = restore.map_or(&[][..], |restore| &restore.requirements);
+    if recorded.is_empty() {
+        return (graph, Vec::new());
+    }
+    let job = graph.job_id;
+    match required(&graph, recorded) {
+        Ok((graph, met)) => {
+            let (met_count, asked) = (met.len(), recorded.len());
+            tracing::info!(
+                %job,
+                "the job goes on with the parallelism that was asked for while it ran: \
+                 {met_count} of {asked} vertices; the others' programs give another one by now"
+            );
+            (Arc::new(graph), met)
+        }
+        Err(error) => {
+            tracing::warn!(
+                %job,
+                "the parallelism that was asked for while the job ran can't be had any more, it \
+                 goes on with its program's: {error}"
+            );
+            (graph, Vec::new())
+        }
     }
 }
 
@@ -366,6 +455,17 @@ impl RestGateway for JobManagerHandle {
             let job = job.map_err(|_| RestFailure::JobNotFound)?;
             JobManagerHandle::rescale(&this, job, trigger, parallelism).await.map_err(refusal)
         })
+    }
+
+    fn dispose(&self, path: String, trigger: Option<TriggerId>) -> RestReply<TriggerId> {
+        let this = self.clone();
+        Box::pin(
+            async move { JobManagerHandle::dispose(&this, path, trigger).await.map_err(refusal) },
+        )
+    }
+
+    fn disposal(&self, trigger: TriggerId) -> Option<OperationOutcome> {
+        self.disposals.outcome(trigger)
     }
 
     fn outcome_read(&self, trigger: TriggerId) {

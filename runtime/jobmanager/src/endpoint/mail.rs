@@ -153,10 +153,14 @@ pub(crate) enum Mail {
         BTreeMap<JobVertexId, u32>,
         oneshot::Sender<Result<TriggerId, CommandError>>,
     ),
+    /// Delete the savepoint at a path; answered as `Checkpoint`.
+    Dispose(String, Option<TriggerId>, oneshot::Sender<Result<TriggerId, CommandError>>),
     /// A savepoint that the job stops with is whole; now it is to be published.
     SavepointWritten(Box<CompletedCheckpoint>),
     /// What became of a manifest.
     Publication(JobId, CheckpointEvent),
+    /// A job that was handed in has ended in an earlier life of the JobManager.
+    EndedBefore(Box<JobResult>),
     /// A job's end is recorded.
     JobRecorded(Box<JobResult>),
     /// Another JobManager leads, or nobody can know: nothing more may be done here.

@@ -2,6 +2,7 @@
 //! one match, and performs what it decides. Not here: decisions.
 
 mod connections;
+mod disposal;
 mod handle;
 mod log;
 pub(crate) mod mail;
@@ -21,7 +22,7 @@ use parking_lot::RwLock;
 use thalweg_core::Clock;
 use thalweg_core::ids::JobId;
 use thalweg_core::status::JobStatus;
-use thalweg_rpc::Acceptor;
+use thalweg_rpc::{Acceptor, LinkError};
 use thalweg_storage::log::Leader;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -38,9 +39,10 @@ use crate::high_availability::ElectionError;
 use crate::high_availability::job_log::JobLog;
 use crate::job_master::JobResult;
 use crate::moment::Moment;
-use crate::resource_manager::{ResourceManagerDriver, ResourceManagerOptions};
+use crate::resource_manager::{Disconnection, ResourceManagerDriver, ResourceManagerOptions};
 use crate::rest::model::ClusterFacts;
 use connections::Connections;
+use disposal::Disposals;
 use mail::Mail;
 use recorded::Recorded;
 
@@ -68,6 +70,9 @@ pub struct JobManager {
     /// How many commands had no id of their own.
     commands: u64,
     recorded: Recorded,
+    disposals: Arc<Disposals>,
+    /// Results of jobs that weren't run, as they had ended before: one for each `execute()`.
+    ended_before: Vec<JobResult>,
     submitters: BTreeMap<JobId, Submitter>,
     description: ClusterDescription,
     facts: Arc<RwLock<Arc<ClusterFacts>>>,
@@ -101,7 +106,7 @@ impl JobManager {
             options.commit,
             options.store.as_ref().map(|store| store.name.clone()),
         );
-        let facts = Arc::new(RwLock::new(Arc::new(description.facts(&dispatcher))));
+        let facts = Arc::new(RwLock::new(Arc::new(description.facts(&dispatcher, &[]))));
         let (sender, mailbox) = mpsc::channel(MAILBOX_MAX);
         let handle = JobManagerHandle {
             mailbox: sender.clone(),
@@ -112,6 +117,7 @@ impl JobManager {
             store: options.store.clone(),
             stores: Arc::clone(&options.stores),
             unread: Arc::default(),
+            disposals: Arc::default(),
             records: options.records.clone(),
             end: Arc::default(),
         };
@@ -129,6 +135,8 @@ impl JobManager {
             store: options.store,
             stores: options.stores,
             commands: 0,
+            ended_before: Vec::new(),
+            disposals: Arc::clone(&handle.disposals),
             submitters: BTreeMap::new(),
             description,
             facts,
@@ -192,7 +200,11 @@ impl JobManager {
             Mail::PeerGone(connection, error) => {
                 tracing::debug!(peer = self.connections.peer(connection), "{error}");
                 self.connections.close(connection);
-                self.handle(Event::Disconnected(connection));
+                let how = match error {
+                    LinkError::Closed => Disconnection::Closed,
+                    LinkError::Broken(_) | LinkError::Garbage(_) => Disconnection::Broken,
+                };
+                self.handle(Event::Disconnected(connection, how));
             }
             Mail::Submit(job, leader, reply) => self.submit(job, leader, reply),
             Mail::Cancel(job, reply) => {
@@ -213,8 +225,17 @@ impl JobManager {
                 // Whoever asked may have gone.
                 let _ = reply.send(answer);
             }
+            Mail::Dispose(path, trigger, reply) => {
+                let answer = self.dispose(path, trigger);
+                // Whoever asked may have gone.
+                let _ = reply.send(answer);
+            }
             Mail::SavepointWritten(checkpoint) => self.publish_own(*checkpoint),
             Mail::Publication(job, event) => self.handle(Event::Publication(job, event)),
+            Mail::EndedBefore(result) => {
+                self.ended_before.push(*result);
+                self.renew_facts_now();
+            }
             Mail::JobRecorded(result) => {
                 self.recorded.forget(result.job);
                 self.answer(*result);
@@ -358,7 +379,8 @@ impl JobManager {
         if !self.facts_stale || self.facts_renewed.is_some_and(early) {
             return;
         }
-        *self.facts.write() = Arc::new(self.description.facts(&self.dispatcher));
+        *self.facts.write() =
+            Arc::new(self.description.facts(&self.dispatcher, &self.ended_before));
         self.facts_renewed = Some(now.elapsed);
         self.facts_stale = false;
     }

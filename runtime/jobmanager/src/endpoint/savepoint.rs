@@ -252,6 +252,16 @@ pub async fn open_savepoint(
     stores: &dyn StoreOpener,
     path: &str,
 ) -> Result<Savepoint, SavepointError> {
+    let (savepoint, _) = find_savepoint(stores, path).await?;
+    savepoint.look_at_objects(path).await?;
+    Ok(savepoint)
+}
+
+/// The same without a look at its objects; gives the manifest's name in its folder, too.
+pub(super) async fn find_savepoint(
+    stores: &dyn StoreOpener,
+    path: &str,
+) -> Result<(Savepoint, BlobPath), SavepointError> {
     let name = |source| SavepointError::Name { path: path.to_owned(), source };
     let open = |cause| SavepointError::Open { path: path.to_owned(), cause };
     let trimmed = path.trim_end_matches('/');
@@ -289,9 +299,7 @@ pub async fn open_savepoint(
             (root.to_owned(), stores.open_existing(root).map_err(open)?)
         }
     };
-    let savepoint = Savepoint { manifest, directory, store };
-    savepoint.look_at_objects(path).await?;
-    Ok(savepoint)
+    Ok((Savepoint { manifest, directory, store }, manifest_path))
 }
 
 /// The manifest in a folder: `manifest`; where several leaders have written one, the last leader's,

@@ -139,6 +139,7 @@ pub(super) async fn manifest(
         completion_time_ms: complete.acknowledged_ms,
         graph_fingerprint: graph.fingerprint(),
         stopped_with: None,
+        resource_requirements: complete.requirements.clone(),
         channel_state: Vec::new(),
         operators: operators.into_values().collect(),
     })

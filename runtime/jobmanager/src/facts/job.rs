@@ -1,13 +1,16 @@
 //! A job's facts.
 
+use std::collections::BTreeMap;
+
 use thalweg_core::ids::{OperatorId, TriggerId};
 use thalweg_core::job_graph::JobVertex;
+use thalweg_core::status::JobStatus;
 use thalweg_rpc::message::{Accumulator, FailureKind, MetricScope};
 
 use super::{ClusterDescription, MetricIndex};
 use crate::checkpoint_coordinator::{Operation, OperationState};
 use crate::job_master::execution_graph::{Execution, ExecutionGraph};
-use crate::job_master::{Failure, JobMaster, RescaleOutcome};
+use crate::job_master::{Failure, JobMaster, JobResult, RescaleOutcome};
 use crate::rest::model::{
     AccumulatorFacts, ExceptionFacts, ExecutionConfigFacts, InputFacts, JobFacts, JobType, Metrics,
     OperationFacts, OperationOutcome, OperatorFacts, SubtaskFacts, VertexFacts,
@@ -44,10 +47,39 @@ pub(super) fn facts(
             restart_strategy: job.restart_strategy(),
             parallelism: cluster.default_parallelism,
             object_reuse: true,
-            user_config: std::collections::BTreeMap::new(),
+            user_config: BTreeMap::new(),
         },
         accumulators: accumulators(graph.tasks().flat_map(|(_, e)| &e.accumulators)),
         metrics: Metrics::from([("numRescales".to_owned(), rescales.into())]),
+    }
+}
+
+/// A job of which only the result is known.
+pub(super) fn recorded(result: &JobResult) -> JobFacts {
+    let exception = result
+        .error
+        .as_ref()
+        .map(|info| exception(&Failure::of_job(info.to_string(), info.kind, result.ended_ms)));
+    JobFacts {
+        id: result.job.to_string(),
+        name: result.name.clone(),
+        job_type: JobType::Streaming,
+        state: result.status,
+        timestamps: BTreeMap::from([
+            (JobStatus::Initializing, result.ended_ms - result.runtime_ms),
+            (result.status, result.ended_ms),
+        ]),
+        max_parallelism: None,
+        restarts: result.restarts,
+        vertices: Vec::new(),
+        checkpoints: None,
+        rescale: None,
+        operations: Vec::new(),
+        exceptions: exception.into_iter().collect(),
+        exceptions_truncated: false,
+        execution_config: ExecutionConfigFacts::default(),
+        accumulators: accumulators(result.accumulators.iter()),
+        metrics: Metrics::new(),
     }
 }
 
@@ -156,7 +188,7 @@ fn endpoint(data_address: &str) -> String {
 }
 
 fn accumulators<'a>(all: impl Iterator<Item = &'a Accumulator>) -> Vec<AccumulatorFacts> {
-    let mut sizes = std::collections::BTreeMap::<&str, usize>::new();
+    let mut sizes = BTreeMap::<&str, usize>::new();
     for accumulator in all {
         *sizes.entry(&accumulator.name).or_default() += accumulator.value.len();
     }
@@ -181,7 +213,7 @@ fn exception(failure: &Failure) -> ExceptionFacts {
         task_name: failure.task.clone(),
         endpoint: failure.address.as_deref().map(endpoint),
         task_manager_id: failure.task_manager.as_ref().map(ToString::to_string),
-        failure_labels: std::collections::BTreeMap::new(),
+        failure_labels: BTreeMap::new(),
         concurrent: failure.concurrent.iter().map(exception).collect(),
     }
 }

@@ -13,6 +13,7 @@ use thalweg_core::configuration::options::{parallelism, web};
 use thalweg_rpc::message::{MetricGroup, MetricScope};
 
 use crate::dispatcher::Dispatcher;
+use crate::job_master::JobResult;
 use crate::rest::model::{ClusterFacts, EnvironmentFacts, MetricValue, Metrics};
 
 /// What doesn't change while a JobManager runs.
@@ -51,14 +52,18 @@ impl ClusterDescription {
         }
     }
 
-    /// The facts of now.
-    pub fn facts(&self, dispatcher: &Dispatcher) -> ClusterFacts {
+    /// The facts of now. `ended_before` are the results of jobs that an earlier life of the
+    /// JobManager has run.
+    pub fn facts(&self, dispatcher: &Dispatcher, ended_before: &[JobResult]) -> ClusterFacts {
         let metrics = MetricIndex::of(dispatcher);
         let resources = dispatcher.resources();
         let task_managers = resources.task_managers().iter();
         let task_managers =
             task_managers.map(|(id, tm)| Arc::new(task_manager::facts(id, tm, resources.slots())));
+        // A program's jobs run one after the other.
+        let ended_before = ended_before.iter().map(|result| Arc::new(job::recorded(result)));
         let jobs = dispatcher.jobs().map(|job| Arc::new(job::facts(self, job, &metrics)));
+        let jobs = ended_before.chain(jobs);
         ClusterFacts {
             version: self.version.clone(),
             commit: self.commit.clone(),

@@ -20,6 +20,7 @@ struct Recorded {
     accumulators: Vec<RecordedAccumulator>,
     error: Option<FailureInfo>,
     runtime_ms: i64,
+    ended_ms: i64,
     restarts: u64,
 }
 
@@ -59,6 +60,7 @@ pub(super) fn to_bytes(result: &JobResult, place: &str) -> Result<Vec<u8>, Seale
         accumulators: result.accumulators.iter().map(accumulator).collect(),
         error: result.error.clone(),
         runtime_ms: result.runtime_ms,
+        ended_ms: result.ended_ms,
         restarts: result.restarts,
     };
     sealed::to_bytes(&recorded, FORMAT_VERSION, place)
@@ -86,6 +88,7 @@ pub(super) fn from_bytes(bytes: &[u8], job: JobId, place: &str) -> Result<JobRes
         accumulators: accumulators.map_err(damaged)?,
         error: recorded.error,
         runtime_ms: recorded.runtime_ms,
+        ended_ms: recorded.ended_ms,
         restarts: recorded.restarts,
     })
 }

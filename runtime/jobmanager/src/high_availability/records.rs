@@ -57,8 +57,8 @@ pub struct ClaimedJob {
 /// What became of a claim.
 pub(crate) enum Claimed {
     Leads(Box<ClaimedJob>),
-    /// The job has ended like this.
-    Ended(JobResult),
+    /// The job has ended like this; the folder of its last checkpoint, if it had any.
+    Ended(JobResult, Option<String>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -172,7 +172,13 @@ impl Records {
         let log = Log::new(Arc::clone(&self.options.store.store), job);
         let (writer, address) = (self.options.writer, &self.options.address);
         match Leader::claim(log.clone(), writer, address).await? {
-            ClaimOutcome::Finished(entry) => Ok(Claimed::Ended(self.ended(&log, &entry).await?)),
+            ClaimOutcome::Finished(entry) => {
+                let published = entry.header.latest_publish().map(|last| last.checkpoint_id);
+                let folder = published.map(|id| layout::checkpoint_folder(job, id)).transpose()?;
+                let name = &self.options.checkpoints.name;
+                let last = folder.map(|folder| format!("{name}/{folder}"));
+                Ok(Claimed::Ended(self.ended(&log, &entry).await?, last))
+            }
             ClaimOutcome::Leads(leader) => {
                 let restore = match leader.restore().await? {
                     Some(entry) => Some(self.checkpoint(job, &entry).await?),

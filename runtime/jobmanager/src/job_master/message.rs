@@ -55,6 +55,10 @@ pub enum JobEvent {
         /// What it says.
         reports: Vec<ExecutionReport>,
     },
+    /// A TaskManager has no connection: it comes back, or is lost.
+    TaskManagerDisconnected(TaskManagerId),
+    /// A TaskManager has a connection, perhaps again.
+    TaskManagerConnected(TaskManagerId),
     /// A TaskManager is gone.
     TaskManagerLost {
         /// Which.
@@ -236,6 +240,8 @@ pub struct JobResult {
     pub error: Option<FailureInfo>,
     /// From submission to end.
     pub runtime_ms: i64,
+    /// When it ended, in ms since the epoch.
+    pub ended_ms: i64,
     /// How often tasks were restarted.
     pub restarts: u64,
 }

@@ -23,13 +23,14 @@ use std::time::Duration;
 
 use thalweg_core::configuration::Configuration;
 use thalweg_core::configuration::options::{slots, web};
-use thalweg_core::ids::{CheckpointId, Epoch, ExecutionAttemptId, TaskManagerId};
+use thalweg_core::ids::{CheckpointId, Epoch, ExecutionAttemptId, JobVertexId, TaskManagerId};
 use thalweg_core::status::JobStatus;
 use thalweg_rpc::message::{FailureInfo, JobInformation, JobProgress};
+use thalweg_storage::manifest::VertexRequirement;
 
 pub use failure_history::{Failure, FailureHistory};
 pub use message::{JobAction, JobEvent, JobResult, Observation};
-pub use rescale::{RescaleError, RescaleOutcome, rescaled};
+pub use rescale::{RescaleError, RescaleOutcome, required, rescaled};
 
 use crate::checkpoint_coordinator::{
     CheckpointCoordinator, CheckpointEvent, CheckpointOptions, CompletedCheckpoint, RestoreError,
@@ -58,6 +59,8 @@ pub struct JobDescription {
     pub restore: Option<CompletedCheckpoint>,
     /// The highest checkpoint id that was ever used for the job.
     pub highest_checkpoint: CheckpointId,
+    /// Where the graph has another parallelism than the program gives it.
+    pub requirements: Vec<VertexRequirement>,
 }
 
 /// A job can't be run.
@@ -94,6 +97,8 @@ pub struct JobMaster {
     last_rescale: Option<RescaleOutcome>,
     /// How often the parallelism was changed.
     rescales: u64,
+    /// The parallelism that the program gives each vertex.
+    declared: BTreeMap<JobVertexId, u32>,
     started: Moment,
     result: Option<JobResult>,
 }
@@ -114,6 +119,7 @@ impl JobMaster {
         let idle_timeout = configuration.get(&slots::IDLE_TIMEOUT);
         let options = CheckpointOptions::of(&configuration);
         let highest = description.highest_checkpoint;
+        let declared = rescale::declared(&information.graph, &description.requirements);
         let (restore, state) = (description.restore, sources.state());
         let life = prefix.clone();
         let coordinator = CheckpointCoordinator::new(job, options, restore, highest, state, life);
@@ -127,6 +133,7 @@ impl JobMaster {
             rescale: None,
             last_rescale: None,
             rescales: 0,
+            declared,
             started: now,
             result: None,
             information,
@@ -161,6 +168,8 @@ impl JobMaster {
                 let numbers = (sequence, heartbeat_seen);
                 self.heartbeat(&task_manager, numbers, reports, now, actions_of);
             }
+            JobEvent::TaskManagerDisconnected(id) => self.scheduler.disconnected(id),
+            JobEvent::TaskManagerConnected(id) => self.scheduler.connected(&id),
             JobEvent::TaskManagerLost { task_manager, cause } => {
                 self.task_manager_lost(&task_manager, &cause, now, actions_of);
             }

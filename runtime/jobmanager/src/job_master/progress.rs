@@ -138,6 +138,7 @@ impl JobMaster {
             accumulators: if finished { self.accumulators() } else { Vec::new() },
             error,
             runtime_ms: now.wall_ms - self.started.wall_ms,
+            ended_ms: now.wall_ms,
             restarts: self.restarts,
         };
         self.result = Some(result.clone());
@@ -179,7 +180,10 @@ impl JobMaster {
                     actions.push(JobAction::EndInput { task_manager, attempt });
                 }
             }
-            CheckpointAction::Publish(complete) => actions.push(JobAction::Publish(complete)),
+            CheckpointAction::Publish(mut complete) => {
+                complete.requirements = self.requirements_of(&complete);
+                actions.push(JobAction::Publish(complete));
+            }
             CheckpointAction::NotifyCompleted(checkpoint) => {
                 actions.push(JobAction::Observe(Observation::CheckpointCompleted(checkpoint)));
                 let of = |tm| JobAction::NotifyCompleted(tm, checkpoint);

@@ -12,14 +12,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thalweg_core::ids::{JobVertexId, TriggerId};
-use thalweg_core::job_graph::{JobGraph, ShipStrategy};
+use thalweg_core::job_graph::{JobGraph, JobVertex, ShipStrategy};
 use thalweg_core::status::{ExecutionState, JobStatus};
 use thalweg_rpc::message::JobInformation;
+use thalweg_storage::manifest::VertexRequirement;
 
 use super::message::{JobAction, Observation};
 use super::{JobMaster, execution_graph::ExecutionGraph};
 use crate::checkpoint_coordinator::{
-    CheckpointEvent, CheckpointRequest, OperationState, RequestKind,
+    CheckpointEvent, CheckpointRequest, CompletedCheckpoint, OperationState, RequestKind,
 };
 use crate::moment::Moment;
 use crate::resource_manager::RequestId;
@@ -97,6 +98,34 @@ pub fn rescaled(
     Ok(graph)
 }
 
+/// The parallelism that the program gives each vertex of a graph that meets these requirements.
+pub(super) fn declared(
+    graph: &JobGraph,
+    requirements: &[VertexRequirement],
+) -> BTreeMap<JobVertexId, u32> {
+    let all = graph.vertices.iter().map(|vertex| (vertex.id, vertex.parallelism));
+    all.chain(requirements.iter().map(|r| (r.vertex_id, r.declared))).collect()
+}
+
+/// What a job that is taken over goes on with: its program's graph, with the parallelism that was
+/// asked for while it ran. That of a vertex whose program gives it another one by now isn't asked
+/// for any more: what was said last counts. Gives the requirements that are met, too.
+///
+/// # Errors
+/// The program has changed, so that they can't be met.
+pub fn required(
+    graph: &JobGraph,
+    recorded: &[VertexRequirement],
+) -> Result<(JobGraph, Vec<VertexRequirement>), RescaleError> {
+    let stands = |requirement: &&VertexRequirement| {
+        let vertex = graph.vertex(requirement.vertex_id);
+        vertex.is_none_or(|vertex| vertex.parallelism == requirement.declared)
+    };
+    let met: Vec<VertexRequirement> = recorded.iter().filter(stands).copied().collect();
+    let parallelism = met.iter().map(|r| (r.vertex_id, r.parallelism)).collect();
+    Ok((rescaled(graph, &parallelism)?, met))
+}
+
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -163,6 +192,24 @@ impl JobMaster {
             }
         };
         self.rescale = Some(Rescale { id, graph, phase });
+    }
+
+    /// What a checkpoint that is published now says of the job's parallelism: what this one was
+    /// taken for counts from then on, also if this JobManager doesn't come to it.
+    pub(super) fn requirements_of(&self, complete: &CompletedCheckpoint) -> Vec<VertexRequirement> {
+        if complete.directory.is_some() {
+            return Vec::new();
+        }
+        let own = |rescale: &&Rescale| self.coordinator.publishing_for() == Some(rescale.id);
+        let rescale = self.rescale.as_ref().filter(own);
+        let graph = rescale.map_or(&self.information.graph, |rescale| &rescale.graph);
+        let of_vertex = |vertex: &JobVertex| {
+            let declared = *self.declared.get(&vertex.id)?;
+            let (vertex_id, parallelism) = (vertex.id, vertex.parallelism);
+            let differs = parallelism != declared;
+            differs.then_some(VertexRequirement { vertex_id, declared, parallelism })
+        };
+        graph.vertices.iter().filter_map(of_vertex).collect()
     }
 
     fn begin_rescale_checkpoint(

@@ -5,7 +5,10 @@ use std::time::Duration;
 use thalweg_core::ids::TaskManagerId;
 use thalweg_rpc::message::{Registration, RegistrationRefusal, TaskManagerHeartbeat};
 
-use super::{ConnectionId, ResourceAction, ResourceManager, SlotEvent, TaskManager, busy_slots};
+use super::{
+    ConnectionId, Disconnection, ResourceAction, ResourceManager, SlotEvent, TaskManager,
+    busy_slots,
+};
 use crate::moment::Moment;
 
 /// What a message about a TaskManager's state was.
@@ -102,13 +105,22 @@ impl ResourceManager {
         (Reception::Fresh, self.report_busy(&heartbeat.id, &heartbeat.executions, now))
     }
 
-    /// A connection is gone. Its TaskManager has a moment to connect again.
-    pub fn disconnected(&mut self, connection: ConnectionId, now: Moment) {
-        let on = self.task_managers.values_mut().find(|tm| tm.connection == Some(connection));
-        if let Some(known) = on {
-            known.connection = None;
-            known.disconnected = Some(now.elapsed);
-        }
+    /// A connection is gone. Its TaskManager has a moment to connect again, during which none of
+    /// its slots are given away.
+    pub fn disconnected(
+        &mut self,
+        connection: ConnectionId,
+        how: Disconnection,
+        now: Moment,
+    ) -> Vec<ResourceAction> {
+        let mut all = self.task_managers.iter_mut();
+        let Some((id, known)) = all.find(|(_, tm)| tm.connection == Some(connection)) else {
+            return Vec::new();
+        };
+        known.connection = None;
+        known.disconnected = Some((how, now.elapsed));
+        let event = SlotEvent::Disconnected(id.clone());
+        self.slot_event(event, now)
     }
 
     /// A TaskManager is gone for certain: it said so, or can't be borne any longer.
@@ -142,7 +154,14 @@ impl ResourceManager {
 
     fn cause_of_loss(&self, id: &TaskManagerId, tm: &TaskManager) -> String {
         match tm.disconnected {
-            Some(_) => format!("TaskManager {id} was lost: its connection closed"),
+            Some((how, _)) => format!(
+                "TaskManager {id} was lost: its connection {}, and there was no other for {:?}",
+                match how {
+                    Disconnection::Closed => "closed",
+                    Disconnection::Broken => "broke",
+                },
+                self.grace(how)
+            ),
             None => format!(
                 "TaskManager {id} was lost: no heartbeat for {:?} (heartbeat.timeout)",
                 self.options.heartbeat_timeout
@@ -153,7 +172,14 @@ impl ResourceManager {
     /// When it counts as lost if nothing is heard.
     pub(super) fn lost_at(&self, tm: &TaskManager) -> Duration {
         let silent = tm.last_heard.elapsed + self.options.heartbeat_timeout;
-        let gone = tm.disconnected.map(|at| at + self.options.reconnect_grace);
+        let gone = tm.disconnected.map(|(how, at)| at + self.grace(how));
         gone.map_or(silent, |gone| gone.min(silent))
+    }
+
+    fn grace(&self, how: Disconnection) -> Duration {
+        match how {
+            Disconnection::Closed => self.options.close_grace,
+            Disconnection::Broken => self.options.reconnect_grace,
+        }
     }
 }

@@ -26,6 +26,15 @@ pub use slot_manager::{RequestId, SlotAction, SlotEvent, SlotManager, SlotReques
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
+/// How a connection has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disconnection {
+    /// The peer closed it. Nearly always its process has ended.
+    Closed,
+    /// It broke, or was closed here: the peer may well live.
+    Broken,
+}
+
 /// Times that the ResourceManager goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResourceManagerOptions {
@@ -33,9 +42,12 @@ pub struct ResourceManagerOptions {
     pub heartbeat_interval: Duration,
     /// `heartbeat.timeout`.
     pub heartbeat_timeout: Duration,
-    /// How long a TaskManager may be without a connection before it counts as lost: long enough to
-    /// connect again after a hiccup, short enough that a killed process is noticed at once.
+    /// How long a TaskManager may be without a connection that broke before it counts as lost:
+    /// long enough to connect again after a hiccup of the network.
     pub reconnect_grace: Duration,
+    /// The same for one that it has closed: a killed process is noticed at once, and one that lives
+    /// and wants another connection has just enough time to make it.
+    pub close_grace: Duration,
     /// `slot.request.timeout`.
     pub slot_request_timeout: Duration,
     /// `resourcemanager.taskmanager-timeout`.
@@ -52,6 +64,7 @@ impl ResourceManagerOptions {
             heartbeat_interval: configuration.get(&heartbeat::INTERVAL),
             heartbeat_timeout,
             reconnect_grace: heartbeat_timeout.min(Duration::from_secs(1)),
+            close_grace: heartbeat_timeout.min(Duration::from_millis(100)),
             slot_request_timeout: configuration.get(&slots::REQUEST_TIMEOUT),
             unused_timeout: configuration.get(&slots::TASKMANAGER_TIMEOUT),
             worker_start_timeout: Duration::from_secs(60),
@@ -70,7 +83,7 @@ pub struct TaskManager {
     pub last_heard: Moment,
     /// Its latest metrics.
     pub metrics: Vec<MetricGroup>,
-    disconnected: Option<Duration>,
+    disconnected: Option<(Disconnection, Duration)>,
     sequence: u64,
 }
 

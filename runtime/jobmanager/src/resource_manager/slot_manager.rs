@@ -39,13 +39,15 @@ pub enum SlotEvent {
         /// Slots in which something runs already, ascending.
         busy: Vec<u32>,
     },
-    /// Slots of a TaskManager in which something runs, wanted or not.
+    /// Slots of a TaskManager in which something runs, wanted or not. It is connected.
     Reported {
         /// Which.
         task_manager: TaskManagerId,
         /// The slots, ascending.
         busy: Vec<u32>,
     },
+    /// A TaskManager has no connection: it may come back, with its slots, or be lost.
+    Disconnected(TaskManagerId),
     /// A TaskManager and its slots are gone.
     Lost(TaskManagerId),
     /// A job needs slots.
@@ -91,6 +93,7 @@ struct Slot {
 struct Slots {
     data_address: String,
     slots: Vec<Slot>,
+    connected: bool,
     /// Since when no job has one of them.
     unused_since: Option<Duration>,
 }
@@ -121,7 +124,7 @@ impl SlotManager {
     ///    with parts of what they need. Older ones come first; one that can't be fulfilled now
     ///    doesn't hold up a smaller one after it.
     /// 2. A slot is free when no job has it and nothing runs in it: a TaskManager that was taken
-    ///    for lost may still be ending tasks.
+    ///    for lost may still be ending tasks. None of a TaskManager without a connection is.
     /// 3. Slots are spread evenly: each goes to the TaskManager with the most free slots, the
     ///    lowest id among equals, and the lowest slot on it.
     /// 4. A request that waits for the time-out is given up with the number that is missing.
@@ -132,14 +135,21 @@ impl SlotManager {
                 self.task_managers.entry(task_manager).or_insert_with(|| Slots {
                     data_address,
                     slots: (0..slots).map(slot).collect(),
+                    connected: true,
                     unused_since: Some(now),
                 });
             }
             SlotEvent::Reported { task_manager, busy } => {
                 if let Some(entry) = self.task_managers.get_mut(&task_manager) {
+                    entry.connected = true;
                     for (index, slot) in (0u32..).zip(&mut entry.slots) {
                         slot.busy = busy.binary_search(&index).is_ok();
                     }
+                }
+            }
+            SlotEvent::Disconnected(task_manager) => {
+                if let Some(entry) = self.task_managers.get_mut(&task_manager) {
+                    entry.connected = false;
                 }
             }
             SlotEvent::Lost(task_manager) => {
@@ -186,10 +196,9 @@ impl SlotManager {
 
     /// Gives the best free slot, if there is one.
     fn assign(&mut self, job: JobId, allocation: AllocationId) -> Option<AssignedSlot> {
-        let free = |entry: &Slots| entry.slots.iter().filter(|s| s.is_free()).count();
         // `max_by_key` takes the last of equals; reversed, that is the lowest id.
-        let (id, entry) =
-            self.task_managers.iter_mut().rev().max_by_key(|(_, entry)| free(entry))?;
+        let connected = self.task_managers.iter_mut().rev().filter(|(_, entry)| entry.connected);
+        let (id, entry) = connected.max_by_key(|(_, entry)| entry.unoccupied())?;
         let slot = entry.slots.iter().position(Slot::is_free)?;
         entry.slots[slot].allocation = Some((job, allocation));
         entry.unused_since = None;
@@ -230,14 +239,15 @@ impl SlotManager {
 
     /// Number of slots that could be given.
     pub fn free_slots(&self) -> usize {
-        let slots = self.task_managers.values().flat_map(|entry| &entry.slots);
-        slots.filter(|slot| slot.is_free()).count()
+        let connected = self.task_managers.values().filter(|entry| entry.connected);
+        connected.map(Slots::unoccupied).sum()
     }
 
-    /// Number of slots that are waited for beyond those that are free.
+    /// Number of slots that are waited for beyond those that are free, or will be if TaskManagers
+    /// without a connection come back.
     pub fn missing_slots(&self) -> usize {
         let wanted: usize = self.waiting.iter().map(|w| w.request.allocations.len()).sum();
-        wanted.saturating_sub(self.free_slots())
+        wanted.saturating_sub(self.task_managers.values().map(Slots::unoccupied).sum())
     }
 
     /// TaskManagers no slot of which any job has had since `since`; each is named again only after
@@ -262,6 +272,13 @@ impl SlotManager {
     /// When something is to be decided if nothing happens before.
     pub fn deadline(&self) -> Option<Duration> {
         self.waiting.iter().fold(None, |at, waiting| earlier(at, Some(waiting.deadline)))
+    }
+}
+
+impl Slots {
+    /// How many of them nobody has.
+    fn unoccupied(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.is_free()).count()
     }
 }
 

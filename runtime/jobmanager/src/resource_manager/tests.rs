@@ -13,6 +13,7 @@ const OPTIONS: ResourceManagerOptions = ResourceManagerOptions {
     heartbeat_interval: Duration::from_millis(100),
     heartbeat_timeout: Duration::from_millis(1000),
     reconnect_grace: Duration::from_millis(200),
+    close_grace: Duration::from_millis(50),
     slot_request_timeout: Duration::from_millis(5000),
     unused_timeout: Duration::from_millis(3000),
     worker_start_timeout: Duration::from_millis(2000),
@@ -128,18 +129,50 @@ fn a_silent_or_unconnected_task_manager_is_lost_and_one_that_comes_back_in_time_
     let other = resources.heartbeat(ConnectionId(9), &heartbeat, 9, at(600)).0;
     assert_eq!(other, Reception::Stale);
 
-    resources.disconnected(one, at(700));
+    resources.disconnected(one, Disconnection::Broken, at(700));
     assert!(causes(&resources.tick(at(899))).is_empty());
     resources.register(ConnectionId(2), registration("a", 7), 4, 7, at(899)).unwrap();
-    resources.disconnected(one, at(900));
+    resources.disconnected(one, Disconnection::Closed, at(900));
     assert!(causes(&resources.tick(at(1800))).is_empty(), "the former connection means nothing");
     let lost = resources.tick(at(1899));
     assert!(causes(&lost)[0].contains("no heartbeat for 1s"), "{lost:?}");
 
     resources.register(ConnectionId(3), registration("b", 7), 1, 7, at(2000)).unwrap();
-    resources.disconnected(ConnectionId(3), at(2100));
-    assert!(causes(&resources.tick(at(2300)))[0].contains("connection closed"));
+    resources.disconnected(ConnectionId(3), Disconnection::Broken, at(2100));
+    assert!(causes(&resources.tick(at(2299))).is_empty());
+    assert!(causes(&resources.tick(at(2300)))[0].contains("connection broke"));
     assert!(resources.task_managers().is_empty());
+}
+
+#[test]
+fn one_that_has_closed_its_connection_is_lost_at_once_unless_it_has_another_one() {
+    let mut resources = ResourceManager::new(OPTIONS, None);
+    for (number, id) in [(1, "a"), (2, "b")] {
+        resources.register(ConnectionId(number), registration(id, 7), 1, 7, at(0)).unwrap();
+        resources.disconnected(ConnectionId(number), Disconnection::Closed, at(100));
+    }
+    assert_eq!(resources.deadline(), Some(Duration::from_millis(150)));
+    resources.register(ConnectionId(3), registration("b", 7), 2, 7, at(149)).unwrap();
+    let lost = resources.tick(at(150));
+    assert!(causes(&lost)[0].contains("TaskManager a was lost: its connection closed"), "{lost:?}");
+    assert_eq!(causes(&lost).len(), 1);
+    assert!(resources.task_managers().contains_key(&task_manager("b")));
+}
+
+#[test]
+fn slots_of_one_without_a_connection_are_not_given_until_it_is_back() {
+    let mut resources = ResourceManager::new(OPTIONS, Some(2));
+    resources.register(ConnectionId(1), registration("a", 7), 1, 7, at(0)).unwrap();
+    resources.disconnected(ConnectionId(1), Disconnection::Broken, at(10));
+    let allocations = vec![AllocationId::new(1), AllocationId::new(2)];
+    let request = SlotRequest { job: job_id(), id: 1, allocations };
+    let nothing = resources.slot_event(SlotEvent::Requested(request), at(20));
+    assert_eq!(nothing, [], "neither given, nor missing yet");
+    let mut back = resources.clone();
+    let (_, given) = back.register(ConnectionId(2), registration("a", 7), 2, 7, at(30)).unwrap();
+    assert!(matches!(given[..], [ResourceAction::Slots(SlotAction::Granted { .. })]), "{given:?}");
+    let lost = resources.tick(at(210));
+    assert!(matches!(lost[..], [ResourceAction::Lost { .. }, ResourceAction::RequestWorkers(1)]));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use thalweg_core::ids::{JobVertexId, TriggerId};
 
-use super::model::{ClusterFacts, JobFacts};
+use super::model::{ClusterFacts, JobFacts, OperationOutcome};
 use crate::endpoint::CheckpointCommand;
 
 /// The answer to a command, once the JobManager has accepted or refused it.
@@ -63,6 +63,13 @@ pub trait RestGateway: Send + Sync + 'static {
         trigger: Option<TriggerId>,
         parallelism: BTreeMap<JobVertexId, u32>,
     ) -> RestReply<TriggerId>;
+
+    /// Asks for the deletion of the savepoint at `path`. The answer comes once that is taken in,
+    /// with the name of the operation.
+    fn dispose(&self, path: String, trigger: Option<TriggerId>) -> RestReply<TriggerId>;
+
+    /// How a deletion went so far; none of this name is known.
+    fn disposal(&self, trigger: TriggerId) -> Option<OperationOutcome>;
 
     /// Somebody has read how an operation went.
     fn outcome_read(&self, trigger: TriggerId);

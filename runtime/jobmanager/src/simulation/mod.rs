@@ -19,7 +19,7 @@ use crate::dispatcher::{Action, Dispatcher, DispatcherOptions, Event, PreparedJo
 use crate::job_master::JobResult;
 use crate::job_master::restart_strategy::SeededRandom;
 use crate::moment::Moment;
-use crate::resource_manager::{ConnectionId, ResourceManagerOptions};
+use crate::resource_manager::{ConnectionId, Disconnection, ResourceManagerOptions};
 use crate::source_coordinator::SourceCoordinator;
 use crate::testing::{at, chain, configuration, information, job_id};
 use task::{Outside, Row, State};
@@ -33,7 +33,7 @@ const TIME_MAX_MS: u64 = 120_000;
 enum InFlight {
     ToJobManager(ConnectionId, ToJobManager),
     ToTaskManager(ConnectionId, ToTaskManager),
-    Disconnected(ConnectionId),
+    Disconnected(ConnectionId, Disconnection),
     Published(CompletedCheckpoint, bool),
 }
 
@@ -68,6 +68,7 @@ impl World {
                 heartbeat_interval: Duration::from_millis(200),
                 heartbeat_timeout: Duration::from_millis(1500),
                 reconnect_grace: Duration::from_millis(300),
+                close_grace: Duration::from_millis(100),
                 slot_request_timeout: Duration::from_secs(30),
                 unused_timeout: Duration::from_secs(30),
                 worker_start_timeout: Duration::from_secs(30),
@@ -245,14 +246,19 @@ impl World {
             self.trace.push(format!("{} crash of {}", self.now_ms, dead.id));
             if let Some(connection) = dead.connection {
                 let delay = self.random.next_u64() % 400;
-                self.in_flight.push((self.now_ms + delay, InFlight::Disconnected(connection)));
+                let gone = InFlight::Disconnected(connection, Disconnection::Closed);
+                self.in_flight.push((self.now_ms + delay, gone));
             }
         } else if let (true, Some(connection)) =
             (self.fault(10), self.task_managers[victim].connection)
         {
             self.trace.push(format!("{} connection {connection:?} breaks", self.now_ms));
             self.task_managers[victim].connected(None);
-            self.in_flight.push((self.now_ms + 10, InFlight::Disconnected(connection)));
+            let how = match self.chance(500) {
+                true => Disconnection::Closed,
+                false => Disconnection::Broken,
+            };
+            self.in_flight.push((self.now_ms + 10, InFlight::Disconnected(connection, how)));
         }
     }
 
@@ -268,7 +274,9 @@ impl World {
                 InFlight::ToJobManager(connection, message) => {
                     self.handle(Event::Received(connection, message));
                 }
-                InFlight::Disconnected(connection) => self.handle(Event::Disconnected(connection)),
+                InFlight::Disconnected(connection, how) => {
+                    self.handle(Event::Disconnected(connection, how));
+                }
                 InFlight::Published(checkpoint, succeeds) => self.published(&checkpoint, succeeds),
                 InFlight::ToTaskManager(connection, message) => {
                     let now = self.now().elapsed;
@@ -364,6 +372,7 @@ fn run(seed: u64) -> (JobResult, Vec<String>) {
         sources: SourceCoordinator::default(),
         restore: None,
         highest_checkpoint: CheckpointId(0),
+        requirements: Vec::new(),
     })));
     while world.result.is_none() {
         world.step(task_managers);

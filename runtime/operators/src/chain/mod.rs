@@ -104,6 +104,14 @@ impl Chain {
         self.push(0, StreamElement::Control(Control::Barrier(barrier)));
     }
 
+    /// The end of input had passed all operators before they were restored: nothing is done about
+    /// it again.
+    pub fn resume_ended(&mut self) {
+        self.nodes.iter_mut().for_each(Node::resume_ended);
+        self.open_ends = 0;
+        self.ended = true;
+    }
+
     /// Whether the end of input has passed all operators.
     pub fn has_ended(&self) -> bool {
         self.ended

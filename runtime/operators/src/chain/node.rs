@@ -303,6 +303,11 @@ impl Node {
         Ok(Done::Forward(Control::Watermark(lowest)))
     }
 
+    /// All its inputs had ended before it was restored.
+    pub(super) fn resume_ended(&mut self) {
+        self.inputs.iter_mut().for_each(|input| input.ended = true);
+    }
+
     /// Its next snapshot holds all of its state, if it is one of those.
     pub(super) fn write_base_if(&mut self, is_meant: impl FnOnce(OperatorId) -> bool) {
         let runs = self.runs.as_mut();

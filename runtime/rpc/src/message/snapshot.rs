@@ -107,8 +107,11 @@ pub struct TaskRestore {
     pub checkpoint: CheckpointId,
     /// The task had finished its operators in that checkpoint: its sinks commit again what they
     /// find in their state, nothing else runs; it sends the end of input and ends at once, without
-    /// waiting for another checkpoint.
+    /// waiting for another checkpoint, unless it `rewrites`.
     pub finished: bool,
+    /// One that had finished ends only after a checkpoint that it has taken part in: later ones
+    /// couldn't refer to its state as it is.
+    pub rewrites: bool,
     /// The store that the snapshots are in, when it isn't the job's own: a savepoint, or another
     /// job's checkpoint. It belongs to the user: nothing may be written to it, nor may a later
     /// checkpoint refer to it.

@@ -5,8 +5,10 @@ use super::append::PutFact;
 use super::entry::WriterId;
 use super::error::LogError;
 use super::names;
-use crate::blob::{BlobError, BlobPath, BlobStore, PutOutcome};
+use crate::blob::{BlobError, BlobErrorKind, BlobPath, BlobStore, PutOutcome};
 
+/// How often a second creation is tried whose outcome isn't known.
+const TRIES_MAX: u32 = 3;
 const FIRST: &[u8] = b"first\n";
 const SECOND: &[u8] = b"second\n";
 
@@ -36,11 +38,23 @@ pub async fn probe(store: &dyn BlobStore, writer: WriterId) -> Result<(), LogErr
     Ok(cleaned?)
 }
 
+/// Tries to create it once more. A failure tells nothing of the store, and stores don't repeat such
+/// a request by themselves; here each repeat must be refused as the first.
+async fn create_again(store: &dyn BlobStore, path: &BlobPath) -> Result<PutOutcome, BlobError> {
+    let mut tries = 1;
+    loop {
+        match store.put_if_absent(path, SECOND.to_vec()).await {
+            Err(error) if error.kind == BlobErrorKind::Other && tries < TRIES_MAX => tries += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
 async fn try_twice(
     store: &dyn BlobStore,
     path: &BlobPath,
 ) -> Result<Result<(), LogError>, BlobError> {
-    let second = match store.put_if_absent(path, SECOND.to_vec()).await? {
+    let second = match create_again(store, path).await? {
         PutOutcome::Created => PutFact::Created,
         PutOutcome::AlreadyExists => PutFact::AlreadyExists,
     };

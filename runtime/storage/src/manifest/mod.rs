@@ -11,7 +11,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use thalweg_core::ids::{CheckpointId, JobId, OperatorId};
+use thalweg_core::ids::{CheckpointId, JobId, JobVertexId, OperatorId};
 use thalweg_core::key_group::KeyGroupRange;
 use thiserror::Error;
 
@@ -56,10 +56,27 @@ pub struct CheckpointManifest {
     /// this manifest names. A restart by the engine commits from it and ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_with: Option<String>,
+    /// Vertices that the user has given another parallelism while the job ran. A restart by the
+    /// engine goes on with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resource_requirements: Vec<VertexRequirement>,
     /// Data in flight; empty as long as barriers are aligned.
     pub channel_state: Vec<ChannelState>,
     /// The operators, ordered by their ids.
     pub operators: Vec<OperatorManifest>,
+}
+
+/// The parallelism that a user has given to a vertex of a running job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VertexRequirement {
+    /// The vertex.
+    #[serde(with = "hex::id")]
+    pub vertex_id: JobVertexId,
+    /// The parallelism that the program gives it.
+    pub declared: u32,
+    /// The one that it has instead.
+    pub parallelism: u32,
 }
 
 /// Data in flight. There's none of it yet: the section is reserved.

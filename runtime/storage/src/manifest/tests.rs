@@ -41,12 +41,25 @@ fn manifest() -> CheckpointManifest {
         completion_time_ms: 1_800_000_000_000,
         graph_fingerprint: u64::MAX,
         stopped_with: None,
+        resource_requirements: Vec::new(),
         channel_state: Vec::new(),
         operators: vec![
             operator(1, vec![subtask(0, 0, 64), subtask(1, 64, 128)]),
             OperatorManifest { finished_subtasks: vec![1], ..operator(2, Vec::new()) },
         ],
     }
+}
+
+#[test]
+fn what_a_user_asked_of_a_running_job_is_kept_and_manifests_without_it_are_read() {
+    let mut asked = manifest();
+    let vertex_id = thalweg_core::ids::JobVertexId::derive("count");
+    asked.resource_requirements =
+        vec![VertexRequirement { vertex_id, declared: 2, parallelism: 3 }];
+    let bytes = asked.to_bytes().unwrap();
+    assert_eq!(CheckpointManifest::from_bytes(&bytes, "x").unwrap(), asked);
+    let without = manifest().to_bytes().unwrap();
+    assert!(!String::from_utf8(without).unwrap().contains("resource_requirements"));
 }
 
 #[test]

@@ -17,6 +17,10 @@ use super::prepare::Deployment;
 use super::table::{CancelDecision, DeployDecision, Stamp};
 use super::{ExitReason, TaskExecutor, upload};
 
+/// How long local copies are kept for a job that has no task here: long enough for a restart, and
+/// for another JobManager to come.
+const IDLE_COPIES_KEPT: Duration = Duration::from_secs(300);
+
 impl TaskExecutor {
     pub(super) fn message(&mut self, message: ToTaskManager, now: Duration) -> Option<ExitReason> {
         let Fenced { epoch, sequence, message } = message;
@@ -121,9 +125,10 @@ impl TaskExecutor {
         }
         for job in decision.jobs_gone {
             self.codes.forget(job);
-            self.forget_copies(job);
+            self.idle_jobs.insert(job, now);
             self.gathering.forget(job);
         }
+        self.forget_copies_of_idle_jobs(now);
         self.forget_metrics();
         for progress in &heartbeat.jobs {
             self.completed(progress.job, progress.completed);
@@ -227,6 +232,20 @@ impl TaskExecutor {
             SnapshotData::Inline(_) => None,
         });
         copies.retain_in(&folder, &objects.collect());
+    }
+
+    /// Lets local copies go of jobs that had no task here for a while. One that restarts, or whose
+    /// JobManager is being replaced, has none for a moment, and reads them then.
+    fn forget_copies_of_idle_jobs(&mut self, now: Duration) {
+        let table = &self.table;
+        self.idle_jobs.retain(|job, _| !table.knows_job(*job));
+        let long_idle = |since: Duration| now.saturating_sub(since) >= IDLE_COPIES_KEPT;
+        let idle: Vec<JobId> =
+            self.idle_jobs.iter().filter(|(_, at)| long_idle(**at)).map(|(job, _)| *job).collect();
+        for job in idle {
+            self.idle_jobs.remove(&job);
+            self.forget_copies(job);
+        }
     }
 
     /// Lets all local copies of a job go.

@@ -154,6 +154,8 @@ pub(crate) struct TaskExecutor {
     stores: Arc<Stores>,
     /// The checkpoints whose objects' local copies are kept.
     copies_of: BTreeMap<JobId, CheckpointId>,
+    /// Jobs that had tasks here and have none, and since when: they may be restarting.
+    idle_jobs: BTreeMap<JobId, Duration>,
     budgets: SlotBudgets,
     table: TaskTable,
     live: BTreeMap<ExecutionAttemptId, Live>,
@@ -188,6 +190,7 @@ impl TaskExecutor {
             codes: Arc::new(CodeCache::new(Arc::clone(&parts.codes))),
             stores: Arc::new(Stores::new(Arc::clone(&parts.stores), copies)),
             copies_of: BTreeMap::new(),
+            idle_jobs: BTreeMap::new(),
             budgets: SlotBudgets::new(parts.slots, parts.slot_state_bytes),
             table: TaskTable::new(parts.slots),
             live: BTreeMap::new(),

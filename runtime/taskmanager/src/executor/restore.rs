@@ -71,7 +71,8 @@ pub(super) async fn fetch(
         let restored = restored.map_err(|error| (operator.operator, error))?;
         operators.insert(operator.operator, Arc::new(restored));
     }
-    Ok(SpecRestore { checkpoint: restore.checkpoint, finished: restore.finished, operators })
+    let (checkpoint, rewrites) = (restore.checkpoint, restore.rewrites);
+    Ok(SpecRestore { checkpoint, finished: restore.finished, rewrites, operators })
 }
 
 async fn fetch_operator(

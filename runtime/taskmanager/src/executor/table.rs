@@ -169,6 +169,11 @@ impl TaskTable {
         }
     }
 
+    /// Whether any execution of the job is known.
+    pub(super) fn knows_job(&self, job: JobId) -> bool {
+        self.executions.values().any(|execution| execution.job == job)
+    }
+
     /// Decides about a heartbeat.
     pub(super) fn heartbeat(
         &mut self,

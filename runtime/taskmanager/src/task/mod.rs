@@ -155,6 +155,8 @@ pub struct Task {
     final_checkpoint: Option<CheckpointId>,
     /// That all input was processed was reported.
     end_reported: bool,
+    /// It had finished before it was restored, and writes its state once more.
+    rewrites: bool,
     next_latency_marker: Duration,
     /// Steps that did something.
     steps: u32,
@@ -187,6 +189,7 @@ impl Task {
             stopping: None,
             final_checkpoint: None,
             end_reported: false,
+            rewrites: false,
             next_latency_marker: Duration::ZERO,
             steps: 0,
         }
@@ -299,8 +302,9 @@ impl Task {
             }
         }
         self.chain = Some(chain);
-        let finished = self.spec.restore.take().is_some_and(|restore| restore.finished);
-        self.phase = if finished { Phase::Draining } else { Phase::Running };
+        let restore = self.spec.restore.take().filter(|restore| restore.finished);
+        self.rewrites = restore.as_ref().is_some_and(|r| r.rewrites) && self.spec.checkpointing;
+        self.phase = if restore.is_some() { Phase::Draining } else { Phase::Running };
         self.metrics.set_initialization(self.clock.elapsed().saturating_sub(began));
         self.observer.observe(TaskEvent::StateChanged(ExecutionState::Running));
         Ok(Step::Ready)

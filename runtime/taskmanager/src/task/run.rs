@@ -364,8 +364,9 @@ impl Task {
         Ok(Step::Blocked { until: self.outputs.next_flush() })
     }
 
-    /// Discards what still comes in, passes the end of it on, and finishes: everything was
-    /// processed before the checkpoint that the job was restored from.
+    /// Discards what still comes in, passes the end of it on, and finishes, or waits for the
+    /// checkpoint in which its state is written again: everything was processed before the
+    /// checkpoint that the job was restored from.
     pub(super) fn drain(&mut self, now: Now) -> Result<Step, FailureInfo> {
         if let Some(input) = &mut self.input {
             for _ in 0..CALLS_PER_STEP {
@@ -390,7 +391,15 @@ impl Task {
         let last = Control::Watermark(MAX_WATERMARK);
         self.outputs.control_to_all(last).map_err(Halt::from)?;
         self.outputs.control_to_all(Control::EndOfInput).map_err(Halt::from)?;
-        Ok(self.finish())
+        match &mut self.chain {
+            Some(chain) if std::mem::take(&mut self.rewrites) => {
+                chain.resume_ended();
+                self.input_ended = true;
+                self.phase = Phase::Running;
+                Ok(Step::Ready)
+            }
+            _ => Ok(self.finish()),
+        }
     }
 
     /// The earliest of: the source's next look, a timer, a row that has waited long enough.

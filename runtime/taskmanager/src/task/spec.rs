@@ -62,6 +62,8 @@ pub struct SpecRestore {
     pub checkpoint: CheckpointId,
     /// The task had ended in it: only its sinks commit again.
     pub finished: bool,
+    /// If it had, it takes part in one more checkpoint all the same.
+    pub rewrites: bool,
     /// State by operator.
     pub operators: BTreeMap<OperatorId, Arc<RestoredOperator>>,
 }
@@ -78,6 +80,7 @@ impl std::fmt::Debug for SpecRestore {
         f.debug_struct("SpecRestore")
             .field("checkpoint", &self.checkpoint)
             .field("finished", &self.finished)
+            .field("rewrites", &self.rewrites)
             .field("operators", &self.operators.len())
             .finish()
     }

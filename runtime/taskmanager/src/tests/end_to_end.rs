@@ -88,7 +88,13 @@ fn restore(acks: &[CheckpointAck], old: u32, new: u32, number: u32) -> Option<Ta
         restores.push(OperatorRestore { operator, old_parallelism, pieces });
     }
     let checkpoint = CheckpointId(1);
-    Some(TaskRestore { checkpoint, finished: false, directory: None, operators: restores })
+    Some(TaskRestore {
+        checkpoint,
+        finished: false,
+        rewrites: false,
+        directory: None,
+        operators: restores,
+    })
 }
 
 async fn checkpoints_and_restores(stepping: Stepping, program: Arc<Program>) -> u64 {

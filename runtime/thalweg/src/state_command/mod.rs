@@ -105,11 +105,13 @@ fn perform(options: &StateOptions, out: &mut dyn Write) -> Result<bool, StateCom
         }
         StateAction::Show(options) => {
             let manifest = selection.only(&store, &location)?;
+            let elsewhere = store.holding(&manifest)?;
+            let store = elsewhere.as_ref().unwrap_or(&store);
             match &options.state {
-                Some(state) => rows::rows(&store, &manifest, options, state, out)?,
+                Some(state) => rows::rows(store, &manifest, options, state, out)?,
                 None => {
                     let operator = options.operator.as_deref();
-                    show::show(&store, &manifest, operator, options.place.json, out)?;
+                    show::show(store, &manifest, operator, options.place.json, out)?;
                 }
             }
         }

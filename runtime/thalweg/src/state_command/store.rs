@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use thalweg_state::run::ReadAt;
-use thalweg_storage::{BlobError, BlobPath, BlobStore, BlobStoreOpener};
+use thalweg_storage::{BlobError, BlobPath, BlobStore, BlobStoreOpener, CheckpointManifest};
 use tokio::runtime::Runtime;
 
 use super::error::StateCommandError;
@@ -19,6 +19,7 @@ const CHUNK: u64 = 1 << 20;
 pub(super) struct OpenStore {
     store: Arc<dyn BlobStore>,
     runtime: Arc<Runtime>,
+    stores: Stores,
 }
 
 impl OpenStore {
@@ -42,7 +43,18 @@ impl OpenStore {
         let guard = runtime.enter();
         let store = stores.open(directory)?;
         drop(guard);
-        Ok(OpenStore { store, runtime })
+        Ok(OpenStore { store, runtime, stores: stores.clone() })
+    }
+
+    /// The store that holds what the manifest, found in this one, refers to, if that is another
+    /// one: a checkpoint with which a job was stopped is a savepoint.
+    pub(super) fn holding(
+        &self,
+        manifest: &CheckpointManifest,
+    ) -> Result<Option<OpenStore>, StateCommandError> {
+        let directory = manifest.stopped_with.as_deref();
+        let open = |directory| OpenStore::open(&self.stores, directory, Arc::clone(&self.runtime));
+        directory.map(open).transpose()
     }
 
     pub(super) fn blobs(&self) -> &dyn BlobStore {

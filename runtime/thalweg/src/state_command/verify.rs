@@ -226,13 +226,23 @@ impl Verifier<'_> {
             }
         };
         self.report.checkpoints += 1;
+        let elsewhere = match self.store.holding(&manifest) {
+            Ok(elsewhere) => elsewhere,
+            Err(error) => {
+                let problem = format!("the savepoint that the job was stopped with: {error}");
+                return vec![Problem { object: path.to_string(), problem, ..Problem::default() }];
+            }
+        };
+        let store = elsewhere.as_ref().unwrap_or(self.store);
+        let folder = manifest.stopped_with.as_deref();
+        let folder = folder.map_or_else(String::new, |folder| format!("{folder}/"));
         let mut missing = Vec::new();
         for place in runs::of(&manifest) {
-            let part = (place.object.to_owned(), place.offset, place.length);
+            let part = (format!("{folder}{}", place.object), place.offset, place.length);
             if self.seen.contains(&part) {
                 continue;
             }
-            let checked = verify_run::check(self.store, &manifest, &place);
+            let checked = verify_run::check(store, &manifest, &place);
             if checked.is_missing {
                 missing.extend(checked.problems);
                 continue;

@@ -46,8 +46,14 @@ impl KeyedProcessFunction<u64, Record16, Record16> for Count {
 
 /// Describes the job, at parallelism 2.
 pub(crate) fn describe(env: &StreamExecutionEnvironment, records: u64) {
+    describe_keys(env, records, KEYS);
+}
+
+/// The same with so many keys.
+pub(crate) fn describe_keys(env: &StreamExecutionEnvironment, records: u64, keys: u64) {
     env.set_parallelism(2);
-    env.from_source(DataGenerator::new(record).with_count(records), no_watermarks(), "records")
+    let source = DataGenerator::new(move |n| (key(n, keys), n)).with_count(records);
+    env.from_source(source, no_watermarks(), "records")
         .key_by(|record: &Record16| record.0)
         .process(Count::open)
         .uid("count")

@@ -18,7 +18,7 @@ const SUSPENDED: i32 = 143;
 
 /// A cluster that is recorded in `storage`, without any process yet. Who stands by takes over
 /// after `lease`.
-fn cluster(binary: &Path, storage: &Path, lease: &str) -> Cluster {
+pub(crate) fn cluster(binary: &Path, storage: &Path, lease: &str) -> Cluster {
     let settings = [
         ("heartbeat.interval", "200 ms"),
         ("heartbeat.timeout", "2 s"),
@@ -34,7 +34,7 @@ fn cluster(binary: &Path, storage: &Path, lease: &str) -> Cluster {
 }
 
 /// One with a JobManager and three slots for the job.
-fn running(storage: &Path, lease: &str, arguments: &[String]) -> Cluster {
+pub(crate) fn running(storage: &Path, lease: &str, arguments: &[String]) -> Cluster {
     let mut cluster = cluster(&application("fraud-detection"), storage, lease);
     cluster.start_task_manager(2);
     cluster.start_task_manager(1);
@@ -43,14 +43,14 @@ fn running(storage: &Path, lease: &str, arguments: &[String]) -> Cluster {
 }
 
 /// Waits until the job runs and has so many checkpoints that this JobManager took.
-fn wait_for_checkpoints(rest: &Rest, job: &str, number: u64) {
+pub(crate) fn wait_for_checkpoints(rest: &Rest, job: &str, number: u64) {
     wait_until(&format!("{number} checkpoints are complete"), || {
         rest.completed_checkpoints(job).filter(|&completed| completed >= number)
     });
 }
 
 /// The checkpoint that the job was restored from by this JobManager.
-fn restored(rest: &Rest, job: &str) -> u64 {
+pub(crate) fn restored(rest: &Rest, job: &str) -> u64 {
     wait_until("the job is restored from a checkpoint", || {
         let checkpoints = rest.json(&format!("/jobs/{job}/checkpoints"))?;
         checkpoints["latest"]["restored"]["id"].as_u64()
@@ -179,7 +179,7 @@ fn a_job_goes_on_at_another_parallelism_when_its_job_manager_is_started_with_one
 }
 
 /// Starts a second JobManager beside a running job that has some checkpoints.
-fn stand_by(cluster: &mut Cluster, arguments: &[String]) -> (String, Process, Rest) {
+pub(crate) fn stand_by(cluster: &mut Cluster, arguments: &[String]) -> (String, Process, Rest) {
     let job = cluster.rest.wait_for_job("RUNNING");
     wait_for_checkpoints(&cluster.rest, &job, 2);
     let (mut standby, rest) = cluster.standby(arguments);
@@ -190,7 +190,7 @@ fn stand_by(cluster: &mut Cluster, arguments: &[String]) -> (String, Process, Re
 }
 
 /// The TaskManagers end when the job has.
-fn all_end(cluster: &mut Cluster) {
+pub(crate) fn all_end(cluster: &mut Cluster) {
     for task_manager in &mut cluster.task_managers {
         task_manager.wait().succeeded();
     }

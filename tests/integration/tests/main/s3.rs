@@ -46,7 +46,7 @@ fn wait_for_checkpoints(cluster: &Cluster, job: &str, more: u64) {
 }
 
 /// Compares the output with the oracle's: what is visible in the bucket.
-fn check(s3: &S3, input: &FraudInput) {
+pub(crate) fn check(s3: &S3, input: &FraudInput) {
     for output in ["run-alerts", "run-late"] {
         s3.download(&format!("output/{output}"), &input.path(output));
     }

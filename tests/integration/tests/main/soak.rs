@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use allround::input::scatter;
+use serde_json::Value;
 use thalweg_integration_tests::{
     Cluster, DEADLINE, FraudInput, PersonalisationInput, Settings, Soak, application, check_store,
     try_within, wait_until,
@@ -46,7 +47,14 @@ pub(crate) struct Run {
     pub(crate) cluster: Cluster,
     pub(crate) job: String,
     arguments: Vec<String>,
+}
+
+/// What a job had gone through when something was done to it, and whom it struck.
+pub(crate) struct Fault {
     restarts: f64,
+    restored: u64,
+    /// The processes' ids of TaskManagers that are gone, or count as such.
+    struck: Vec<u32>,
 }
 
 impl Run {
@@ -77,11 +85,17 @@ impl Run {
         }
         cluster.start_job_manager(arguments);
         let job = cluster.rest.wait_for_job("RUNNING");
-        Self { cluster, job, arguments: arguments.to_owned(), restarts: 0.0 }
+        Self { cluster, job, arguments: arguments.to_owned() }
     }
 
     fn restarts(&self) -> Option<f64> {
         self.cluster.rest.job_metric(&self.job, "numRestarts")
+    }
+
+    /// How often the job was restored from a checkpoint.
+    fn restored(&self) -> Option<u64> {
+        let checkpoints = self.cluster.rest.json(&format!("/jobs/{}/checkpoints", self.job))?;
+        checkpoints["counts"]["restored"].as_u64()
     }
 
     /// The processes' ids of the TaskManagers.
@@ -94,9 +108,7 @@ impl Run {
         let registered = self.cluster.rest.task_managers();
         let is_busy = |id: &u32| {
             registered.iter().any(|task_manager| {
-                let own = task_manager["id"].as_str().unwrap_or_default();
-                own.contains(&format!("-{id}-"))
-                    && task_manager["freeSlots"] != task_manager["slotsNumber"]
+                is_of(task_manager, *id) && task_manager["freeSlots"] != task_manager["slotsNumber"]
             })
         };
         let processes = self.processes();
@@ -112,38 +124,57 @@ impl Run {
         });
     }
 
-    /// Makes sure that a fault that comes now counts.
-    pub(crate) fn is_struck_while_running(&self) {
+    /// A fault that comes now. Makes sure that it counts.
+    pub(crate) fn fault(&self) -> Fault {
+        let restarts = wait_until("restarts are counted", || self.restarts());
+        let restored = wait_until("restores are counted", || self.restored());
+        self.is_running();
+        Fault { restarts, restored, struck: Vec::new() }
+    }
+
+    /// Makes sure that the job runs.
+    pub(crate) fn is_running(&self) {
         let state = self.cluster.rest.state(&self.job);
         assert_eq!(state.as_deref(), Some("RUNNING"), "the input was too short");
     }
 
-    /// Waits until the job has restarted since the last time, from a checkpoint.
-    pub(crate) fn wait_for_restart(&mut self) {
-        let before = self.restarts;
-        self.restarts = wait_until("the job has restarted", || {
-            let restarts = self.restarts()?;
-            let runs = self.cluster.rest.state(&self.job)? == "RUNNING";
-            (restarts > before && runs).then_some(restarts)
+    /// Waits until the job runs again after this fault, from a checkpoint: whoever was struck is
+    /// known to be gone, so that no second restart comes from it.
+    pub(crate) fn wait_for_recovery(&self, fault: &Fault) {
+        wait_until("those who were struck are known to be gone", || {
+            let registered = self.cluster.rest.json("/taskmanagers")?;
+            let mut registered = registered["taskmanagers"].as_array()?.iter();
+            let is_struck = |task_manager| fault.struck.iter().any(|id| is_of(task_manager, *id));
+            (!registered.any(is_struck)).then_some(())
         });
-        wait_until("the job is restored from a checkpoint", || {
-            let checkpoints = self.cluster.rest.json(&format!("/jobs/{}/checkpoints", self.job))?;
-            checkpoints["latest"]["restored"]["id"].as_u64()
+        wait_until("the job has restarted from a checkpoint", || {
+            let again = self.restarts()? > fault.restarts && self.restored()? > fault.restored;
+            let runs = self.cluster.rest.state(&self.job)? == "RUNNING";
+            (again && runs).then_some(())
         });
     }
 
     /// Kills a TaskManager and starts another one.
-    pub(crate) fn replace(&mut self, index: usize) {
-        self.cluster.task_managers.remove(index).kill();
+    pub(crate) fn replace(&mut self, fault: &mut Fault, index: usize) {
+        let mut killed = self.cluster.task_managers.remove(index);
+        fault.struck.push(killed.id());
+        killed.kill();
         self.cluster.start_task_manager(2);
     }
 
+    /// Makes a TaskManager stand still; it counts as lost after a while.
+    pub(crate) fn pause(&mut self, fault: &mut Fault, index: usize) {
+        let paused = &mut self.cluster.task_managers[index];
+        fault.struck.push(paused.id());
+        paused.pause();
+    }
+
     /// Kills the JobManager and starts another one.
-    fn replace_job_manager(&mut self) {
+    fn replace_job_manager(&mut self, fault: &mut Fault) {
         self.cluster.job_manager.as_mut().expect("it was started").kill();
         self.cluster.start_job_manager(&self.arguments);
         // Its own restarts are counted from none; the first start is what is waited for.
-        self.restarts = -1.0;
+        (fault.restarts, fault.restored) = (-1.0, 0);
     }
 
     /// Waits until the job has finished.
@@ -154,9 +185,15 @@ impl Run {
     }
 }
 
+/// Whether a TaskManager, as REST shows it, is this process.
+fn is_of(task_manager: &Value, process: u32) -> bool {
+    let id = task_manager["id"].as_str().expect("a TaskManager has an id");
+    id.contains(&format!("-{process}-"))
+}
+
 /// What can happen.
 #[derive(Debug, Clone, Copy)]
-enum Fault {
+enum Strike {
     /// One is killed.
     Kill,
     /// All are killed.
@@ -168,28 +205,30 @@ enum Fault {
 }
 
 /// Brings faults about, each at a random moment after a checkpoint.
-fn strike(run: &mut Run, of: &[Fault]) {
+fn strike(run: &mut Run, of: &[Strike]) {
     let seed = number("THALWEG_SEED").unwrap_or(0);
     for number in 0..faults() {
         let dice = scatter(seed * 1_000 + number);
-        let fault = of[(dice % of.len() as u64) as usize];
+        let strike = of[(dice % of.len() as u64) as usize];
         let moment = Duration::from_millis((dice >> 16) % MOMENT_MS);
         run.wait_for_checkpoints(1);
         // Nothing is waited for: a moment that the job knows nothing of.
         try_within(moment, || None::<()>);
-        run.is_struck_while_running();
+        let mut fault = run.fault();
         let busy = run.busy();
         assert!(!busy.is_empty(), "no TaskManager has anything of the job");
         let victim = busy[(dice >> 8) as usize % busy.len()];
-        eprintln!("seed {seed}, fault {number}: {fault:?} of TaskManager {victim}");
-        match fault {
-            Fault::Kill => run.replace(victim),
-            Fault::KillAll => (0..run.cluster.task_managers.len()).for_each(|_| run.replace(0)),
-            Fault::Pause => run.cluster.task_managers[victim].pause(),
-            Fault::JobManager => run.replace_job_manager(),
+        eprintln!("seed {seed}, fault {number}: {strike:?} of TaskManager {victim}");
+        match strike {
+            Strike::Kill => run.replace(&mut fault, victim),
+            Strike::KillAll => {
+                (0..run.cluster.task_managers.len()).for_each(|_| run.replace(&mut fault, 0));
+            }
+            Strike::Pause => run.pause(&mut fault, victim),
+            Strike::JobManager => run.replace_job_manager(&mut fault),
         }
-        run.wait_for_restart();
-        if matches!(fault, Fault::Pause) {
+        run.wait_for_recovery(&fault);
+        if matches!(strike, Strike::Pause) {
             run.cluster.task_managers[victim].resume();
         }
     }
@@ -211,7 +250,7 @@ fn allround_is_exactly_once_whatever_happens_to_task_managers_at_random_moments(
     let place = checkpoints.to_str().unwrap();
     // A third TaskManager: one may stand still.
     let mut run = Run::start(&application("allround"), place, 3, &arguments, &[]);
-    strike(&mut run, &[Fault::Kill, Fault::KillAll, Fault::Pause]);
+    strike(&mut run, &[Strike::Kill, Strike::KillAll, Strike::Pause]);
     run.finish();
     soak.check(&output);
     check_store(&checkpoints);
@@ -232,7 +271,7 @@ fn allround_is_exactly_once_whatever_happens_to_any_process_at_random_moments() 
         ("high-availability.leader-election.retry-period", "200 ms"),
     ];
     let mut run = Run::start(&application("allround"), place, 3, &arguments, &recorded);
-    strike(&mut run, &[Fault::JobManager, Fault::Kill, Fault::Pause, Fault::KillAll]);
+    strike(&mut run, &[Strike::JobManager, Strike::Kill, Strike::Pause, Strike::KillAll]);
     let job = run.job.clone();
     run.finish();
     soak.check(&output);
@@ -248,7 +287,7 @@ fn fraud_detection_killed_at_random_moments_outputs_what_it_does_undisturbed() {
     let arguments = input.arguments("run", &more);
     let place = checkpoints.to_str().unwrap();
     let mut run = Run::start(&application("fraud-detection"), place, 2, &arguments, &[]);
-    strike(&mut run, &[Fault::Kill]);
+    strike(&mut run, &[Strike::Kill]);
     run.finish();
     input.check("run");
     check_store(&checkpoints);
@@ -264,7 +303,7 @@ fn personalisation_killed_at_random_moments_outputs_what_it_does_undisturbed() {
     let arguments = input.arguments("run", &more);
     let place = checkpoints.to_str().unwrap();
     let mut run = Run::start(&application("personalisation"), place, 2, &arguments, &[]);
-    strike(&mut run, &[Fault::Kill]);
+    strike(&mut run, &[Strike::Kill]);
     run.finish();
     input.check("run");
     check_store(&checkpoints);

@@ -64,13 +64,13 @@ fn never_loaded_after(damage: impl Fn(&Path, &Piece)) {
     run.wait_for_checkpoints(1);
     soak.close_gate(CHECKPOINT);
     soak.wait_at_gate(CHECKPOINT, &run.processes());
-    run.is_struck_while_running();
+    let mut fault = run.fault();
     let pieces = latest_pieces(&checkpoints);
     for piece in &pieces {
         damage(&checkpoints.join(&piece.object), piece);
     }
-    run.replace(0);
-    run.replace(0);
+    run.replace(&mut fault, 0);
+    run.replace(&mut fault, 0);
     soak.open_gate(CHECKPOINT);
     let job_manager = run.cluster.job_manager.as_mut().unwrap();
     let said = job_manager.wait().failed_with(&["allround"]).stderr;

@@ -95,21 +95,21 @@ fn a_full_disk_fails_checkpoints_or_the_job_and_no_row_once_there_is_room_again(
     let mut run = Run::start(&binary, place, 2, &arguments, &[]);
 
     run.wait_for_checkpoints(1);
-    run.is_struck_while_running();
+    let mut fault = run.fault();
     disks.fill("checkpoints");
     wait_for_count(&run, "failed", 2);
     // Checkpoints may fail: the job goes on without.
-    run.is_struck_while_running();
+    run.is_running();
     assert_eq!(run.cluster.rest.job_metric(&run.job, "numRestarts"), Some(0.0));
     // And what is lost meanwhile starts from the last complete one.
-    run.replace(0);
-    run.wait_for_restart();
+    run.replace(&mut fault, 0);
+    run.wait_for_recovery(&fault);
     disks.free("checkpoints");
     run.wait_for_checkpoints(2);
 
-    run.is_struck_while_running();
+    let fault = run.fault();
     disks.fill("output");
-    run.wait_for_restart();
+    run.wait_for_recovery(&fault);
     disks.free("output");
     run.wait_for_checkpoints(1);
     run.finish();

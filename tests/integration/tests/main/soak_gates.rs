@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use allround::gates::{AFTER_COMMIT, BEFORE_COMMIT, CHECKPOINT, RESTORE};
 use thalweg_integration_tests::{Soak, application, check_store, wait_until};
 
-use crate::soak::Run;
+use crate::soak::{Fault, Run};
 
 /// Where a run's files are.
 fn places(soak: &Soak) -> (PathBuf, PathBuf) {
@@ -23,7 +23,7 @@ fn start(soak: &Soak, task_managers: usize) -> Run {
 }
 
 /// Kills who comes first to a gate, and opens it for the others.
-fn kill_at(soak: &Soak, run: &mut Run, point: &str) {
+fn kill_at(soak: &Soak, run: &mut Run, fault: &mut Fault, point: &str) {
     let victim = soak.wait_at_gate(point, &run.processes());
     if point == CHECKPOINT {
         wait_until("a checkpoint is in progress", || {
@@ -31,7 +31,7 @@ fn kill_at(soak: &Soak, run: &mut Run, point: &str) {
             (answer["counts"]["in_progress"].as_u64()? == 1).then_some(())
         });
     }
-    run.replace(victim);
+    run.replace(fault, victim);
     soak.open_gate(point);
 }
 
@@ -42,17 +42,17 @@ fn a_task_manager_killed_during_a_checkpoint_a_commit_or_a_restore_costs_no_row_
     let mut run = start(&soak, 2);
     for point in [CHECKPOINT, BEFORE_COMMIT, AFTER_COMMIT] {
         run.wait_for_checkpoints(1);
-        run.is_struck_while_running();
+        let mut fault = run.fault();
         soak.close_gate(point);
-        kill_at(&soak, &mut run, point);
-        run.wait_for_restart();
+        kill_at(&soak, &mut run, &mut fault, point);
+        run.wait_for_recovery(&fault);
     }
     run.wait_for_checkpoints(1);
-    run.is_struck_while_running();
+    let mut fault = run.fault();
     soak.close_gate(RESTORE);
-    run.replace(0);
-    kill_at(&soak, &mut run, RESTORE);
-    run.wait_for_restart();
+    run.replace(&mut fault, 0);
+    kill_at(&soak, &mut run, &mut fault, RESTORE);
+    run.wait_for_recovery(&fault);
     run.finish();
     soak.check(&output);
     check_store(&checkpoints);
@@ -64,14 +64,14 @@ fn a_task_manager_that_stands_still_in_front_of_its_commit_commits_nothing_twice
     let (output, checkpoints) = places(&soak);
     let mut run = start(&soak, 3);
     run.wait_for_checkpoints(1);
-    run.is_struck_while_running();
+    let mut fault = run.fault();
     soak.close_gate(BEFORE_COMMIT);
     let still = soak.wait_at_gate(BEFORE_COMMIT, &run.processes());
-    run.cluster.task_managers[still].pause();
+    run.pause(&mut fault, still);
     soak.open_gate(BEFORE_COMMIT);
-    run.wait_for_restart();
+    run.wait_for_recovery(&fault);
     run.wait_for_checkpoints(2);
-    run.is_struck_while_running();
+    run.is_running();
     // It goes on with its commit, of what others have committed since.
     run.cluster.task_managers[still].resume();
     run.finish();

@@ -103,6 +103,7 @@ fn manifest_of(checkpoint: u64) -> CheckpointManifest {
         graph_fingerprint: 3,
         stopped_with: None,
         channel_state: Vec::new(),
+        resource_requirements: Vec::new(),
         operators: Vec::new(),
     }
 }

@@ -59,6 +59,8 @@ pub struct Scheduler {
     phases: Vec<RegionPhase>,
     groups: Vec<usize>,
     held: BTreeMap<SharedSlot, HeldSlot>,
+    /// TaskManagers without a connection: they come back, or are lost.
+    unconnected: BTreeSet<TaskManagerId>,
     /// The open request: its number, and the slot for each of its allocations.
     open: Option<(RequestId, Vec<(SharedSlot, AllocationId)>)>,
     requests: u64,
@@ -82,6 +84,7 @@ impl Scheduler {
             phases: vec![RegionPhase::Waiting { not_before: now }; graph.regions().list.len()],
             groups: sharing_groups(&graph.graph),
             held: BTreeMap::new(),
+            unconnected: BTreeSet::new(),
             open: None,
             requests: 0,
             reserved: BTreeSet::new(),
@@ -126,7 +129,8 @@ impl Scheduler {
     ///
     /// 1. A region is ready when its backoff is over and none of its former attempts lives.
     /// 2. All ready regions are deployed together, once the job holds a slot for each of their
-    ///    tasks. Slots of the former attempts are used again, where they are still there.
+    ///    tasks. Slots of the former attempts are used again, where they are still there: one whose
+    ///    TaskManager has no connection is waited for until it is known whether it is.
     /// 3. What is missing is asked for in one request. While one is open no other is made; regions
     ///    that have all their slots don't wait for it.
     pub fn step(&mut self, graph: &ExecutionGraph, now: Duration) -> Step {
@@ -143,7 +147,8 @@ impl Scheduler {
             .filter(|region| regions.list[*region].tasks.iter().all(idle))
             .collect();
         let complete = |region: &usize| {
-            regions.list[*region].tasks.iter().all(|task| self.slot(*task).is_some())
+            let usable = |slot: &AssignedSlot| !self.unconnected.contains(&slot.task_manager);
+            regions.list[*region].tasks.iter().all(|task| self.slot(*task).is_some_and(usable))
         };
         let deployable: Vec<usize> = ready.iter().copied().filter(complete).collect();
         // Before anything ran, parts of the job don't start ahead of the others.
@@ -158,6 +163,9 @@ impl Scheduler {
         missing.retain(|shared| !self.held.contains_key(shared));
         missing.sort_unstable();
         missing.dedup();
+        if missing.is_empty() {
+            return Step::Nothing;
+        }
         let (request, allocations) = self.ask_for(&missing);
         Step::Request(request, allocations)
     }
@@ -234,8 +242,19 @@ impl Scheduler {
         self.open.take_if(|(open, _)| *open == request).is_some()
     }
 
+    /// A TaskManager has no connection.
+    pub fn disconnected(&mut self, id: TaskManagerId) {
+        self.unconnected.insert(id);
+    }
+
+    /// A TaskManager has a connection.
+    pub fn connected(&mut self, id: &TaskManagerId) {
+        self.unconnected.remove(id);
+    }
+
     /// A TaskManager and its slots are gone.
     pub fn lost(&mut self, id: &TaskManagerId) {
+        self.unconnected.remove(id);
         self.held.retain(|_, held| held.slot.task_manager != *id);
     }
 

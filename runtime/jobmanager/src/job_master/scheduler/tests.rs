@@ -73,6 +73,24 @@ fn a_restarted_region_takes_its_former_slots_and_asks_only_for_lost_ones() {
 }
 
 #[test]
+fn nothing_is_deployed_where_there_is_no_connection_and_a_lost_slot_is_asked_for_anew() {
+    let (graph, mut scheduler) = scene(&["x", "x"], &[2, 2], false);
+    let (request, allocations) = requested(scheduler.step(&graph, Duration::ZERO));
+    let slots = vec![slot(allocations[0], "p", 0), slot(allocations[1], "q", 0)];
+    scheduler.granted(request, slots);
+    scheduler.disconnected(task_manager("q"));
+    assert_eq!(scheduler.step(&graph, Duration::ZERO), Step::Nothing, "it may come back");
+    let mut back = scheduler.clone();
+    back.connected(&task_manager("q"));
+    assert_eq!(back.step(&graph, Duration::ZERO), Step::Deploy(vec![0]));
+    scheduler.lost(&task_manager("q"));
+    let (request, again) = requested(scheduler.step(&graph, Duration::ZERO));
+    assert_eq!(again.len(), 1);
+    scheduler.granted(request, vec![slot(again[0], "p", 1)]);
+    assert_eq!(scheduler.step(&graph, Duration::ZERO), Step::Deploy(vec![0]));
+}
+
+#[test]
 fn a_slot_all_of_whose_tasks_have_finished_is_given_back_after_the_idle_time() {
     let (mut graph, mut scheduler) = scene(&["x", "x"], &[2, 2], true);
     let (request, allocations) = requested(scheduler.step(&graph, Duration::ZERO));

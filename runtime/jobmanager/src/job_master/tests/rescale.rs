@@ -28,23 +28,38 @@ fn ask(scene: &mut Scene, parallelism: u32, ms: u64) -> Vec<JobAction> {
     scene.handle(event, ms)
 }
 
-/// All tasks acknowledge the checkpoint, and its manifest is written.
-fn complete(scene: &mut Scene, id: u64, ms: u64) -> Vec<JobAction> {
-    let checkpoint = CheckpointId(id);
+/// All tasks acknowledge the checkpoint.
+fn acknowledge(scene: &mut Scene, id: u64, ms: u64) -> Vec<JobAction> {
     let attempts: Vec<_> = scene.job.graph().tasks().map(|(_, e)| e.id).collect();
-    for attempt in attempts {
+    let acknowledged = attempts.into_iter().flat_map(|attempt| {
         let ack = CheckpointAck {
             job: scene.job.information().job_id,
-            checkpoint,
+            checkpoint: CheckpointId(id),
             attempt,
             handles: Vec::new(),
             input_ended: false,
             measures: CheckpointMeasures::default(),
         };
-        scene.handle(JobEvent::CheckpointAcknowledged(ack), ms);
-    }
+        scene.handle(JobEvent::CheckpointAcknowledged(ack), ms)
+    });
+    acknowledged.collect()
+}
+
+/// All tasks acknowledge the checkpoint, and its manifest is written. Gives what was asked for by
+/// what that says, and what is to be done then.
+fn published(scene: &mut Scene, id: u64, ms: u64) -> (Vec<VertexRequirement>, Vec<JobAction>) {
+    let complete = acknowledge(scene, id, ms).into_iter().find_map(|action| match action {
+        JobAction::Publish(complete) => Some(complete.requirements),
+        _ => None,
+    });
+    let checkpoint = CheckpointId(id);
     let published = CheckpointEvent::Published { checkpoint, path: "x".to_owned(), bytes: 1 };
-    scene.handle(JobEvent::Publication(published), ms)
+    let actions = scene.handle(JobEvent::Publication(published), ms);
+    (complete.expect("it is complete"), actions)
+}
+
+fn complete(scene: &mut Scene, id: u64, ms: u64) -> Vec<JobAction> {
+    published(scene, id, ms).1
 }
 
 fn result_of(scene: &Scene) -> Option<Result<(), String>> {
@@ -79,6 +94,41 @@ fn slots_come_first_then_a_checkpoint_then_the_old_tasks_end_and_new_ones_begin_
     assert_eq!((result_of(&scene), scene.job.rescales()), (Some(Ok(())), 1));
     assert_eq!(scene.job.status(), JobStatus::Running);
     assert_eq!(scene.job.restarts(), 0);
+}
+
+#[test]
+fn the_checkpoint_taken_for_another_parallelism_and_those_after_it_tell_of_it() {
+    let mut scene = running();
+    let program = Arc::clone(&scene.job.information().graph);
+    let asked = ask(&mut scene, 3, 20);
+    scene.grant(&asked, 30);
+    let of = |vertex: &thalweg_core::job_graph::JobVertex| VertexRequirement {
+        vertex_id: vertex.id,
+        declared: 2,
+        parallelism: 3,
+    };
+    let expected: Vec<_> = program.vertices.iter().map(of).collect();
+    assert_eq!(published(&mut scene, 1, 40).0, expected);
+    scene.all(ExecutionState::Canceled, 50);
+    scene.all(ExecutionState::Running, 60);
+    let hour = 3_600_000;
+    scene.handle(JobEvent::Tick, hour + 60);
+    assert_eq!(published(&mut scene, 2, hour + 70).0, expected);
+
+    // Whoever takes over goes on with it, and tells of it too.
+    let (graph, met) = required(&program, &expected).unwrap();
+    assert_eq!(met, expected);
+    assert!(graph.vertices.iter().all(|vertex| vertex.parallelism == 3));
+    assert!(
+        crate::job_master::rescale::declared(&graph, &met).values().all(|declared| *declared == 2)
+    );
+    // What the program was told since counts more.
+    let four = program.vertices.iter().map(|vertex| (vertex.id, 4)).collect();
+    let four = rescaled(&program, &four).unwrap();
+    assert_eq!(required(&four, &expected), Ok((four.clone(), Vec::new())));
+    let mut unknown = expected;
+    unknown[0].vertex_id = JobVertexId::new(7);
+    assert!(required(&program, &unknown).is_err());
 }
 
 #[test]
@@ -123,18 +173,7 @@ fn without_slots_or_a_checkpoint_or_after_a_failure_nothing_has_changed() {
 
 /// All acknowledge, and the manifest can't be written.
 fn complete_without_manifest(scene: &mut Scene, checkpoint: CheckpointId, ms: u64) {
-    let attempts: Vec<_> = scene.job.graph().tasks().map(|(_, e)| e.id).collect();
-    for attempt in attempts {
-        let ack = CheckpointAck {
-            job: scene.job.information().job_id,
-            checkpoint,
-            attempt,
-            handles: Vec::new(),
-            input_ended: false,
-            measures: CheckpointMeasures::default(),
-        };
-        scene.handle(JobEvent::CheckpointAcknowledged(ack), ms);
-    }
+    acknowledge(scene, checkpoint.0, ms);
     let cause = "disk full".to_owned();
     let failed = CheckpointEvent::PublishFailed { checkpoint, cause };
     let actions = scene.handle(JobEvent::Publication(failed), ms);

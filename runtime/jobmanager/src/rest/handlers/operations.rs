@@ -43,7 +43,16 @@ pub(crate) fn status(operation: &OperationFacts) -> Value {
 
 /// How a change of parallelism went.
 pub(crate) fn rescale_status(outcome: &OperationOutcome) -> Value {
-    let class = "org.apache.flink.runtime.jobmaster.RescalingException";
+    without_result("org.apache.flink.runtime.jobmaster.RescalingException", outcome)
+}
+
+/// How the deletion of a savepoint went.
+pub(crate) fn disposal_status(outcome: &OperationOutcome) -> Value {
+    without_result("org.apache.flink.util.FlinkException", outcome)
+}
+
+/// An operation of which only the failure, of this class, says more.
+fn without_result(class: &str, outcome: &OperationOutcome) -> Value {
     let (status, result) = match outcome {
         OperationOutcome::InProgress => ("IN_PROGRESS", Value::Null),
         OperationOutcome::Completed { .. } => ("COMPLETED", json!({})),

@@ -1,4 +1,4 @@
-//! What users set going in a job, and how it goes: savepoints, stops, checkpoints.
+//! What users set going, and how it goes: savepoints, stops, checkpoints, and disposal.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use thalweg_core::ids::TriggerId;
 
-use super::answer::{Answer, Gateway, Params, Routes, json, of_job, request, respond};
+use super::answer::{Answer, Gateway, Params, Routes, json, of_job, read, request, respond};
 use crate::endpoint::{CheckpointCommand, CommandKind};
 use crate::rest::error::RestError;
-use crate::rest::handlers::operations::{Triggered, status};
+use crate::rest::handlers::operations::{Triggered, disposal_status, status};
 use crate::rest::model::{JobFacts, OperationOutcome};
 use crate::rest::request::RestRequest;
 
@@ -26,6 +26,8 @@ pub(super) fn routes() -> Routes {
         .route("/jobs/{jobid}/stop", post(stop))
         .route("/jobs/{jobid}/checkpoints", post(checkpoint))
         .route("/jobs/{jobid}/checkpoints/{triggerid}", checkpoints)
+        .route("/savepoint-disposal", post(dispose))
+        .route("/savepoint-disposal/{triggerid}", read(disposal))
 }
 
 /// The formats that Flink has for savepoints. There is one here, so either name means it.
@@ -57,6 +59,15 @@ struct StopBody {
     drain: bool,
     #[serde(rename = "formatType")]
     format: Option<SavepointFormat>,
+    trigger_id: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct DisposalBody {
+    #[serde(rename = "savepoint-path")]
+    path: Option<String>,
+    #[serde(rename = "triggerId")]
     trigger_id: Option<String>,
 }
 
@@ -115,6 +126,26 @@ async fn checkpoint(
         Ok(CheckpointCommand { trigger: trigger(body.trigger_id.as_deref())?, kind })
     });
     accept(gateway, params, &uri, asked).await
+}
+
+async fn dispose(State(gateway): State<Gateway>, bytes: Bytes) -> Response {
+    let accepted = async {
+        let body = body::<DisposalBody>(&bytes)?;
+        let path = body.path.filter(|path| !path.is_empty()).ok_or_else(|| {
+            RestError::BadRequest("Field savepoint-path must not be omitted or be null.".to_owned())
+        })?;
+        let trigger = trigger(body.trigger_id.as_deref())?;
+        json(&Triggered::of(gateway.dispose(path, trigger).await?))
+    };
+    respond(StatusCode::ACCEPTED, accepted.await)
+}
+
+/// How the deletion of a savepoint goes.
+fn disposal(request: &RestRequest) -> Answer {
+    let id = request.hex_id("triggerid")?;
+    let outcome = id.parse().ok().and_then(|trigger| request.gateway.disposal(trigger));
+    let unknown = || RestError::NotFound(format!("There is no operation with triggerId={id}."));
+    json(&disposal_status(&outcome.ok_or_else(unknown)?))
 }
 
 async fn accept(

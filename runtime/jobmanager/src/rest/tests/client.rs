@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use crate::endpoint::CheckpointCommand;
-use crate::rest::model::{ClusterFacts, JobFacts};
+use crate::rest::model::{ClusterFacts, JobFacts, OperationOutcome};
 use crate::rest::{PortRule, RestFailure, RestGateway, RestReply, RestServer};
 
 /// A JobManager that is a table, and remembers what it was told to do.
@@ -22,6 +22,7 @@ pub(super) struct TableGateway {
     pub(super) cluster: Arc<ClusterFacts>,
     pub(super) commands: Mutex<Vec<String>>,
     pub(super) failure: Mutex<Option<RestFailure>>,
+    pub(super) disposals: Mutex<BTreeMap<TriggerId, OperationOutcome>>,
 }
 
 impl TableGateway {
@@ -67,6 +68,15 @@ impl RestGateway for TableGateway {
         Box::pin(async move { taken.await.map(|()| trigger.unwrap_or(TriggerId::new(6))) })
     }
 
+    fn dispose(&self, path: String, trigger: Option<TriggerId>) -> RestReply<TriggerId> {
+        let taken = self.command(format!("dispose {path}"));
+        Box::pin(async move { taken.await.map(|()| trigger.unwrap_or(TriggerId::new(7))) })
+    }
+
+    fn disposal(&self, trigger: TriggerId) -> Option<OperationOutcome> {
+        self.disposals.lock().get(&trigger).cloned()
+    }
+
     fn outcome_read(&self, trigger: TriggerId) {
         self.commands.lock().push(format!("read {trigger}"));
     }
@@ -105,6 +115,7 @@ impl Api {
             cluster: Arc::new(cluster),
             commands: Mutex::default(),
             failure: Mutex::default(),
+            disposals: Mutex::default(),
         });
         let server = RestServer::bind("127.0.0.1", &PortRule::Exactly(0)).await.unwrap();
         let address = server.local_address();

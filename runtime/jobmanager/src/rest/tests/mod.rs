@@ -9,4 +9,5 @@ mod facts;
 mod handlers;
 mod like;
 mod model;
+mod operations;
 mod server;

@@ -51,6 +51,7 @@ async fn the_server_ends_when_told_even_with_an_idle_connection() {
         cluster: Arc::new(cluster()),
         commands: Mutex::default(),
         failure: Mutex::default(),
+        disposals: Mutex::default(),
     });
     let server = RestServer::bind("localhost", &PortRule::Exactly(0)).await.unwrap();
     let address = server.local_address();

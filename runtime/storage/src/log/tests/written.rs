@@ -148,7 +148,10 @@ fn a_store_that_ignores_conditions_is_refused() {
         // A repeated probe, and what one left behind, are all right.
         now(probe(&*store, WriterId(1))).unwrap();
         assert!(now(crate::BlobStore::list(&*store, &BlobPath::root())).unwrap().is_empty());
-        store.inject([Fault::RequestLost]);
+        // What gets lost on the way once or twice is tried again.
+        store.inject([Fault::RequestLost, Fault::RequestLost]);
+        now(probe(&*store, WriterId(1))).unwrap();
+        store.inject([Fault::RequestLost, Fault::RequestLost, Fault::RequestLost]);
         let unknown = now(probe(&*store, WriterId(1))).unwrap_err();
         assert_eq!(unknown.kind(), LogErrorKind::Retry, "{unknown}");
         let careless = FaultyStore::new(store).ignoring_conditions();

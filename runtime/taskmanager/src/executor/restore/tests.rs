@@ -89,8 +89,13 @@ impl Stored {
         let pieces = pieces.collect();
         let operator = OperatorRestore { operator: OPERATOR, old_parallelism: 2, pieces };
         let (checkpoint, finished) = (CheckpointId(2), false);
-        let restore =
-            TaskRestore { checkpoint, finished, directory: None, operators: vec![operator] };
+        let restore = TaskRestore {
+            checkpoint,
+            finished,
+            rewrites: false,
+            directory: None,
+            operators: vec![operator],
+        };
         Stored { store, restore }
     }
 

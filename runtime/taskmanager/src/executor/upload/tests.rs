@@ -102,7 +102,13 @@ fn restore_of(handles: Vec<SnapshotHandle>) -> TaskRestore {
         pieces: vec![RestorePiece { old_subtask: 0, handle }],
     };
     let operators = handles.into_iter().map(operator).collect();
-    TaskRestore { checkpoint: CheckpointId(4), finished: false, directory: None, operators }
+    TaskRestore {
+        checkpoint: CheckpointId(4),
+        finished: false,
+        rewrites: false,
+        directory: None,
+        operators,
+    }
 }
 
 fn subtask(key_groups: KeyGroupRange) -> RestoredSubtask {
@@ -335,6 +341,7 @@ async fn a_delta_refers_to_the_runs_that_it_goes_on_from_and_is_restored_with_th
     let restore = TaskRestore {
         checkpoint: CheckpointId(6),
         finished: false,
+        rewrites: false,
         directory: None,
         operators: vec![operator],
     };

@@ -19,6 +19,11 @@ fn finished() -> TaskEvent {
     TaskEvent::Ended(TaskOutcome::Finished { results })
 }
 
+fn had_finished(rewrites: bool) -> SpecRestore {
+    let operators = Default::default();
+    SpecRestore { checkpoint: CheckpointId(5), finished: true, rewrites, operators }
+}
+
 #[test]
 fn without_checkpoints_a_task_commits_at_the_end_and_is_finished() {
     let mut world = World::new(Setting::default());
@@ -79,8 +84,7 @@ fn with_checkpoints_a_task_waits_for_one_that_was_taken_after_the_end() {
 
 #[test]
 fn a_task_that_had_finished_before_passes_the_end_on_and_runs_nothing() {
-    let restore =
-        SpecRestore { checkpoint: CheckpointId(5), finished: true, operators: Default::default() };
+    let restore = had_finished(false);
     let setting = Setting { checkpointing: true, restore: Some(restore), ..Setting::default() };
     let mut world = World::new(setting);
     world.script.rows(&[1]);
@@ -99,8 +103,7 @@ fn a_task_that_had_finished_before_passes_the_end_on_and_runs_nothing() {
 
 #[test]
 fn a_source_that_had_finished_before_ends_at_once() {
-    let restore =
-        SpecRestore { checkpoint: CheckpointId(5), finished: true, operators: Default::default() };
+    let restore = had_finished(false);
     let setting = Setting {
         checkpointing: true,
         restore: Some(restore),
@@ -110,4 +113,47 @@ fn a_source_that_had_finished_before_ends_at_once() {
     let mut world = World::new(setting);
     assert_eq!(world.settle(), Step::Finished);
     assert_eq!(world.recorder.taken(), ["watermark end", "end"]);
+}
+
+#[test]
+fn one_that_had_finished_elsewhere_writes_its_state_again_before_it_ends() {
+    let restore = Some(had_finished(true));
+    let setting = Setting { checkpointing: true, restore, ..Setting::default() };
+    let mut world = World::new(setting);
+    world.script.rows(&[1]);
+    world.script.end();
+    assert_eq!(world.settle(), NOTHING);
+    assert_eq!(world.recorder.taken(), ["watermark end", "end"]);
+    assert_eq!(world.events().last(), Some(&TaskEvent::InputEnded));
+    world.mailbox.trigger_checkpoint(barrier(6));
+    assert_eq!(world.settle(), NOTHING);
+    let events = world.events();
+    let [TaskEvent::SnapshotTaken(snapshot)] = events.as_slice() else { panic!("{events:?}") };
+    assert!(snapshot.chain.input_ended);
+    assert_eq!(snapshot.chain.operators.len(), 2);
+    world.mailbox.checkpoint_completed(CheckpointId(6));
+    assert_eq!(world.settle(), Step::Finished);
+    assert_eq!(world.recorder.taken(), Vec::<String>::new(), "nothing follows the end");
+    let diary = world.diary();
+    let snapshots = ["first snapshot 6 ended=true", "second snapshot 6 ended=true"];
+    assert_eq!(diary[2..4], snapshots, "no row was processed: {diary:?}");
+    assert_eq!(world.events().last(), Some(&finished()));
+}
+
+#[test]
+fn a_source_that_had_finished_elsewhere_writes_its_position_again_and_without_checkpoints_ends() {
+    for checkpointing in [true, false] {
+        let restore = Some(had_finished(true));
+        let source_rows = Some(9);
+        let setting = Setting { checkpointing, restore, source_rows, ..Setting::default() };
+        let mut world = World::new(setting);
+        if checkpointing {
+            assert_eq!(world.settle(), NOTHING);
+            world.mailbox.trigger_checkpoint(barrier(6));
+            assert_eq!(world.settle(), NOTHING);
+            world.mailbox.checkpoint_completed(CheckpointId(6));
+        }
+        assert_eq!(world.settle(), Step::Finished);
+        assert_eq!(world.recorder.taken(), ["watermark end", "end"]);
+    }
 }

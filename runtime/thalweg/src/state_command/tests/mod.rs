@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use thalweg_core::ids::CheckpointId;
 use thalweg_storage::log::{ClaimOutcome, Leader, Log, TerminalStatus, WriterId};
-use thalweg_storage::{DirectoryStore, layout, sealed};
+use thalweg_storage::{CheckpointManifest, DirectoryStore, layout, manifest, sealed};
 
 use self::store::{CHANGED, JOB, KEYS, MAX_PARALLELISM, REMOVED, counts, now};
 use super::*;
@@ -305,4 +305,22 @@ fn verify_finds_damage_in_manifests_and_logs() {
     assert!(found[0].3.contains("publishes checkpoint 5"), "{found:?}");
     let error = run(&["show", path]).unwrap_err();
     assert!(error.contains("no checkpoint") || error.contains("publishes checkpoint 5"), "{error}");
+}
+
+#[test]
+fn a_checkpoint_with_which_a_job_was_stopped_is_looked_at_where_its_savepoint_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (own, savepoint) = (folder.path().join("own"), folder.path().join("savepoint"));
+    let manifest = store::checkpoint(&savepoint, 3);
+    let bytes = std::fs::read(savepoint.join(manifest.as_str())).unwrap();
+    let mut stopped = CheckpointManifest::from_bytes(&bytes, "").unwrap();
+    stopped.stopped_with = Some(savepoint.to_str().unwrap().to_owned());
+    now(manifest::save(&DirectoryStore::open(&own).unwrap(), &stopped)).unwrap();
+    let path = own.to_str().unwrap();
+    let (sound, report) = run(&["verify", path]).unwrap();
+    assert!(sound && report.contains("all sound"), "{report}");
+    assert!(run(&["show", path]).unwrap().0);
+    std::fs::remove_dir_all(&savepoint).unwrap();
+    let (sound, report) = run(&["verify", path]).unwrap();
+    assert!(!sound && report.contains("savepoint that the job was stopped with"), "{report}");
 }

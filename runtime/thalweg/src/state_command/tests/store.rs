@@ -144,6 +144,7 @@ fn write_runs(
         completion_time_ms: 1_763_827_200_000,
         graph_fingerprint: 7,
         stopped_with: None,
+        resource_requirements: Vec::new(),
         channel_state: Vec::new(),
         operators: vec![operator(1, "source", positions), operator(2, "count", counts)],
     }
