@@ -240,7 +240,7 @@ impl Node {
             }
             Control::LatencyMarker(_) => Ok(Done::Forward(control)),
             Control::Barrier(barrier) => {
-                let written = self.begin_snapshot(&barrier)?;
+                let written = self.begin_snapshot(&barrier, now_ms)?;
                 Ok(Done::Snapshot(barrier, written))
             }
             Control::EndOfInput => {
@@ -316,10 +316,15 @@ impl Node {
         }
     }
 
-    fn begin_snapshot(&mut self, barrier: &Barrier) -> Result<Option<Written>, ChainError> {
+    fn begin_snapshot(
+        &mut self,
+        barrier: &Barrier,
+        now_ms: i64,
+    ) -> Result<Option<Written>, ChainError> {
         self.abort_snapshot();
         let input_ended = self.inputs.iter().all(|i| i.ended);
-        let context = SnapshotContext { checkpoint: barrier.checkpoint, input_ended };
+        let (checkpoint, processing_time) = (barrier.checkpoint, now_ms);
+        let context = SnapshotContext { checkpoint, processing_time, input_ended };
         let origin = self.origin.clone();
         // A savepoint stands for itself: nothing goes on from it.
         let runs = self.runs.as_mut().filter(|_| barrier.kind.savepoint().is_none());

@@ -193,7 +193,7 @@ impl RunWriter {
             return Err(self.unwritable("the row belongs to no state"));
         }
         let value = operation.value();
-        if self.description.kind == RunKind::Base && operation != RowOperation::Value(value) {
+        if self.description.kind == RunKind::Base && operation.is_tombstone() {
             return Err(self.unwritable("a base run has no tombstones"));
         }
         let size = self.key.len() + value.len();

@@ -26,6 +26,7 @@ fn run(subtask: u32, states: &[(&str, StateKind)]) -> Vec<u8> {
             namespace: None,
             map_key: None,
             value: None,
+            time_to_live_ms: None,
         };
         writer.begin_state(declaration).unwrap();
     }
@@ -298,6 +299,7 @@ fn counted(kind: RunKind, values: &[u8]) -> Vec<u8> {
         namespace: None,
         map_key: None,
         value: None,
+        time_to_live_ms: None,
     };
     writer.begin_state(declaration).unwrap();
     for value in values {
