@@ -383,6 +383,11 @@ impl Node {
         }
     }
 
+    /// Takes what is finished of the run that is being written, if it's at least so many bytes.
+    pub(super) fn take_part(&mut self, at_least: usize) -> Option<Vec<u8>> {
+        self.encoding.as_mut()?.writer.take_finished(at_least)
+    }
+
     /// There will be no more of the snapshot that was begun.
     pub(super) fn abort_snapshot(&mut self) {
         if self.encoding.take().is_some()
@@ -394,14 +399,15 @@ impl Node {
 
     fn complete(&mut self, encoding: Encoding) -> Result<Written, ChainError> {
         let Encoding { writer, checkpoint, next } = encoding;
-        let has_states = writer.has_states();
+        let (has_states, is_keyed, taken) =
+            (writer.has_states(), writer.is_keyed(), writer.taken());
         let run = writer.finish().map_err(|e| self.error(e.into()))?;
         if let (Some(runs), Some(next)) = (&mut self.runs, next) {
-            let bytes = has_states.then_some(run.len() as u64);
+            let bytes = has_states.then_some(taken + run.len() as u64);
             runs.taken(checkpoint, next, bytes);
         }
         let extends = next.and_then(|next| next.extends);
-        Ok(Written { run, extends })
+        Ok(Written { run, taken, is_keyed, extends })
     }
 
     pub(super) fn checkpoint_completed(&mut self, id: CheckpointId) -> Result<(), ChainError> {

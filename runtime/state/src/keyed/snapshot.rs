@@ -227,6 +227,7 @@ impl Encoding {
             self.group += 1;
         }
         self.measure();
+        self.buffers.give_back_unused();
         Ok(complete)
     }
 }

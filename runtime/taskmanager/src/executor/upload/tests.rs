@@ -38,10 +38,16 @@ fn barrier() -> Barrier {
     Barrier { checkpoint, triggered_ms: 0, published, kind: SnapshotKind::Checkpoint }
 }
 
-fn snapshot(runs: Vec<Vec<u8>>) -> TaskSnapshot {
+pub(super) fn snapshot(runs: Vec<Vec<u8>>) -> TaskSnapshot {
     let operators = (1_u128..).zip(runs);
     let operators = operators
-        .map(|(id, run)| OperatorSnapshot { operator: OperatorId::new(id), run, extends: None })
+        .map(|(id, run)| OperatorSnapshot {
+            operator: OperatorId::new(id),
+            run,
+            ahead: 0,
+            is_keyed: true,
+            extends: None,
+        })
         .collect();
     TaskSnapshot {
         chain: ChainSnapshot { barrier: barrier(), operators, input_ended: true },
@@ -55,7 +61,7 @@ fn snapshot(runs: Vec<Vec<u8>>) -> TaskSnapshot {
 
 const KEY_GROUPS: KeyGroupRange = KeyGroupRange { start: 0, end: 64 };
 
-fn owner() -> SnapshotOwner {
+pub(super) fn owner() -> SnapshotOwner {
     let attempt = ExecutionAttemptId::new(8);
     SnapshotOwner { job: JobId::new(1), attempt, log_epoch: None, key_groups: KEY_GROUPS }
 }
@@ -69,7 +75,7 @@ fn three() -> TaskSnapshot {
     ])
 }
 
-fn to_store(
+pub(super) fn to_store(
     store: Option<&Arc<MemoryStore>>,
     owner: SnapshotOwner,
     snapshot: TaskSnapshot,
