@@ -79,6 +79,42 @@ impl<K: Key, T: Record, S: KeySelector<T, K>> KeyedStream<K, T, S> {
     /// assert_eq!(counts.map(|c| c.1).execute_and_collect()?, [1, 2]);
     /// # Ok::<(), thalweg::Error>(())
     /// ```
+    ///
+    /// State may expire, each value on its own:
+    ///
+    /// ```
+    /// # use thalweg::prelude::*;
+    /// /// Passes on the first visit of each user within a day.
+    /// struct First(ValueState<bool, TimeToLive>);
+    ///
+    /// impl KeyedProcessFunction<String, String, String> for First {
+    ///     fn process(
+    ///         &mut self,
+    ///         user: String,
+    ///         context: &mut KeyedContext<'_, String>,
+    ///         out: &mut Collector<'_, String>,
+    ///     ) -> FunctionResult {
+    ///         if self.0.get(context)?.is_none() {
+    ///             self.0.set(context, true)?;
+    ///             out.collect(user);
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// # let env = thalweg::local_environment();
+    /// # let visits = vec!["ann".to_string(), "ann".to_string()];
+    /// # let visits = env.from_source(CollectionSource::new(visits), no_watermarks(), "visits");
+    /// let day = StateTtlConfig::new(Duration::from_secs(24 * 60 * 60));
+    /// let first = visits
+    ///     .key_by(String::clone)
+    ///     .process(move |open| {
+    ///         Ok(First(open.state.with_time_to_live(day).value_state("seen")?))
+    ///     })
+    ///     .uid("first");
+    /// assert_eq!(first.execute_and_collect()?, ["ann"]);
+    /// # Ok::<(), thalweg::Error>(())
+    /// ```
     pub fn process<O: Record, F: KeyedProcessFunction<K, T, O> + 'static>(
         &self,
         make: impl Fn(&mut KeyedOpen<'_, K>) -> FunctionResult<F> + Send + Sync + 'static,

@@ -13,7 +13,8 @@ use thalweg_core::key_group::{KeyGroupRange, key_group};
 use thalweg_core::record::Key;
 use thalweg_state::{
     EncodingBudget, KeyedState, LastSnapshot, MemoryBudget, RestoredOperator, RunKind, RunOrigin,
-    RunReader, RunWriter, SliceCursor, SliceState, TimerService, ValueState,
+    RunReader, RunWriter, SliceCursor, SliceState, StateTtlConfig, TimerService, UpdateType,
+    ValueState,
 };
 
 const KEYS: u64 = 1_000_000;
@@ -58,6 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
 
     incremental(&mut state, count, &rows)?;
+    expiring(&rows)?;
     slices(&rows)?;
     timers(&rows)
 }
@@ -158,6 +160,42 @@ fn origin() -> RunOrigin {
 #[expect(clippy::disallowed_methods, reason = "measuring is what this program is for")]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// The same with a time to live that none outlives: a batch at a time, with the cleaning.
+fn expiring(rows: &[(u64, u64)]) -> Result<(), Box<dyn Error>> {
+    let hour = StateTtlConfig::new(Duration::from_secs(3600));
+    for (name, config) in [
+        ("count with a time to live", hour.cleanup_incrementally(0)),
+        ("count with a time to live, cleaned", hour),
+        (
+            "count with a time to live, read and cleaned",
+            hour.update_type(UpdateType::OnReadAndWrite),
+        ),
+    ] {
+        let mut state = KeyedState::<u64>::new(KEY_GROUPS, MAX_PARALLELISM, None)?;
+        state.set_processing_time(0);
+        let count = state.with_time_to_live(config).value_state::<u64>("count")?;
+        for grown in [false, true] {
+            let mut count_all = || {
+                for (number, batch) in (0..).zip(rows.chunks(BATCH)) {
+                    state.set_processing_time(number);
+                    for &(key, hash) in batch {
+                        state.set_current_key(key, hash);
+                        *count.get_or_insert_with(&mut state, || 0)? += 1;
+                    }
+                    state.clean_up(batch.len())?;
+                }
+                Ok(())
+            };
+            match grown {
+                true => measure(name, rows.len(), count_all)?,
+                false => count_all()?,
+            }
+        }
+        println!("{:44} {:>12.1} MB", "bytes accounted", state.bytes() as f64 / 1e6);
+    }
+    Ok(())
 }
 
 /// Ten thousand keys in slices of 100,000 records, each walked over and dropped.

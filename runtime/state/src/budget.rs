@@ -117,6 +117,15 @@ impl MemoryAccount {
         if self.used <= self.drawn { Ok(()) } else { self.draw() }
     }
 
+    /// Gives back what it has drawn and doesn't use, if that's much.
+    pub(crate) fn give_back_unused(&mut self) {
+        let keep = self.used.next_multiple_of(STEP);
+        if self.drawn > keep + 4 * STEP {
+            self.budget.give_back(self.drawn - keep);
+            self.drawn = keep;
+        }
+    }
+
     #[cold]
     fn draw(&mut self) -> Result<(), Overdrawn> {
         let needed = self.used - self.drawn;
@@ -150,6 +159,22 @@ mod tests {
         let second = budget.reserve(40);
         drop(first);
         assert_eq!((budget.drawn(), second.is_some()), (40, true));
+    }
+
+    #[test]
+    fn what_was_drawn_for_much_is_given_back_when_little_is_used() {
+        let budget = MemoryBudget::new(10 * STEP);
+        let mut account = MemoryAccount::new(budget.clone());
+        account.change(0, 8 * STEP);
+        assert!(account.check().is_ok());
+        account.change(8 * STEP, STEP + 1);
+        account.give_back_unused();
+        assert_eq!(budget.drawn(), 2 * STEP);
+        account.change(0, 2 * STEP);
+        assert!(account.check().is_ok() && budget.drawn() > 3 * STEP);
+        account.give_back_unused();
+        drop(account);
+        assert_eq!(budget.drawn(), 0);
     }
 
     #[test]

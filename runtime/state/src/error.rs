@@ -46,6 +46,21 @@ pub enum StateError {
         /// What it was to be registered as.
         requested: String,
     },
+    /// A time to live of less than a millisecond.
+    #[error("state {state:?} has a time to live of less than 1 ms: give it one, or none at all")]
+    TimeToLive {
+        /// The state.
+        state: String,
+    },
+    /// State with a time to live in an operator that doesn't say how late it is.
+    #[error(
+        "state {state:?} has a time to live, but its operator doesn't know the time yet: \
+         KeyedState::set_processing_time comes first"
+    )]
+    NoTime {
+        /// The state.
+        state: String,
+    },
     /// A handle was used with an operator that didn't give it out.
     #[error(
         "a handle of a {requested} doesn't belong to this operator: register the state in the \

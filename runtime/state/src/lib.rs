@@ -26,6 +26,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 pub mod timers;
+pub mod ttl;
 mod value_mut;
 pub mod windows;
 
@@ -34,7 +35,8 @@ pub use self::budget::{MemoryBudget, Reservation};
 pub use self::encoding::EncodingBudget;
 pub use self::error::StateError;
 pub use self::keyed::{
-    AggregatingState, KeyedState, KeyedStateAccess, ListState, MapState, ReducingState, ValueState,
+    AggregatingState, KeyedState, KeyedStateAccess, ListState, MapState, ReducingState,
+    StatesWithTimeToLive, ValueState,
 };
 pub use self::operator_state::{BroadcastState, ListMut, OperatorListState, OperatorState};
 pub use self::restore::{RestoredOperator, UnclaimedState};
@@ -43,5 +45,6 @@ pub use self::run::{
 };
 pub use self::snapshot::OperatorSnapshot;
 pub use self::timers::{Timer, TimerService};
+pub use self::ttl::{Forever, Lifetime, StateTtlConfig, StateVisibility, TimeToLive, UpdateType};
 pub use self::value_mut::ValueMut;
 pub use self::windows::{SliceCursor, SliceState};

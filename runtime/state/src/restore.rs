@@ -315,6 +315,11 @@ impl<'r> StateInRun<'r> {
         &self.run.description().states[self.number].name
     }
 
+    /// The time to live that the run was written with.
+    pub(crate) fn time_to_live_ms(&self) -> Option<i64> {
+        self.run.description().states[self.number].time_to_live_ms
+    }
+
     /// The value of a row.
     pub(crate) fn value<V: Record>(&self, row: &Row<'_>) -> Result<V, StateError> {
         let decode = |input: &mut &[u8]| match self.plan.is_identity() {

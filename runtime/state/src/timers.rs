@@ -222,6 +222,7 @@ impl<K: Key, N: Key> TimerQueue<K, N> {
             namespace: Some(N::schema()),
             map_key: None,
             value: None,
+            time_to_live_ms: None,
         };
         let account = MemoryAccount::new(MemoryBudget::unlimited());
         TimerQueue {

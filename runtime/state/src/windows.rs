@@ -87,6 +87,7 @@ impl<K: Key, V: Record> SliceState<K, V> {
             namespace: None,
             map_key: None,
             value: Some(V::schema()),
+            time_to_live_ms: None,
         };
         let mut state = SliceState {
             declaration,

@@ -20,7 +20,8 @@ pub use thalweg_operators::time::WatermarkStrategy;
 pub use thalweg_operators::windows::*;
 pub use thalweg_operators::{Collector, FunctionError, FunctionResult, OutputTag};
 pub use thalweg_state::{
-    AggregateFunction, AggregatingState, ListState, MapState, ReducingState, ValueState,
+    AggregateFunction, AggregatingState, ListState, MapState, ReducingState, StateTtlConfig,
+    StateVisibility, TimeToLive, UpdateType, ValueState,
 };
 
 /// A stream without event time. Short for [`WatermarkStrategy::no_watermarks`].

@@ -10,6 +10,14 @@ use thalweg_datastream::{ExecuteError, Executor, JobExecutionResult, StreamExecu
 use thalweg_operators::FunctionResult;
 use thalweg_operators::code::JobCode;
 
+/// The application's identity.
+pub const CLUSTER_ID: &str = "simulation";
+
+/// The id of the one job.
+pub fn the_job() -> JobId {
+    job_id(CLUSTER_ID, 0)
+}
+
 #[derive(Default)]
 struct Capture {
     configuration: Configuration,
@@ -22,7 +30,7 @@ impl Executor for Capture {
     }
 
     fn next_job_id(&self) -> JobId {
-        job_id("simulation", 0)
+        the_job()
     }
 
     fn execute(&self, job: JobCode) -> Result<JobExecutionResult, ExecuteError> {

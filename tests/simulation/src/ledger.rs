@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use thalweg_core::Batch;
-use thalweg_core::ids::CheckpointId;
+use thalweg_core::ids::{CheckpointId, OperatorId};
 use thalweg_operators::FunctionResult;
 use thalweg_operators::sink::{
     Committable, DeliveryGuarantee, PrepareCommit, Sink, SinkContext, SinkWriter,
@@ -18,6 +18,8 @@ use crate::trace::Trace;
 
 #[derive(Debug)]
 struct Entry {
+    /// The sink's.
+    operator: OperatorId,
     checkpoint: CheckpointId,
     rows: Vec<String>,
     commits: u32,
@@ -76,9 +78,11 @@ impl Ledger {
         self.books.lock().violations.clone()
     }
 
-    fn highest_committed(&self) -> Option<CheckpointId> {
+    /// A sink that has finished stays at the checkpoint before its end: others don't count.
+    fn highest_committed(&self, operator: OperatorId) -> Option<CheckpointId> {
         let books = self.books.lock();
-        books.entries.iter().filter(|e| e.commits > 0).map(|e| e.checkpoint).max()
+        let own = books.entries.iter().filter(|e| e.commits > 0 && e.operator == operator);
+        own.map(|entry| entry.checkpoint).max()
     }
 }
 
@@ -95,21 +99,25 @@ impl Sink for LedgerSink {
 
     fn writer(&self, context: &SinkContext) -> FunctionResult<Box<dyn SinkWriter<String>>> {
         let ledger = self.0.clone();
-        let name = format!("{:?}/{}", context.operator, context.subtask.index);
-        let (from, committed) = (context.restored_from, ledger.highest_committed());
+        let operator = context.operator;
+        let name = format!("{operator:?}/{}", context.subtask.index);
+        let (from, committed) = (context.restored_from, ledger.highest_committed(operator));
         ledger.trace.event("sink", format_args!("{name} opens, restored from {from:?}"));
-        if from < committed && !ledger.careless {
+        // Another leader's tasks have seen less, and commit nothing that it hasn't.
+        let counts = ledger.store.leads(context.job.epoch);
+        if from < committed && counts && !ledger.careless {
             let violation = format!(
                 "{name} is restored from {from:?} although {committed:?} was committed already"
             );
             ledger.books.lock().violations.push(violation);
         }
-        Ok(Box::new(Writer { ledger, name, rows: Vec::new() }))
+        Ok(Box::new(Writer { ledger, operator, name, rows: Vec::new() }))
     }
 }
 
 struct Writer {
     ledger: Ledger,
+    operator: OperatorId,
     name: String,
     rows: Vec<String>,
 }
@@ -118,7 +126,8 @@ impl SinkWriter<String> for Writer {
     fn write(&mut self, batch: Batch) -> FunctionResult {
         let (rows, _) = batch.into_parts::<String>()?;
         if self.ledger.careless {
-            let entry = Entry { checkpoint: CheckpointId(0), rows, commits: 1 };
+            let (operator, checkpoint) = (self.operator, CheckpointId(0));
+            let entry = Entry { operator, checkpoint, rows, commits: 1 };
             self.ledger.books.lock().entries.push(entry);
         } else {
             self.rows.extend(rows);
@@ -140,7 +149,8 @@ impl SinkWriter<String> for Writer {
             "sink",
             format_args!("{} describes {number}: {} rows of {checkpoint}", self.name, rows.len()),
         );
-        books.entries.push(Entry { checkpoint, rows, commits: 0 });
+        let operator = self.operator;
+        books.entries.push(Entry { operator, checkpoint, rows, commits: 0 });
         Ok(vec![number.to_le_bytes().to_vec()])
     }
 

@@ -1,7 +1,11 @@
 //! What a seed stands for: the job's size, the cluster's, and which faults it meets. A random part
 //! of the kinds of faults per seed (a swarm) finds more than all of them always.
 
+mod leaders;
+
 use std::time::Duration;
+
+pub use leaders::HighAvailability;
 
 use crate::dice::Dice;
 
@@ -139,6 +143,10 @@ pub struct Plan {
     /// The step of a TaskManager in the store at which it dies, counted from 0, and whether the
     /// step was done.
     pub crash_at: Option<(u64, bool)>,
+    /// When an object that the last published checkpoint needs vanishes, and all TaskManagers die.
+    pub vanish_at: Option<Duration>,
+    /// JobManagers that are followed by another one; None: one that never ends.
+    pub high_availability: Option<HighAvailability>,
 }
 
 impl Plan {
@@ -176,11 +184,29 @@ impl Plan {
             heal_at: Duration::ZERO,
             mode: Mode::Heal,
             crash_at: None,
+            vanish_at: None,
+            high_availability: None,
         };
-        if !seed.is_multiple_of(16) {
+        let with_faults = !seed.is_multiple_of(16);
+        if with_faults {
             plan.add_faults(&mut dice);
         }
+        let mut dice = Dice::new(seed, "high availability");
+        if dice.chance(500) {
+            plan.high_availability = Some(HighAvailability::drawn(with_faults, &mut dice));
+        }
         plan
+    }
+
+    /// The hosts of JobManagers.
+    pub fn job_manager_hosts(&self) -> impl Iterator<Item = String> + use<> {
+        let hosts = self.high_availability.as_ref().map_or(1, |leaders| leaders.job_managers);
+        (0..hosts).map(|index| format!("jm{index}"))
+    }
+
+    /// The hosts of TaskManagers.
+    pub fn task_manager_hosts(&self) -> impl Iterator<Item = String> + use<> {
+        (0..self.task_managers).map(|index| format!("tm{index}"))
     }
 
     fn add_faults(&mut self, dice: &mut Dice) {

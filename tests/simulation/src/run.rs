@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const FINISH_WITHIN: Duration = Duration::from_secs(90);
 /// After the job's end, its slots must be free within this.
 const CLEAN_WITHIN: Duration = Duration::from_secs(15);
+/// A JobManager that is started after the job's end must have found its result within this.
+const RESULT_WITHIN: Duration = Duration::from_secs(30);
 
 /// How a run went.
 #[derive(Debug)]
@@ -41,10 +43,15 @@ pub struct Report {
     pub restarts: u64,
     /// Its completed checkpoints.
     pub checkpoints: u64,
-    /// Steps of TaskManagers in the store.
-    pub steps: u64,
-    /// Objects in the store that no manifest refers to.
+    /// Steps of TaskManagers in the store, and of JobManagers with high availability.
+    pub steps: (u64, u64),
+    /// With high availability: how often the cluster and the job were claimed, and how many
+    /// leaders found that they were fenced.
+    pub takeovers: (u64, u64, u64),
+    /// Objects in the store that nothing refers to.
     pub orphans: usize,
+    /// The object that vanished, if one was to.
+    pub lost: Option<String>,
     /// What went wrong, with the last lines of the trace; None: nothing.
     pub failure: Option<String>,
 }
@@ -61,12 +68,12 @@ struct Watch {
 impl Watch {
     /// Looks at what REST would show.
     fn look(&mut self, world: &World) -> Result<(), String> {
-        let Some(job_manager) = world.job_manager.lock().clone() else { return Ok(()) };
+        let Some(job_manager) = world.leader() else { return Ok(()) };
         let cluster = job_manager.cluster();
         let Some(job) = cluster.jobs.first() else { return Ok(()) };
-        self.restarts = job.restarts;
+        self.restarts = self.restarts.max(job.restarts);
         let Some(checkpoints) = &job.checkpoints else { return Ok(()) };
-        self.checkpoints = checkpoints.counts.completed;
+        self.checkpoints = self.checkpoints.max(checkpoints.counts.completed);
         let restored = checkpoints.latest_restored.as_ref().map(|r| (r.id, r.restore_ms));
         if restored != self.restored {
             self.restored = restored;
@@ -101,8 +108,20 @@ pub fn run_plan(plan: Plan, print: bool) -> Report {
     });
     let Watch { restarts, checkpoints, .. } = watch;
     let (trace_hash, events) = (trace.hash(), trace.events());
-    let (steps, orphans) = (store.steps(), store.orphans_and_missing().0.len());
-    Report { trace_hash, events, took, restarts, checkpoints, steps, orphans, failure }
+    let (steps, takeovers) = (store.steps(), store.takeovers());
+    let (orphans, lost) = (store.orphans_and_missing().0.len(), store.lost());
+    Report {
+        trace_hash,
+        events,
+        took,
+        restarts,
+        checkpoints,
+        steps,
+        takeovers,
+        orphans,
+        lost,
+        failure,
+    }
 }
 
 fn simulation<'a>(plan: &Plan) -> Sim<'a> {
@@ -131,49 +150,108 @@ fn simulate(
     let code = Arc::new(workload::job(plan, &rows, &ledger)?);
     let world = World::new(plan.clone(), trace.clone(), store.clone(), code);
     add_hosts(sim, &world);
-    let mut schedule = Schedule::new(plan, trace.clone());
-    let mut step = |sim: &mut Sim<'_>, watch: &mut Watch| -> Result<(), String> {
-        schedule.perform(sim, &world);
-        sim.step().map_err(|error| format!("a host failed: {error}"))?;
-        // Making the answer takes long, next to a step.
-        if sim.elapsed().as_millis().is_multiple_of(LOOK.as_millis()) {
-            watch.look(&world)?;
-        }
-        let mut violations = ledger.violations();
-        violations.extend(world.store.violations());
-        violations.into_iter().next().map_or(Ok(()), Err)
-    };
+    let schedule = Schedule::new(plan, trace.clone());
     let expected = oracle::expected(&rows, plan.parallelism);
+    let mut run = Running { world, ledger, schedule, expected };
     let limit = plan.heal_at + time_alone(plan) + FINISH_WITHIN;
-    while world.result.lock().is_none() {
-        step(sim, watch)?;
+    while run.world.results.lock().is_empty() {
+        run.step(sim, watch)?;
         if plan.mode == Mode::Safety && sim.elapsed() >= plan.heal_at {
             // It needn't have come to all lines.
-            return check_output(&ledger, &expected, true);
+            return run.check_output(true);
         }
         if sim.elapsed() > limit {
-            return Err(format!("the job hasn't ended in time\n{}", situation(&world)));
+            return Err(format!("the job hasn't ended in time\n{}", situation(&run.world)));
         }
     }
-    let result = world.result.lock().clone().unwrap_or_else(|| Err("no result".to_owned()))?;
+    let result = run.world.results.lock().first().cloned();
+    let result = result.unwrap_or_else(|| Err("no result".to_owned()))?;
     let cancelled = result.status == JobStatus::Canceled && plan.cancel_at.is_some();
     if result.status != JobStatus::Finished && !cancelled {
         return Err(format!("the job is {}: {:?}", result.status, result.error));
     }
-    check_output(&ledger, &expected, cancelled)?;
+    run.check_output(cancelled)?;
     let deadline = sim.elapsed().max(plan.heal_at) + CLEAN_WITHIN;
-    while !is_clean(&world) {
-        step(sim, watch)?;
-        if sim.elapsed() > deadline {
-            return Err(format!("tasks are left behind\n{}", situation(&world)));
-        }
+    let what = "tasks are left behind";
+    run.wait(sim, watch, (deadline, what), |run| is_clean(&run.world))?;
+    if plan.high_availability.is_some() {
+        run.replace_job_managers(sim, watch)?;
     }
-    let (_, missing) = world.store.orphans_and_missing();
+    let (orphans, missing) = store.orphans_and_missing();
     if !missing.is_empty() {
         return Err(format!("objects that a manifest refers to are missing: {missing:?}"));
     }
+    if !orphans.is_empty() && plan.high_availability.is_some() {
+        return Err(format!("nothing refers to these objects: {orphans:?}"));
+    }
     // Whatever was still on its way has arrived now.
-    check_output(&ledger, &expected, cancelled)
+    run.check_output(cancelled)
+}
+
+/// A run under way.
+struct Running {
+    world: Arc<World>,
+    ledger: Ledger,
+    schedule: Schedule,
+    expected: Vec<String>,
+}
+
+impl Running {
+    fn step(&mut self, sim: &mut Sim<'_>, watch: &mut Watch) -> Result<(), String> {
+        self.schedule.perform(sim, &self.world);
+        sim.step().map_err(|error| format!("a host failed: {error}"))?;
+        // Making the answer takes long, next to a step.
+        if sim.elapsed().as_millis().is_multiple_of(LOOK.as_millis()) {
+            watch.look(&self.world)?;
+        }
+        let mut violations = self.ledger.violations();
+        violations.extend(self.world.store.violation());
+        violations.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Goes on until this is so.
+    fn wait(
+        &mut self,
+        sim: &mut Sim<'_>,
+        watch: &mut Watch,
+        (deadline, what): (Duration, &str),
+        until: impl Fn(&Self) -> bool,
+    ) -> Result<(), String> {
+        while !until(self) {
+            self.step(sim, watch)?;
+            if sim.elapsed() > deadline {
+                return Err(format!("{what}\n{}", situation(&self.world)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Once it is quiet, all JobManagers die and one is started: it runs nothing, finds the same
+    /// result, and leaves what is referenced and the logs.
+    fn replace_job_managers(&mut self, sim: &mut Sim<'_>, watch: &mut Watch) -> Result<(), String> {
+        let core = self.world.plan.mode == Mode::Core;
+        let healed_at = self.world.plan.heal_at;
+        let deadline = sim.elapsed().max(healed_at) + CLEAN_WITHIN;
+        while sim.elapsed() < healed_at {
+            self.step(sim, watch)?;
+        }
+        let quiet = |run: &Self| core || run.world.store.is_quiet();
+        self.wait(sim, watch, (deadline, "requests are left behind"), quiet)?;
+        let before = self.world.results.lock().clone();
+        self.schedule.replace_job_managers(sim, &self.world);
+        let deadline = sim.elapsed() + RESULT_WITHIN;
+        let another = |run: &Self| run.world.results.lock().len() > before.len();
+        self.wait(sim, watch, (deadline, "the job's result isn't found"), another)?;
+        let results = self.world.results.lock();
+        match results.iter().find(|result| **result != results[0]) {
+            Some(other) => Err(format!("the job's result is {:?} and {other:?}", results[0])),
+            None => Ok(()),
+        }
+    }
+
+    fn check_output(&self, cut_short: bool) -> Result<(), String> {
+        check_output(&self.ledger, &self.expected, cut_short)
+    }
 }
 
 /// A job that was cancelled, or that nobody healed, may not have come to all lines, but each counts
@@ -204,7 +282,7 @@ fn time_alone(plan: &Plan) -> Duration {
 }
 
 fn is_clean(world: &World) -> bool {
-    let Some(job_manager) = world.job_manager.lock().clone() else { return false };
+    let Some(job_manager) = world.leader() else { return false };
     let cluster = job_manager.cluster();
     let (plan, registered) = (&world.plan, cluster.task_managers.len());
     let enough = match plan.mode {
@@ -216,8 +294,8 @@ fn is_clean(world: &World) -> bool {
 
 /// What the cluster looks like, for the one who looks for the cause.
 fn situation(world: &World) -> String {
-    let Some(job_manager) = world.job_manager.lock().clone() else {
-        return "no JobManager".to_owned();
+    let Some(job_manager) = world.leader() else {
+        return format!("nobody leads: {:?}", world.refusal());
     };
     let cluster = job_manager.cluster();
     let mut text = String::new();

@@ -18,6 +18,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::disposal::Disposals;
 use super::mail::{CancelError, CheckpointCommand, CommandError, CommandKind, Mail, SubmitError};
 use super::options::{CheckpointStore, StoreOpener};
+use super::recorded::retained;
 use super::{savepoint, store};
 use crate::checkpoint_coordinator::{CheckpointOptions, CompletedCheckpoint};
 use crate::dispatcher::{JobSubmission, PreparedJob};
@@ -83,7 +84,7 @@ impl JobManagerHandle {
         if self.job(&id.to_string()).is_some() {
             return Err(SubmitError::Duplicate(id));
         }
-        let claimed = match self.claim(id).await? {
+        let claimed = match self.claim(id, retained(&configuration)).await? {
             Some(Claimed::Ended(result, last_checkpoint)) => {
                 return Ok(self.ended_before(result, last_checkpoint).await);
             }
@@ -131,14 +132,14 @@ impl JobManagerHandle {
     }
 
     /// Claims the job's log, where jobs are recorded. What may pass is tried again for a while.
-    async fn claim(&self, job: JobId) -> Result<Option<Claimed>, SubmitError> {
+    async fn claim(&self, job: JobId, retained: usize) -> Result<Option<Claimed>, SubmitError> {
         let Some(records) = &self.records else { return Ok(None) };
         let mut pause = Duration::from_millis(100);
         for attempt in 1.. {
             if self.mailbox.is_closed() {
                 return Err(SubmitError::Ended);
             }
-            match records.claim(job).await {
+            match records.claim(job, retained).await {
                 Ok(claimed) => return Ok(Some(claimed)),
                 Err(error) if error.is_transient() && attempt < CLAIMS_MAX => {
                     tracing::warn!(%job, "the job can't be claimed, it is tried again: {error}");

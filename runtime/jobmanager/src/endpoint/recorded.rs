@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use thalweg_core::configuration::Configuration;
 use thalweg_core::configuration::options::checkpointing;
 use thalweg_core::ids::JobId;
 use thalweg_core::job_graph::JobGraph;
@@ -39,6 +40,8 @@ pub(super) fn hold(
     let (release, released) = oneshot::channel();
     let keeper = runtime.spawn(async move {
         tokio::select! {
+            // In this order, so that a simulation repeats itself.
+            biased;
             reason = election.hold() => {
                 if let Some(mailbox) = mailbox.upgrade() {
                     // The JobManager may have ended.
@@ -51,6 +54,11 @@ pub(super) fn hold(
         election.release().await;
     });
     Held { release, keeper }
+}
+
+/// How many published checkpoints are kept.
+pub(super) fn retained(configuration: &Configuration) -> usize {
+    configuration.get(&checkpointing::NUM_RETAINED).max(1) as usize
 }
 
 /// A job that was claimed and has no log yet.
@@ -88,7 +96,7 @@ impl Recorded {
     /// A job was claimed, and is about to be taken in.
     pub(super) fn claimed(&mut self, leader: Leader, job: &PreparedJob) {
         let graph = Arc::clone(&job.information.graph);
-        let retained = job.configuration.get(&checkpointing::NUM_RETAINED).max(1) as usize;
+        let retained = retained(&job.configuration);
         self.claimed.insert(graph.job_id, Claimed { leader, graph, retained });
     }
 

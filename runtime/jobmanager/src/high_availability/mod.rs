@@ -11,6 +11,7 @@ mod error;
 mod garbage;
 mod hint;
 pub(crate) mod job_log;
+mod locator;
 mod off_thread;
 mod recorded_result;
 mod records;
@@ -23,6 +24,7 @@ use thalweg_core::ids::Epoch;
 
 pub use error::HighAvailabilityError;
 pub use hint::{HintDecision, HintWatch, LeaderHint};
+pub use locator::HintLocator;
 pub use off_thread::off_thread;
 pub(crate) use records::Claimed;
 pub use records::{ClaimedJob, Records, RecordsOptions};

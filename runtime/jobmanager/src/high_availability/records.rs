@@ -21,8 +21,6 @@ use crate::job_master::JobResult;
 
 /// The version of each of the objects here.
 const FORMAT_VERSION: u64 = 1;
-/// The most checkpoints that can be retained (`execution.checkpointing.num-retained`).
-const RETAINED_MAX: usize = 1000;
 
 /// What records are opened with.
 #[derive(Debug, Clone)]
@@ -167,8 +165,13 @@ impl Records {
         value_of(self.first(&path, &record).await?, name, &path)
     }
 
-    /// Claims a job: from now on nobody else publishes, commits or deletes anything of it.
-    pub(crate) async fn claim(&self, job: JobId) -> Result<Claimed, HighAvailabilityError> {
+    /// Claims a job: from now on nobody else publishes, commits or deletes anything of it. Of one
+    /// that has ended, `retained` published checkpoints are kept.
+    pub(crate) async fn claim(
+        &self,
+        job: JobId,
+        retained: usize,
+    ) -> Result<Claimed, HighAvailabilityError> {
         let log = Log::new(Arc::clone(&self.options.store.store), job);
         let (writer, address) = (self.options.writer, &self.options.address);
         match Leader::claim(log.clone(), writer, address).await? {
@@ -177,7 +180,7 @@ impl Records {
                 let folder = published.map(|id| layout::checkpoint_folder(job, id)).transpose()?;
                 let name = &self.options.checkpoints.name;
                 let last = folder.map(|folder| format!("{name}/{folder}"));
-                Ok(Claimed::Ended(self.ended(&log, &entry).await?, last))
+                Ok(Claimed::Ended(self.ended(&log, &entry, retained).await?, last))
             }
             ClaimOutcome::Leads(leader) => {
                 let restore = match leader.restore().await? {
@@ -211,7 +214,12 @@ impl Records {
     }
 
     /// How a job has ended; what its last leader left to be cleaned up is.
-    async fn ended(&self, log: &Log, entry: &LogEntry) -> Result<JobResult, HighAvailabilityError> {
+    async fn ended(
+        &self,
+        log: &Log,
+        entry: &LogEntry,
+        retained: usize,
+    ) -> Result<JobResult, HighAvailabilityError> {
         let job = log.job();
         let inconsistent = |reason| HighAvailabilityError::Inconsistent { job, reason };
         let EntryBody::Terminal { results: Some(path), .. } = &entry.body else {
@@ -222,8 +230,7 @@ impl Records {
         let bytes = self.options.store.store.get(&path).await?;
         let result = recorded_result::from_bytes(&bytes, job, path.as_str())?;
         if let Some(view) = CollectorView::of_terminal(&entry.header) {
-            // All that are still there: how many its leader kept isn't known here.
-            let mut roots = garbage::Roots::new(RETAINED_MAX);
+            let mut roots = garbage::Roots::new(retained);
             if let Err(error) = garbage::collect(self, log, &view, &mut roots, Some(&path)).await {
                 tracing::warn!(%job, "cleaning up after the job is left to the next one: {error}");
             }

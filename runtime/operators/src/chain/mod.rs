@@ -25,7 +25,7 @@ use thalweg_core::element::{Barrier, Control, MAX_WATERMARK, StreamElement};
 use thalweg_core::ids::{CheckpointId, OperatorId};
 
 pub use build::{ChainBuilder, EdgeTarget};
-pub use snapshot::{ChainSnapshot, OperatorSnapshot, RefusedSnapshot};
+pub use snapshot::{ChainSnapshot, OperatorSnapshot, RefusedSnapshot, RunPart};
 
 use crate::contract::{OperatorError, OperatorMetrics, SourceStatus};
 use node::Node;

@@ -240,7 +240,7 @@ impl Node {
             }
             Control::LatencyMarker(_) => Ok(Done::Forward(control)),
             Control::Barrier(barrier) => {
-                let written = self.begin_snapshot(&barrier)?;
+                let written = self.begin_snapshot(&barrier, now_ms)?;
                 Ok(Done::Snapshot(barrier, written))
             }
             Control::EndOfInput => {
@@ -316,10 +316,15 @@ impl Node {
         }
     }
 
-    fn begin_snapshot(&mut self, barrier: &Barrier) -> Result<Option<Written>, ChainError> {
+    fn begin_snapshot(
+        &mut self,
+        barrier: &Barrier,
+        now_ms: i64,
+    ) -> Result<Option<Written>, ChainError> {
         self.abort_snapshot();
         let input_ended = self.inputs.iter().all(|i| i.ended);
-        let context = SnapshotContext { checkpoint: barrier.checkpoint, input_ended };
+        let (checkpoint, processing_time) = (barrier.checkpoint, now_ms);
+        let context = SnapshotContext { checkpoint, processing_time, input_ended };
         let origin = self.origin.clone();
         // A savepoint stands for itself: nothing goes on from it.
         let runs = self.runs.as_mut().filter(|_| barrier.kind.savepoint().is_none());
@@ -378,6 +383,11 @@ impl Node {
         }
     }
 
+    /// Takes what is finished of the run that is being written, if it's at least so many bytes.
+    pub(super) fn take_part(&mut self, at_least: usize) -> Option<Vec<u8>> {
+        self.encoding.as_mut()?.writer.take_finished(at_least)
+    }
+
     /// There will be no more of the snapshot that was begun.
     pub(super) fn abort_snapshot(&mut self) {
         if self.encoding.take().is_some()
@@ -389,14 +399,15 @@ impl Node {
 
     fn complete(&mut self, encoding: Encoding) -> Result<Written, ChainError> {
         let Encoding { writer, checkpoint, next } = encoding;
-        let has_states = writer.has_states();
+        let (has_states, is_keyed, taken) =
+            (writer.has_states(), writer.is_keyed(), writer.taken());
         let run = writer.finish().map_err(|e| self.error(e.into()))?;
         if let (Some(runs), Some(next)) = (&mut self.runs, next) {
-            let bytes = has_states.then_some(run.len() as u64);
+            let bytes = has_states.then_some(taken + run.len() as u64);
             runs.taken(checkpoint, next, bytes);
         }
         let extends = next.and_then(|next| next.extends);
-        Ok(Written { run, extends })
+        Ok(Written { run, taken, is_keyed, extends })
     }
 
     pub(super) fn checkpoint_completed(&mut self, id: CheckpointId) -> Result<(), ChainError> {

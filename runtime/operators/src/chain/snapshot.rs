@@ -5,13 +5,24 @@ use thalweg_core::element::Barrier;
 use thalweg_core::ids::{CheckpointId, OperatorId};
 use thalweg_state::EncodingBudget;
 
-use super::node::Encoded;
+use super::node::{Encoded, Node};
 use super::{Chain, ChainError};
 
 /// A run that was written.
 pub(super) struct Written {
     pub(super) run: Vec<u8>,
+    pub(super) taken: u64,
+    pub(super) is_keyed: bool,
     pub(super) extends: Option<CheckpointId>,
+}
+
+/// A piece of a run, in its place after those before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunPart {
+    /// The operator.
+    pub operator: OperatorId,
+    /// The bytes.
+    pub bytes: Vec<u8>,
 }
 
 /// What one operator subtask remembers, as one run.
@@ -19,8 +30,12 @@ pub(super) struct Written {
 pub struct OperatorSnapshot {
     /// The operator.
     pub operator: OperatorId,
-    /// The run.
+    /// The run, or its last part.
     pub run: Vec<u8>,
+    /// How many bytes of it went ahead, in parts.
+    pub ahead: u64,
+    /// Whether all its states are keyed.
+    pub is_keyed: bool,
     /// Set for a delta: the runs that this checkpoint has of the subtask come before it.
     pub extends: Option<CheckpointId>,
 }
@@ -115,6 +130,15 @@ impl Chain {
         Ok(())
     }
 
+    /// Takes what is finished of the run that is being written, if it's at least so many bytes.
+    pub fn take_part(&mut self, at_least: usize) -> Option<RunPart> {
+        let take = |node: &mut Node| {
+            let bytes = node.take_part(at_least)?;
+            Some(RunPart { operator: node.id, bytes })
+        };
+        self.nodes.iter_mut().find_map(take)
+    }
+
     /// Gives up the snapshot that isn't complete; what it held counts as changed. Returns its
     /// checkpoint, if there was one.
     pub fn abort_snapshot(&mut self) -> Option<CheckpointId> {
@@ -144,10 +168,12 @@ impl Chain {
         let SnapshotUnderWay { barrier, input_ended, runs, .. } =
             *self.snapshot.take_if(|_| complete)?;
         let runs = self.nodes.iter().zip(runs.into_iter().flatten());
-        let operators = runs.map(|(node, Written { run, extends })| OperatorSnapshot {
+        let operators = runs.map(|(node, written)| OperatorSnapshot {
             operator: node.id,
-            run,
-            extends,
+            run: written.run,
+            ahead: written.taken,
+            is_keyed: written.is_keyed,
+            extends: written.extends,
         });
         Some(ChainSnapshot { barrier, operators: operators.collect(), input_ended })
     }

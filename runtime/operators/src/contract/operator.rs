@@ -31,6 +31,8 @@ impl Progress {
 pub struct SnapshotContext {
     /// The checkpoint.
     pub checkpoint: CheckpointId,
+    /// The time of day: ms since 1970.
+    pub processing_time: i64,
     /// Whether all input has ended: this snapshot is followed by no row.
     pub input_ended: bool,
 }

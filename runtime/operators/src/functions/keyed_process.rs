@@ -98,10 +98,10 @@ where
 
     fn snapshot(
         &mut self,
-        _context: &SnapshotContext,
+        context: &SnapshotContext,
         writer: &mut RunWriter,
     ) -> Result<(), OperatorError> {
-        self.run.snapshot(writer)
+        self.run.snapshot(context, writer)
     }
 
     fn encode(

@@ -13,8 +13,12 @@ use super::keyed_context::{KeyedContext, KeyedOpen, TimeDomain};
 use super::look_ahead::LookAhead;
 use crate::contract::{
     Collector, FunctionResult, OpenContext, OperatorError, Output, Progress, RowBuffer, RunContext,
-    SubtaskInfo,
+    SnapshotContext, SubtaskInfo,
 };
+
+/// Expired state is looked for as if so many rows had been processed when a snapshot is taken:
+/// also where no rows come any more. It takes less than a millisecond.
+const CLEANUP_ROWS: usize = 16 * 1024;
 
 /// Makes a keyed function, once per subtask.
 pub type MakeKeyed<K, F> = Arc<dyn Fn(&mut KeyedOpen<'_, K>) -> FunctionResult<F> + Send + Sync>;
@@ -35,6 +39,7 @@ impl<K: Key> Keyed<K> {
         let SubtaskInfo { key_groups, max_parallelism, .. } = context.subtask;
         let mut state = KeyedState::new(key_groups, max_parallelism, context.restored.clone())?;
         state.set_budget(&context.state_budget)?;
+        state.set_processing_time(context.clock.wall_ms());
         let restored = context.restored.as_ref();
         let mut timers = TimerService::new("timers", key_groups, max_parallelism, restored)?;
         timers.set_budget(&context.state_budget)?;
@@ -64,6 +69,8 @@ impl<K: Key> Keyed<K> {
         if domain == TimeDomain::EventTime {
             self.watermark = self.watermark.max(up_to);
         }
+        self.state.set_processing_time(run.processing_time);
+        let mut fired = 0;
         while !buffer.fills(output) {
             let timer = match domain {
                 TimeDomain::EventTime => self.timers.pop_event_time(up_to),
@@ -71,8 +78,10 @@ impl<K: Key> Keyed<K> {
             };
             let Some(timer) = timer else {
                 buffer.flush(output);
+                self.state.clean_up(fired)?;
                 return Ok(Progress::Done);
             };
+            fired += 1;
             self.state.set_current_key(timer.key, timer.hash);
             let timestamp = (domain == TimeDomain::EventTime).then_some(timer.time);
             let mut context = self.context(timestamp, run);
@@ -80,10 +89,17 @@ impl<K: Key> Keyed<K> {
             on(timer.time, &mut context, &mut out).map_err(OperatorError::Function)?;
         }
         buffer.flush(output);
+        self.state.clean_up(fired)?;
         Ok(Progress::More)
     }
 
-    fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), OperatorError> {
+    fn snapshot(
+        &mut self,
+        context: &SnapshotContext,
+        writer: &mut RunWriter,
+    ) -> Result<(), OperatorError> {
+        self.state.set_processing_time(context.processing_time);
+        self.state.clean_up(CLEANUP_ROWS)?;
         self.state.snapshot(writer)?;
         Ok(self.timers.snapshot(writer)?)
     }
@@ -140,10 +156,13 @@ impl<K: Key, O: Record, F> KeyedRun<K, O, F> {
     ) -> Result<(), OperatorError> {
         let Some((function, keyed)) = &mut self.opened else { return Ok(()) };
         let mut ahead = LookAhead::new(batch, key_of, &keyed.state)?;
+        keyed.state.set_processing_time(run.processing_time);
         let mut rows = batch.rows::<T>()?;
+        let mut processed = 0;
         while !self.buffer.fills(output) {
             ahead.next(&rows, &keyed.state);
             let Some(row) = rows.next() else { break };
+            processed += 1;
             let key = key_of(&row.value);
             let hash = row.hash.unwrap_or_else(|| key.key_hash());
             keyed.state.set_current_key(key, hash);
@@ -152,7 +171,7 @@ impl<K: Key, O: Record, F> KeyedRun<K, O, F> {
             call(function, row.value, &mut context, &mut out).map_err(OperatorError::Function)?;
         }
         self.buffer.flush(output);
-        Ok(())
+        Ok(keyed.state.clean_up(processed)?)
     }
 
     /// Fires the timers of `domain` that are due at `up_to`.
@@ -174,8 +193,12 @@ impl<K: Key, O: Record, F> KeyedRun<K, O, F> {
         self.opened.as_ref().and_then(|(_, keyed)| keyed.timers.next_processing_time())
     }
 
-    pub(super) fn snapshot(&mut self, writer: &mut RunWriter) -> Result<(), OperatorError> {
-        self.opened.as_mut().map_or(Ok(()), |(_, keyed)| keyed.snapshot(writer))
+    pub(super) fn snapshot(
+        &mut self,
+        context: &SnapshotContext,
+        writer: &mut RunWriter,
+    ) -> Result<(), OperatorError> {
+        self.opened.as_mut().map_or(Ok(()), |(_, keyed)| keyed.snapshot(context, writer))
     }
 
     pub(super) fn encode(

@@ -1,5 +1,7 @@
 //! Each operator, with a snapshot in the middle that is restored at another parallelism.
 
+mod time_to_live;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 

@@ -245,9 +245,10 @@ impl Setup {
     pub(super) fn snapshot(
         &self,
         checkpoint: CheckpointId,
+        processing_time: i64,
         subtasks: &mut [Subtask],
     ) -> Result<Vec<Arc<Vec<u8>>>, HarnessError> {
-        let context = SnapshotContext { checkpoint, input_ended: false };
+        let context = SnapshotContext { checkpoint, processing_time, input_ended: false };
         let origin = |subtask| RunOrigin {
             operator: NAME.to_owned(),
             subtask,

@@ -305,8 +305,8 @@ impl OperatorHarness {
     /// The operator can't write its state.
     pub fn snapshot(&mut self) -> Result<HarnessSnapshot, HarnessError> {
         self.checkpoint.0 += 1;
-        let runs = self.setup.snapshot(self.checkpoint, &mut self.subtasks)?;
         let now_ms = self.clock.wall_ms();
+        let runs = self.setup.snapshot(self.checkpoint, now_ms, &mut self.subtasks)?;
         Ok(HarnessSnapshot::new(self.setup.clone(), self.checkpoint, now_ms, runs))
     }
 

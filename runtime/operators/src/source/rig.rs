@@ -118,8 +118,9 @@ impl Rig {
             parallelism: self.parallelism,
             max_parallelism: 128,
         });
-        let checkpoint = CheckpointId(checkpoint);
-        snapshot(&SnapshotContext { checkpoint, input_ended: false }, &mut writer).unwrap();
+        let (checkpoint, processing_time) = (CheckpointId(checkpoint), 0);
+        let context = SnapshotContext { checkpoint, processing_time, input_ended: false };
+        snapshot(&context, &mut writer).unwrap();
         writer.finish().unwrap()
     }
 

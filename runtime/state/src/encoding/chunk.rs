@@ -143,12 +143,17 @@ impl Copies {
 
 /// Appends a copied row: its sub-key and what is said about it.
 pub(crate) fn push_row(sub_key: &[u8], operation: RowOperation<'_>, out: &mut Vec<u8>) {
-    let (kind, value): (u8, &[u8]) = match operation {
-        RowOperation::Value(value) => (0, value),
-        RowOperation::Delete => (1, &[]),
-        RowOperation::DeleteRange => (2, &[]),
+    let kind: u8 = match operation {
+        RowOperation::Value(_) => 0,
+        RowOperation::Delete => 1,
+        RowOperation::DeleteRange => 2,
+        RowOperation::Expiring { .. } => 3,
     };
+    let value = operation.value();
     out.push(kind);
+    if let Some(expiry) = operation.expiry() {
+        out.extend_from_slice(&expiry.to_le_bytes());
+    }
     out.extend_from_slice(&(sub_key.len() as u32).to_le_bytes());
     out.extend_from_slice(&(value.len() as u32).to_le_bytes());
     out.extend_from_slice(sub_key);
@@ -157,7 +162,11 @@ pub(crate) fn push_row(sub_key: &[u8], operation: RowOperation<'_>, out: &mut Ve
 
 /// Takes the next copied row off `rows`.
 fn take_row<'r>(rows: &mut &'r [u8]) -> Option<(&'r [u8], RowOperation<'r>)> {
-    let (&kind, rest) = rows.split_first()?;
+    let (&kind, mut rest) = rows.split_first()?;
+    let mut expiry = &[0; 8];
+    if kind == 3 {
+        (expiry, rest) = rest.split_first_chunk()?;
+    }
     let (sub_key, rest) = rest.split_first_chunk()?;
     let (value, rest) = rest.split_first_chunk()?;
     let (sub_key, rest) = rest.split_at_checked(u32::from_le_bytes(*sub_key) as usize)?;
@@ -166,7 +175,8 @@ fn take_row<'r>(rows: &mut &'r [u8]) -> Option<(&'r [u8], RowOperation<'r>)> {
     let operation = match kind {
         0 => RowOperation::Value(value),
         1 => RowOperation::Delete,
-        _ => RowOperation::DeleteRange,
+        2 => RowOperation::DeleteRange,
+        _ => RowOperation::Expiring { value, expiry: i64::from_le_bytes(*expiry) },
     };
     Some((sub_key, operation))
 }

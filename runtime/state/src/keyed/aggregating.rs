@@ -2,22 +2,22 @@
 
 use std::marker::PhantomData;
 
-use super::value::Single;
-use super::{KeyedStateAccess, Parts, foreign_handle};
+use super::{KeyedStateAccess, Parts, PartsOf, foreign_handle};
 use crate::aggregate::AggregateFunction;
 use crate::error::StateError;
 use crate::handle::handle;
+use crate::ttl::{Forever, Lifetime, Timed};
 use crate::value_mut::ValueMut;
 
-/// Handle of a state that aggregates the values added to it.
-pub struct AggregatingState<In, A> {
+/// Handle of a state that aggregates the values added to it. `L`: whether the accumulator expires.
+pub struct AggregatingState<In, A, L = Forever> {
     index: u32,
-    types: PhantomData<fn(In) -> A>,
+    types: PhantomData<fn(In) -> (A, L)>,
 }
 
-handle!(AggregatingState<In, A>);
+handle!(AggregatingState<In, A, L>);
 
-impl<In: 'static, A: AggregateFunction<In>> AggregatingState<In, A> {
+impl<In: 'static, A: AggregateFunction<In>, L: Lifetime> AggregatingState<In, A, L> {
     /// The result for the current key; `None` before anything was added.
     ///
     /// # Errors
@@ -28,7 +28,8 @@ impl<In: 'static, A: AggregateFunction<In>> AggregatingState<In, A> {
     ) -> Result<Option<A::Output>, StateError> {
         let Parts { table, current, function } = self.parts(context)?;
         let aggregate = Self::aggregate(function)?;
-        Ok(table.find(current)?.map(|entry| aggregate.get_result(&entry.0)))
+        table.before_read(current)?;
+        Ok(table.find(current)?.map(|entry| aggregate.get_result(&entry.value)))
     }
 
     /// Adds a value to the current key's accumulator.
@@ -39,9 +40,9 @@ impl<In: 'static, A: AggregateFunction<In>> AggregatingState<In, A> {
     pub fn add(&self, context: &mut impl KeyedStateAccess, value: &In) -> Result<(), StateError> {
         let Parts { table, current, function } = self.parts(context)?;
         let aggregate = Self::aggregate(function)?;
-        let (entry, made, account) =
-            table.entry(current, || Single(aggregate.create_accumulator()))?;
-        aggregate.add(value, &mut ValueMut::new(&mut entry.0, made, account));
+        table.before_write(current)?;
+        let (entry, made, account) = table.written(current, || aggregate.create_accumulator())?;
+        aggregate.add(value, &mut ValueMut::new(&mut entry.value, made, account));
         Ok(())
     }
 
@@ -63,7 +64,7 @@ impl<In: 'static, A: AggregateFunction<In>> AggregatingState<In, A> {
     fn parts<'c, C: KeyedStateAccess>(
         &self,
         context: &'c mut C,
-    ) -> Result<Parts<'c, C::Key, Single<A::Accumulator>>, StateError> {
+    ) -> PartsOf<'c, C::Key, Timed<A::Accumulator, L>> {
         context.keyed_state().parts(self.index as usize)
     }
 }

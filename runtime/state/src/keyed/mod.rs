@@ -6,12 +6,15 @@
 //! layouts.
 
 mod aggregating;
+mod cleanup;
 mod list;
 mod map;
 mod reducing;
+mod register;
 mod snapshot;
 mod table;
 mod value;
+mod with_time_to_live;
 
 use std::any::{Any, type_name};
 use std::sync::Arc;
@@ -27,12 +30,14 @@ pub use self::reducing::ReducingState;
 pub(crate) use self::table::over_budget;
 use self::table::{KeyedTable, StateTable, Stored};
 pub use self::value::ValueState;
+pub use self::with_time_to_live::StatesWithTimeToLive;
 use crate::aggregate::AggregateFunction;
 use crate::budget::MemoryBudget;
 use crate::encoding::EncodingBudget;
 use crate::error::StateError;
 use crate::restore::RestoredOperator;
 use crate::run::{RunError, RunWriter, StateKind};
+use crate::ttl::{Forever, StateTtlConfig};
 
 /// States up to this size stay in a processor's second-level cache, more or less.
 const CACHED_BYTES: usize = 512 * 1024;
@@ -55,6 +60,10 @@ pub struct KeyedState<K: Key> {
     states: Vec<Registered<K>>,
     restored: Option<Arc<RestoredOperator>>,
     budget: MemoryBudget,
+    /// The latest time that anyone has said.
+    now_ms: Option<i64>,
+    /// The states with a time to live.
+    expiring: Vec<usize>,
 }
 
 /// The key that handles work on.
@@ -106,8 +115,53 @@ impl<K: Key> KeyedState<K> {
             restored.check_max_parallelism(max_parallelism)?;
         }
         let budget = MemoryBudget::unlimited();
-        let states = Vec::new();
-        Ok(KeyedState { key_groups, max_parallelism, current: None, states, restored, budget })
+        Ok(KeyedState {
+            key_groups,
+            max_parallelism,
+            current: None,
+            states: Vec::new(),
+            restored,
+            budget,
+            now_ms: None,
+            expiring: Vec::new(),
+        })
+    }
+
+    /// It's so late now: ms since 1970. State with a time to live needs to be told before it's
+    /// registered and then once for each batch. A time before the last one is that one.
+    pub fn set_processing_time(&mut self, now_ms: i64) {
+        let now_ms = self.now_ms.map_or(now_ms, |last| last.max(now_ms));
+        self.now_ms = Some(now_ms);
+        for index in &self.expiring {
+            if let Some(state) = self.states.get_mut(*index) {
+                state.table.set_now(now_ms);
+            }
+        }
+    }
+
+    /// So many rows were processed, or timers fired: looks for expired entries in states with a
+    /// time to live, at no more than some for each row, and removes them.
+    ///
+    /// # Errors
+    /// The budget doesn't hold what is used.
+    pub fn clean_up(&mut self, rows: usize) -> Result<(), StateError> {
+        for index in &self.expiring {
+            if let Some(state) = self.states.get_mut(*index) {
+                state.table.clean_up(rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// For registering states whose values expire: what Flink's descriptors call
+    /// `enableTimeToLive`.
+    ///
+    /// A state may be given a time to live, another one, or none any more when it's restored.
+    /// Values that had none live as if they were written when they're restored. Another time to
+    /// live counts from when a value was written. Where it's taken away, what had expired by then
+    /// stays away, and the rest lives for ever.
+    pub fn with_time_to_live(&mut self, config: StateTtlConfig) -> StatesWithTimeToLive<'_, K> {
+        StatesWithTimeToLive::new(self, config)
     }
 
     /// Lets the snapshot go, once all states are registered: states registered later start
@@ -171,9 +225,7 @@ impl<K: Key> KeyedState<K> {
     /// The name is taken by a state of another kind or type; the snapshot's state of that name
     /// can't be read as this one, or doesn't fit the budget. The same for the others.
     pub fn value_state<V: Record>(&mut self, name: &str) -> Result<ValueState<V>, StateError> {
-        let description = format!("value state of {}", type_name::<V>());
-        let stored = self.register::<value::Single<V>>(name, StateKind::Value, description, None);
-        Ok(ValueState::new(stored?))
+        self.register_value(name, Forever)
     }
 
     /// A state of one list per key.
@@ -181,9 +233,7 @@ impl<K: Key> KeyedState<K> {
     /// # Errors
     /// As [`value_state`](Self::value_state).
     pub fn list_state<V: Record>(&mut self, name: &str) -> Result<ListState<V>, StateError> {
-        let description = format!("list state of {}", type_name::<V>());
-        let stored = self.register::<list::Listed<V>>(name, StateKind::List, description, None);
-        Ok(ListState::new(stored?))
+        self.register_list(name, Forever)
     }
 
     /// A state of one map per key.
@@ -194,9 +244,7 @@ impl<K: Key> KeyedState<K> {
         &mut self,
         name: &str,
     ) -> Result<MapState<MK, MV>, StateError> {
-        let description = format!("map state of {} to {}", type_name::<MK>(), type_name::<MV>());
-        let stored = self.register::<map::Mapped<MK, MV>>(name, StateKind::Map, description, None);
-        Ok(MapState::new(stored?))
+        self.register_map(name, Forever)
     }
 
     /// A state of one value per key, into which `reduce` brings further ones.
@@ -208,12 +256,7 @@ impl<K: Key> KeyedState<K> {
         name: &str,
         reduce: impl Fn(&mut V, V) + Send + Sync + 'static,
     ) -> Result<ReducingState<V>, StateError> {
-        let description = format!("reducing state of {}", type_name::<V>());
-        let function: reducing::Reduce<V> = Box::new(reduce);
-        let function = Some(Box::new(function) as Box<dyn Any + Send>);
-        let kind = StateKind::Reducing;
-        let stored = self.register::<value::Single<V>>(name, kind, description, function);
-        Ok(ReducingState::new(stored?))
+        self.register_reducing(name, Box::new(reduce), Forever)
     }
 
     /// A state of one accumulator per key.
@@ -225,43 +268,7 @@ impl<K: Key> KeyedState<K> {
         name: &str,
         aggregate: A,
     ) -> Result<AggregatingState<In, A>, StateError> {
-        let description = format!("aggregating state of {}", type_name::<A>());
-        let function = Some(Box::new(aggregate) as Box<dyn Any + Send>);
-        let kind = StateKind::Aggregating;
-        let stored =
-            self.register::<value::Single<A::Accumulator>>(name, kind, description, function);
-        Ok(AggregatingState::new(stored?))
-    }
-
-    fn register<S: Stored>(
-        &mut self,
-        name: &str,
-        kind: StateKind,
-        description: String,
-        function: Option<Box<dyn Any + Send>>,
-    ) -> Result<usize, StateError> {
-        if let Some(index) = self.states.iter().position(|state| state.name == name) {
-            let registered = &mut self.states[index];
-            if registered.description == description
-                && registered.table.as_any().is::<KeyedTable<K, S>>()
-            {
-                return Ok(index);
-            }
-            return Err(StateError::Registered {
-                state: name.to_owned(),
-                registered: registered.description.clone(),
-                requested: description,
-            });
-        }
-        let budget = self.budget.clone();
-        let mut table =
-            KeyedTable::<K, S>::new(name, kind, self.key_groups, self.max_parallelism, budget);
-        if let Some(restored) = &self.restored {
-            table.restore(restored)?;
-        }
-        let table = Box::new(table);
-        self.states.push(Registered { name: name.to_owned(), kind, description, table, function });
-        Ok(self.states.len() - 1)
+        self.register_aggregating(name, aggregate, Forever)
     }
 
     /// Whether the states are so large that [`prefetch`](Self::prefetch) pays.
@@ -336,7 +343,7 @@ impl<K: Key> KeyedState<K> {
 
     /// The state that a handle stands for, its function and the current key.
     #[inline]
-    fn parts<S: Stored>(&mut self, index: usize) -> Result<Parts<'_, K, S>, StateError> {
+    fn parts<S: Stored>(&mut self, index: usize) -> PartsOf<'_, K, S> {
         let Some(registered) = self.states.get_mut(index) else {
             return Err(foreign_handle::<S>());
         };
@@ -350,11 +357,14 @@ impl<K: Key> KeyedState<K> {
     }
 }
 
-struct Parts<'c, K, S> {
+struct Parts<'c, K, S: Stored> {
     table: &'c mut KeyedTable<K, S>,
     current: &'c CurrentKey<K>,
     function: Option<&'c (dyn Any + Send)>,
 }
+
+/// What a handle leads to.
+type PartsOf<'c, K, S> = Result<Parts<'c, K, S>, StateError>;
 
 #[cold]
 fn foreign_handle<S>() -> StateError {

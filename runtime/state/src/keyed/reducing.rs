@@ -4,24 +4,24 @@ use std::marker::PhantomData;
 
 use thalweg_core::Record;
 
-use super::value::Single;
-use super::{KeyedStateAccess, Parts, foreign_handle};
+use super::{KeyedStateAccess, Parts, PartsOf, foreign_handle};
 use crate::error::StateError;
 use crate::handle::handle;
+use crate::ttl::{Forever, Lifetime, Timed};
 use crate::value_mut::ValueMut;
 
 /// The function as it's kept beside the state.
 pub(super) type Reduce<V> = Box<dyn Fn(&mut V, V) + Send + Sync>;
 
-/// Handle of a state that reduces the values added to it.
-pub struct ReducingState<V> {
+/// Handle of a state that reduces the values added to it. `L`: whether the reduced value expires.
+pub struct ReducingState<V, L = Forever> {
     index: u32,
-    types: PhantomData<fn() -> V>,
+    types: PhantomData<fn() -> (V, L)>,
 }
 
-handle!(ReducingState<V>);
+handle!(ReducingState<V, L>);
 
-impl<V: Record> ReducingState<V> {
+impl<V: Record, L: Lifetime> ReducingState<V, L> {
     /// The current key's value.
     ///
     /// # Errors
@@ -32,7 +32,8 @@ impl<V: Record> ReducingState<V> {
         context: &'c mut impl KeyedStateAccess,
     ) -> Result<Option<&'c V>, StateError> {
         let Parts { table, current, .. } = self.parts(context)?;
-        Ok(table.find(current)?.map(|entry| &entry.0))
+        table.before_read(current)?;
+        Ok(table.find(current)?.map(|entry| &entry.value))
     }
 
     /// Reduces the current key's value with this one.
@@ -44,13 +45,16 @@ impl<V: Record> ReducingState<V> {
         let Parts { table, current, function } = self.parts(context)?;
         let Some(reduce) = function.and_then(|function| function.downcast_ref::<Reduce<V>>())
         else {
-            return Err(foreign_handle::<ReducingState<V>>());
+            return Err(foreign_handle::<ReducingState<V, L>>());
         };
+        table.before_write(current)?;
+        let expiry = table.life.written();
         if let Some((entry, account)) = table.find_mut(current)? {
-            reduce(&mut ValueMut::new(&mut entry.0, false, account), value);
+            reduce(&mut ValueMut::new(&mut entry.value, false, account), value);
+            entry.expiry = expiry;
         } else {
-            let (entry, made, account) = table.entry(current, || Single(value))?;
-            drop(ValueMut::new(&mut entry.0, made, account));
+            let (entry, made, account) = table.written(current, || value)?;
+            drop(ValueMut::new(&mut entry.value, made, account));
         }
         Ok(())
     }
@@ -67,7 +71,7 @@ impl<V: Record> ReducingState<V> {
     fn parts<'c, C: KeyedStateAccess>(
         &self,
         context: &'c mut C,
-    ) -> Result<Parts<'c, C::Key, Single<V>>, StateError> {
+    ) -> PartsOf<'c, C::Key, Timed<V, L>> {
         context.keyed_state().parts(self.index as usize)
     }
 }

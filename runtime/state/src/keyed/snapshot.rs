@@ -9,6 +9,7 @@ use crate::budget::MemoryAccount;
 use crate::encoding::{Copies, EncodingBudget, TableRows, Turn, push_row, read_rows};
 use crate::run::{LastSnapshot, RowKey, RowOperation, RunError, RunKind, RunWriter};
 use crate::table::{Entry, Table};
+use crate::ttl::Life;
 
 /// The snapshot of a keyed state under way.
 pub(super) struct Encoding {
@@ -68,7 +69,7 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         }
         let whole = table.frozen().is_some_and(|frozen| frozen.is_whole());
         if let Some((entry, changed)) = table.take_waiting(place) {
-            encoding.copy(current.group, entry, whole, changed, &mut self.account);
+            encoding.copy(current.group, entry, &self.life, (whole, changed), &mut self.account);
         }
     }
 
@@ -87,7 +88,8 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
             if let Some(failed) = encoding.failed.take() {
                 return Err(failed.of_state(&self.declaration.name));
             }
-            let complete = encoding.go_on(table, key_group, writer, budget, &mut self.account);
+            let (life, account) = (&self.life, &mut self.account);
+            let complete = encoding.go_on(table, key_group, writer, budget, life, account);
             if !complete.map_err(|error| error.of_state(&self.declaration.name))? {
                 return Ok(false);
             }
@@ -116,8 +118,8 @@ impl Encoding {
         &mut self,
         group: usize,
         entry: &mut Entry<K, S>,
-        whole: bool,
-        changed: bool,
+        life: &S::Life,
+        (whole, changed): (bool, bool),
         account: &mut MemoryAccount,
     ) {
         if self.failed.is_some() {
@@ -125,12 +127,14 @@ impl Encoding {
         }
         let mut rows = Vec::new();
         let mut put = |sub_key: &[u8], operation: RowOperation<'_>| {
-            push_row(sub_key, operation, &mut rows);
+            if let Some(operation) = unexpired(operation, life, whole) {
+                push_row(sub_key, operation, &mut rows);
+            }
             Ok(())
         };
         let mark = match whole {
-            true => entry.value.write(&mut self.scratch, &mut put),
-            false => entry.value.write_changes(&mut self.scratch, &mut put),
+            true => entry.value.write(life, &mut self.scratch, &mut put),
+            false => entry.value.write_changes(life, &mut self.scratch, &mut put),
         };
         match mark {
             Ok(mark) if S::TRACKED && changed && self.tracking.is_some() => {
@@ -138,6 +142,10 @@ impl Encoding {
             }
             Ok(_) => {}
             Err(error) => return self.failed = Some(error),
+        }
+        // All that it had has expired: a piece takes an item without rows for a place.
+        if rows.is_empty() {
+            return;
         }
         match &mut self.turn {
             Some(turn) if group == self.group => {
@@ -176,6 +184,7 @@ impl Encoding {
         key_group: u16,
         writer: &mut RunWriter,
         budget: &mut EncodingBudget,
+        life: &S::Life,
         account: &mut MemoryAccount,
     ) -> Result<bool, RunError> {
         let whole = table.frozen().is_some_and(|frozen| frozen.is_whole());
@@ -192,14 +201,15 @@ impl Encoding {
         let complete = rows.go_on(table, budget, account, settle, |key, turn, account| {
             let mut bytes = 0;
             let mut put = |sub_key: &[u8], operation: RowOperation<'_>| {
+                let Some(operation) = unexpired(operation, life, whole) else { return Ok(()) };
                 bytes += key.len() + sub_key.len() + operation.value().len();
                 writer.write(row_key(key_group, key, sub_key), operation)
             };
             match turn {
                 Turn::Entry(entry, changed) => {
                     let mark = match whole {
-                        true => entry.value.write(scratch, &mut put)?,
-                        false => entry.value.write_changes(scratch, &mut put)?,
+                        true => entry.value.write(life, scratch, &mut put)?,
+                        false => entry.value.write_changes(life, scratch, &mut put)?,
                     };
                     if S::TRACKED && changed && tracking.is_some() {
                         entry.value.taken(mark, account);
@@ -217,8 +227,23 @@ impl Encoding {
             self.group += 1;
         }
         self.measure();
+        self.buffers.give_back_unused();
         Ok(complete)
     }
+}
+
+/// What is written of a row: an expired one isn't written where all rows are, and is a tombstone
+/// where only changes are.
+#[inline]
+fn unexpired<'r, L: Life>(
+    operation: RowOperation<'r>,
+    life: &L,
+    whole: bool,
+) -> Option<RowOperation<'r>> {
+    if !L::EXPIRES || !life.is_over(&operation) {
+        return Some(operation);
+    }
+    (!whole).then_some(RowOperation::Delete)
 }
 
 fn row_key<'k>(key_group: u16, key: &'k [u8], sub_key: &'k [u8]) -> RowKey<'k> {

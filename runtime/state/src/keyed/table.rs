@@ -5,11 +5,13 @@
 //! load them in [`KeyedTable::find`] and [`KeyedTable::entry`].
 
 use std::any::Any;
+use std::ops::Range;
 
 use thalweg_core::key_group::{KeyGroupRange, key_group};
 use thalweg_core::record::Key;
 
 use super::CurrentKey;
+use super::cleanup::{Cleanup, Expired, OnRead};
 use super::snapshot::Encoding;
 use crate::budget::{MemoryAccount, MemoryBudget, Overdrawn};
 use crate::encoding::EncodingBudget;
@@ -17,6 +19,7 @@ use crate::error::StateError;
 use crate::restore::{RestoredOperator, StateInRun};
 use crate::run::{Row, RowOperation, RunError, RunWriter, StateDeclaration, StateKind};
 use crate::table::{Found, Table};
+use crate::ttl::{Life, Restored};
 
 /// Takes a row: its sub-key and what is said about it.
 pub(crate) type PutRow<'p> = dyn FnMut(&[u8], RowOperation<'_>) -> Result<(), RunError> + 'p;
@@ -32,6 +35,9 @@ pub(crate) trait Stored: Send + Sized + 'static {
     /// How far it was written, for those who know.
     type Mark: Default;
 
+    /// Whether and how its rows expire.
+    type Life: Life;
+
     /// Fills in the types of the state's rows.
     fn declare(declaration: &mut StateDeclaration);
 
@@ -39,12 +45,18 @@ pub(crate) trait Stored: Send + Sized + 'static {
     fn owned_bytes(&self) -> usize;
 
     /// Gives all rows to `put`, in order of their sub-keys.
-    fn write(&self, scratch: &mut Vec<u8>, put: &mut PutRow<'_>) -> Result<Self::Mark, RunError>;
+    fn write(
+        &self,
+        life: &Self::Life,
+        scratch: &mut Vec<u8>,
+        put: &mut PutRow<'_>,
+    ) -> Result<Self::Mark, RunError>;
 
     /// Gives the rows that have changed since the last published checkpoint to `put`, and
     /// tombstones for those that are gone, in order of their sub-keys.
     fn write_changes(
         &self,
+        life: &Self::Life,
         scratch: &mut Vec<u8>,
         put: &mut PutRow<'_>,
     ) -> Result<Self::Mark, RunError>;
@@ -65,16 +77,47 @@ pub(crate) trait Stored: Send + Sized + 'static {
     }
 
     /// What the first row of a key holds.
-    fn read(state: &StateInRun<'_>, row: &Row<'_>) -> Result<Self, StateError>;
+    fn read(
+        state: &StateInRun<'_>,
+        row: &Row<'_>,
+        expiry: &Expiry<Self>,
+    ) -> Result<Self, StateError>;
 
     /// Adds a further row of the same key, and charges for it.
     fn read_more(
         &mut self,
         state: &StateInRun<'_>,
         row: &Row<'_>,
+        expiry: &Expiry<Self>,
         account: &mut MemoryAccount,
     ) -> Result<(), StateError>;
+
+    /// What being read at `life`'s time does to it, where a key's rows are read together. Those
+    /// that live on without counting as changed do so here.
+    fn on_read(&self, life: &Self::Life) -> OnRead {
+        let _ = life;
+        OnRead::Nothing
+    }
+
+    /// Its rows live on, but those that have expired.
+    fn live_on(&mut self, life: &Self::Life) {
+        let _ = life;
+    }
+
+    /// Which rows from `from` on have expired, of as many as `entries` allows, which it lowers.
+    fn expired(&self, life: &Self::Life, from: usize, entries: &mut usize) -> Expired;
+
+    /// Removes those of the rows that have expired. True if no rows are left.
+    fn drop_expired(
+        &mut self,
+        life: &Self::Life,
+        rows: Range<usize>,
+        account: &mut MemoryAccount,
+    ) -> bool;
 }
+
+/// The expiry of a state's rows.
+pub(crate) type Expiry<S> = <<S as Stored>::Life as Life>::Expiry;
 
 /// A keyed state whose types aren't known.
 pub(crate) trait StateTable<K>: Send {
@@ -83,6 +126,10 @@ pub(crate) trait StateTable<K>: Send {
     /// Asks for the entries of keys with these hashes, without waiting for them.
     fn prefetch(&self, hashes: &[u64]);
     fn set_budget(&mut self, budget: MemoryBudget) -> Result<(), StateError>;
+    /// It's so late now.
+    fn set_now(&mut self, now_ms: i64);
+    /// Looks for expired entries, at no more than `rows` rows are worth.
+    fn clean_up(&mut self, rows: usize) -> Result<(), StateError>;
     /// A snapshot begins that is written to `writer`.
     fn begin_snapshot(&mut self, writer: &mut RunWriter);
     /// Goes on with it. Whether it's complete.
@@ -96,7 +143,7 @@ pub(crate) trait StateTable<K>: Send {
 }
 
 /// The entries of one state.
-pub(crate) struct KeyedTable<K, S> {
+pub(crate) struct KeyedTable<K, S: Stored> {
     pub(super) declaration: StateDeclaration,
     pub(super) key_groups: KeyGroupRange,
     max_parallelism: u32,
@@ -105,6 +152,8 @@ pub(crate) struct KeyedTable<K, S> {
     pub(super) account: MemoryAccount,
     /// The snapshot under way.
     pub(super) encoding: Option<Box<Encoding>>,
+    pub(super) life: S::Life,
+    pub(super) cleanup: Cleanup,
 }
 
 impl<K: Key, S: Stored> KeyedTable<K, S> {
@@ -115,6 +164,7 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         key_groups: KeyGroupRange,
         max_parallelism: u32,
         budget: MemoryBudget,
+        life: S::Life,
     ) -> Self {
         let mut declaration = StateDeclaration {
             name: name.to_owned(),
@@ -123,11 +173,21 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
             namespace: None,
             map_key: None,
             value: None,
+            time_to_live_ms: life.time_to_live_ms(),
         };
         S::declare(&mut declaration);
         let tables = key_groups.iter().map(|_| Table::default()).collect();
         let account = MemoryAccount::new(budget);
-        KeyedTable { declaration, key_groups, max_parallelism, tables, account, encoding: None }
+        KeyedTable {
+            declaration,
+            key_groups,
+            max_parallelism,
+            tables,
+            account,
+            encoding: None,
+            cleanup: Cleanup::new(life.now_ms()),
+            life,
+        }
     }
 
     pub(crate) fn declaration(&self) -> &StateDeclaration {
@@ -213,6 +273,10 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         Ok(removed)
     }
 
+    pub(super) fn used(&self) -> usize {
+        self.account.used()
+    }
+
     /// Whether the budget holds what is used.
     #[inline]
     pub(crate) fn check(&mut self) -> Result<(), StateError> {
@@ -224,25 +288,40 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         foreign_key(&self.declaration, self.key_groups, current)
     }
 
-    /// Takes the state's rows from the snapshot.
-    pub(crate) fn restore(&mut self, restored: &RestoredOperator) -> Result<(), StateError> {
+    /// Takes the state's rows from the snapshot. `now_ms` if anyone has said how late it is.
+    pub(crate) fn restore(
+        &mut self,
+        restored: &RestoredOperator,
+        now_ms: Option<i64>,
+    ) -> Result<(), StateError> {
+        let mut continued = restored.is_continued();
         for state in restored.claim(&self.declaration)? {
             let mut last: Option<(Vec<u8>, CurrentKey<K>)> = None;
             state.for_each_row(self.key_groups, |state, row| {
+                // With another time to live, the next restore would read the row differently from
+                // what is remembered here: then the next checkpoint writes all.
+                continued &= state.time_to_live_ms() == self.life.time_to_live_ms()
+                    && row.expiry.is_some() == S::Life::EXPIRES;
+                let expiry = match self.life.restored(row.expiry, state.time_to_live_ms(), now_ms) {
+                    Restored::Live(expiry) => expiry,
+                    // Later runs need a tombstone for it: it's removed below.
+                    Restored::Expired(expiry) if continued => expiry,
+                    Restored::Expired(_) => return Ok(()),
+                };
                 if let Some((bytes, current)) = &last
                     && bytes == row.key.key
                 {
                     let Some((entry, account)) = self.find_mut(current)? else {
                         return Err(state.bad_row(row, "its key has no first row"));
                     };
-                    return entry.read_more(state, row, account);
+                    return entry.read_more(state, row, &expiry, account);
                 }
                 let key: K = state.key(row, "key", row.key.key)?;
                 let hash = key.key_hash();
                 let group = key_group(hash, self.max_parallelism);
                 state.check_key_group(row, group)?;
                 let current = CurrentKey::new(key, hash, group, self.key_groups);
-                let value = S::read(state, row)?;
+                let value = S::read(state, row, &expiry)?;
                 let owned = value.owned_bytes();
                 let (_, made, account) = self.entry(&current, || value)?;
                 account.change(0, owned);
@@ -253,9 +332,10 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
                 Ok(())
             })?;
         }
-        if restored.is_continued() {
+        if continued {
             let Self { tables, account, .. } = self;
             tables.iter_mut().for_each(|table| table.track(account));
+            self.clean_up_entries(usize::MAX)?;
         }
         self.check()
     }
@@ -307,6 +387,14 @@ impl<K: Key, S: Stored> StateTable<K> for KeyedTable<K, S> {
     fn set_budget(&mut self, budget: MemoryBudget) -> Result<(), StateError> {
         let moved = self.account.move_to(budget);
         moved.map_err(|overdrawn| over_budget(&self.declaration.name, &overdrawn))
+    }
+
+    fn set_now(&mut self, now_ms: i64) {
+        self.life.set_now(now_ms);
+    }
+
+    fn clean_up(&mut self, rows: usize) -> Result<(), StateError> {
+        self.clean_up_share(rows.saturating_mul(self.life.cleanup_entries()))
     }
 
     fn begin_snapshot(&mut self, writer: &mut RunWriter) {

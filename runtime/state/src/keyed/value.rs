@@ -1,27 +1,31 @@
 //! One value per key.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use thalweg_core::Record;
+use thalweg_core::record::Key;
 
-use super::table::{PutRow, Stored};
-use super::{KeyedStateAccess, Parts};
+use super::cleanup::{Expired, OnRead};
+use super::table::{KeyedTable, PutRow, Stored};
+use super::{CurrentKey, KeyedStateAccess, Parts, PartsOf};
 use crate::budget::MemoryAccount;
 use crate::error::StateError;
 use crate::handle::handle;
 use crate::restore::StateInRun;
 use crate::run::{Row, RowOperation, RunError, StateDeclaration};
+use crate::ttl::{Forever, Lifetime, Timed, operation};
 use crate::value_mut::ValueMut;
 
-/// Handle of a state that holds at most one value per key.
-pub struct ValueState<V> {
+/// Handle of a state that holds at most one value per key. `L`: whether values expire.
+pub struct ValueState<V, L = Forever> {
     index: u32,
-    types: PhantomData<fn() -> V>,
+    types: PhantomData<fn() -> (V, L)>,
 }
 
-handle!(ValueState<V>);
+handle!(ValueState<V, L>);
 
-impl<V: Record> ValueState<V> {
+impl<V: Record, L: Lifetime> ValueState<V, L> {
     /// The current key's value.
     ///
     /// # Errors
@@ -33,7 +37,8 @@ impl<V: Record> ValueState<V> {
         context: &'c mut impl KeyedStateAccess,
     ) -> Result<Option<&'c V>, StateError> {
         let Parts { table, current, .. } = self.parts(context)?;
-        Ok(table.find(current)?.map(|entry| &entry.0))
+        table.before_read(current)?;
+        Ok(table.find(current)?.map(|entry| &entry.value))
     }
 
     /// The current key's value, to be changed in place.
@@ -46,8 +51,13 @@ impl<V: Record> ValueState<V> {
         context: &'c mut impl KeyedStateAccess,
     ) -> Result<Option<ValueMut<'c, V>>, StateError> {
         let Parts { table, current, .. } = self.parts(context)?;
+        table.before_write(current)?;
+        let written = table.life.written();
         let entry = table.find_mut(current)?;
-        Ok(entry.map(|(entry, account)| ValueMut::new(&mut entry.0, false, account)))
+        Ok(entry.map(|(entry, account)| {
+            entry.expiry = written;
+            ValueMut::new(&mut entry.value, false, account)
+        }))
     }
 
     /// The current key's value, to be changed in place; made by `make` if there is none.
@@ -61,8 +71,9 @@ impl<V: Record> ValueState<V> {
         make: impl FnOnce() -> V,
     ) -> Result<ValueMut<'c, V>, StateError> {
         let Parts { table, current, .. } = self.parts(context)?;
-        let (entry, made, account) = table.entry(current, || Single(make()))?;
-        Ok(ValueMut::new(&mut entry.0, made, account))
+        table.before_write(current)?;
+        let (entry, made, account) = table.written(current, make)?;
+        Ok(ValueMut::new(&mut entry.value, made, account))
     }
 
     /// The current key has this value from now on.
@@ -72,11 +83,13 @@ impl<V: Record> ValueState<V> {
     #[inline]
     pub fn set(&self, context: &mut impl KeyedStateAccess, value: V) -> Result<(), StateError> {
         let Parts { table, current, .. } = self.parts(context)?;
+        let expiry = table.life.written();
         if let Some((entry, account)) = table.find_mut(current)? {
-            *ValueMut::new(&mut entry.0, false, account) = value;
+            *ValueMut::new(&mut entry.value, false, account) = value;
+            entry.expiry = expiry;
         } else {
-            let (entry, made, account) = table.entry(current, || Single(value))?;
-            drop(ValueMut::new(&mut entry.0, made, account));
+            let (entry, made, account) = table.written(current, || value)?;
+            drop(ValueMut::new(&mut entry.value, made, account));
         }
         Ok(())
     }
@@ -109,57 +122,106 @@ impl<V: Record> ValueState<V> {
     fn parts<'c, C: KeyedStateAccess>(
         &self,
         context: &'c mut C,
-    ) -> Result<Parts<'c, C::Key, Single<V>>, StateError> {
+    ) -> PartsOf<'c, C::Key, Timed<V, L>> {
         context.keyed_state().parts(self.index as usize)
     }
 }
 
-impl<K: thalweg_core::record::Key, V: Record> Parts<'_, K, Single<V>> {
+impl<K: Key, V: Record, L: Lifetime> Parts<'_, K, Timed<V, L>> {
     /// Takes the current key's value out.
     pub(super) fn take(self) -> Result<Option<V>, StateError> {
-        Ok(self.table.remove(self.current)?.map(|entry| entry.0))
+        let life = self.table.life;
+        let entry = self.table.remove(self.current)?;
+        Ok(entry.filter(|entry| !entry.is_hidden(&life)).map(|entry| entry.value))
     }
 }
 
-/// A value as it's stored: one row, without a sub-key.
-pub(super) struct Single<V>(pub(super) V);
+impl<K: Key, V: Record, L: Lifetime> KeyedTable<K, Timed<V, L>> {
+    /// The current key's entry, made if there is none, which counts as written now, and whether
+    /// it was made.
+    #[inline]
+    pub(super) fn written(
+        &mut self,
+        current: &CurrentKey<K>,
+        make: impl FnOnce() -> V,
+    ) -> Result<(&mut Timed<V, L>, bool, &mut MemoryAccount), StateError> {
+        let expiry = self.life.written();
+        let entry = || Timed { value: make(), expiry: expiry.clone() };
+        let (entry, made, account) = self.entry(current, entry)?;
+        entry.expiry = expiry;
+        Ok((entry, made, account))
+    }
+}
 
-impl<V: Record> Stored for Single<V> {
+/// As it's stored: one row, without a sub-key.
+impl<V: Record, L: Lifetime> Stored for Timed<V, L> {
     const TRACKED: bool = false;
     const REMOVED: RowOperation<'static> = RowOperation::Delete;
     type Mark = ();
+    type Life = L;
 
     fn declare(declaration: &mut StateDeclaration) {
         declaration.value = Some(V::schema());
     }
 
     fn owned_bytes(&self) -> usize {
-        if V::OWNS_HEAP { self.0.heap_size() } else { 0 }
+        if V::OWNS_HEAP { self.value.heap_size() } else { 0 }
     }
 
-    fn write(&self, scratch: &mut Vec<u8>, put: &mut PutRow<'_>) -> Result<(), RunError> {
+    fn write(&self, life: &L, scratch: &mut Vec<u8>, put: &mut PutRow<'_>) -> Result<(), RunError> {
         scratch.clear();
-        self.0.encode(scratch);
-        put(&[], RowOperation::Value(scratch))
+        self.value.encode(scratch);
+        put(&[], operation(life, scratch, &self.expiry))
     }
 
-    fn write_changes(&self, scratch: &mut Vec<u8>, put: &mut PutRow<'_>) -> Result<(), RunError> {
-        self.write(scratch, put)
+    fn write_changes(
+        &self,
+        life: &L,
+        scratch: &mut Vec<u8>,
+        put: &mut PutRow<'_>,
+    ) -> Result<(), RunError> {
+        self.write(life, scratch, put)
     }
 
-    fn read(state: &StateInRun<'_>, row: &Row<'_>) -> Result<Self, StateError> {
+    fn read(state: &StateInRun<'_>, row: &Row<'_>, expiry: &L::Expiry) -> Result<Self, StateError> {
         if !row.key.sub_key.is_empty() {
             return Err(state.bad_row(row, "a value has no sub-key"));
         }
-        state.value(row).map(Single)
+        Ok(Timed { value: state.value(row)?, expiry: expiry.clone() })
     }
 
     fn read_more(
         &mut self,
         state: &StateInRun<'_>,
         row: &Row<'_>,
+        _expiry: &L::Expiry,
         _account: &mut MemoryAccount,
     ) -> Result<(), StateError> {
         Err(state.bad_row(row, "its key has two values"))
+    }
+
+    fn on_read(&self, life: &L) -> OnRead {
+        match (self.is_hidden(life), life.read(&self.expiry)) {
+            (true, _) => OnRead::Gone,
+            (false, true) => OnRead::LivesOn,
+            (false, false) => OnRead::Nothing,
+        }
+    }
+
+    fn live_on(&mut self, life: &L) {
+        self.expiry = life.written();
+    }
+
+    fn expired(&self, life: &L, _from: usize, _entries: &mut usize) -> Expired {
+        if life.is_expired(&self.expiry) { Expired::All } else { Expired::NONE }
+    }
+
+    fn drop_expired(
+        &mut self,
+        _life: &L,
+        _rows: Range<usize>,
+        _account: &mut MemoryAccount,
+    ) -> bool {
+        false
     }
 }

@@ -118,6 +118,7 @@ impl OperatorState {
             namespace: None,
             map_key: Some(MK::schema()),
             value: Some(MV::schema()),
+            time_to_live_ms: None,
         };
         let index = self.register(name, description, |restored| {
             Broadcast::<MK, MV>::restore(declaration, restored)
@@ -138,6 +139,7 @@ impl OperatorState {
             namespace: None,
             map_key: None,
             value: Some(T::schema()),
+            time_to_live_ms: None,
         };
         let index = self.register(name, description, |restored| {
             ListItems::<T>::restore(declaration, restored)

@@ -93,6 +93,25 @@ impl StateKind {
     }
 }
 
+impl StateKind {
+    /// Whether its rows may have an expiry.
+    pub fn may_expire(self) -> bool {
+        match self {
+            StateKind::Value
+            | StateKind::List
+            | StateKind::Map
+            | StateKind::Reducing
+            | StateKind::Aggregating => true,
+            StateKind::Slice
+            | StateKind::EventTimeTimers
+            | StateKind::ProcessingTimeTimers
+            | StateKind::OperatorList
+            | StateKind::OperatorUnionList
+            | StateKind::Broadcast => false,
+        }
+    }
+}
+
 impl fmt::Display for StateKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -130,4 +149,7 @@ pub struct StateDeclaration {
     /// The type of the values, or of a list's elements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Schema>,
+    /// How long a value lives, of state with a time to live: its rows have their expiry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_to_live_ms: Option<i64>,
 }

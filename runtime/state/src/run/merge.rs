@@ -1,11 +1,12 @@
 //! Reads one state from a base run and the delta runs after it as if it were one run: the newest
-//! row of a key counts, tombstones hide older ones. Not here: which runs belong together.
+//! row of a key counts, tombstones hide older ones. Not here: which runs belong together, and
+//! whether a row that counts has expired: one that has still hides older ones.
 
 use thalweg_core::key_group::KeyGroupRange;
 
 use super::error::RunError;
 use super::reader::{RowCursor, RunReader};
-use super::row::{Row, RowKey, RowOperation};
+use super::row::{Row, RowOperation};
 
 /// Walks over the rows of a state that count. Rows are only valid until the next one is asked
 /// for.
@@ -28,9 +29,9 @@ struct Layer<'r> {
 }
 
 impl Layer<'_> {
-    fn row(&self) -> Option<(RowKey<'_>, &[u8])> {
+    fn row(&self) -> Option<Row<'_>> {
         let (key, operation) = self.cursor.current()?;
-        Some((key, operation.value()))
+        Some(Row { key, value: operation.value(), expiry: operation.expiry() })
     }
 
     fn hides(&self, full_key: &[u8]) -> bool {
@@ -85,7 +86,7 @@ impl<'r> MergedRows<'r> {
             }
         };
         self.handed_out = Some(at);
-        Ok(self.layers[at].row().map(|(key, value)| (at, Row { key, value })))
+        Ok(self.layers[at].row().map(|row| (at, row)))
     }
 
     fn advance(&mut self, at: usize) -> Result<(), (usize, RunError)> {

@@ -190,7 +190,7 @@ struct Current {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CurrentKind {
-    Value { start: usize, end: usize },
+    Value { start: usize, end: usize, expiry: Option<i64> },
     Delete,
     DeleteRange,
 }
@@ -209,9 +209,9 @@ impl RowCursor<'_> {
             return Ok(None);
         }
         match self.current {
-            Some(Current { lengths, kind: CurrentKind::Value { start, end } }) => {
+            Some(Current { lengths, kind: CurrentKind::Value { start, end, expiry } }) => {
                 let value = &self.raw[start..end];
-                Ok(Some(Row { key: lengths.cut(&self.full_key), value }))
+                Ok(Some(Row { key: lengths.cut(&self.full_key), value, expiry }))
             }
             _ => {
                 let feature = "the runs before it, which its tombstones are for".to_owned();
@@ -246,7 +246,13 @@ impl RowCursor<'_> {
     pub fn current(&self) -> Option<(RowKey<'_>, RowOperation<'_>)> {
         let Current { lengths, kind } = self.current?;
         let operation = match kind {
-            CurrentKind::Value { start, end } => RowOperation::Value(&self.raw[start..end]),
+            CurrentKind::Value { start, end, expiry } => {
+                let value = &self.raw[start..end];
+                match expiry {
+                    Some(expiry) => RowOperation::Expiring { value, expiry },
+                    None => RowOperation::Value(value),
+                }
+            }
             CurrentKind::Delete => RowOperation::Delete,
             CurrentKind::DeleteRange => RowOperation::DeleteRange,
         };
@@ -294,12 +300,20 @@ impl RowCursor<'_> {
             })?;
         let end = self.raw.len() - input.len();
         let kind = match operation {
-            RowOperation::Value(value) => CurrentKind::Value { start: end - value.len(), end },
+            RowOperation::Value(value) | RowOperation::Expiring { value, .. } => {
+                let (start, expiry) = (end - value.len(), operation.expiry());
+                CurrentKind::Value { start, end, expiry }
+            }
             RowOperation::Delete => CurrentKind::Delete,
             RowOperation::DeleteRange => CurrentKind::DeleteRange,
         };
         if self.run.kind() == RunKind::Base && !matches!(kind, CurrentKind::Value { .. }) {
             return Err(corrupt("it's of a base run and has a tombstone"));
+        }
+        if operation.expiry().is_some()
+            && self.run.state(entry.state).is_some_and(|state| !state.kind.may_expire())
+        {
+            return Err(corrupt("a row has an expiry, which its kind of state doesn't know"));
         }
         let repeats = after_range && kind != CurrentKind::DeleteRange;
         let in_place = match first {

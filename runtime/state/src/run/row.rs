@@ -1,24 +1,32 @@
 //! A row's bytes within a block. Keys are stored as what differs from the row before.
 //!
-//! A row is a value, or in a delta run also a tombstone or a range tombstone. The format has room
-//! for what time to live needs (expiry); this version writes none, and refuses it.
+//! A row is a value, which may have an expiry, or in a delta run also a tombstone or a range
+//! tombstone. Whether a value has expired isn't asked here.
 
 use super::varint;
 
 /// Bytes of the key group at the front of a row's full key.
 pub(super) const KEY_GROUP_LENGTH: usize = 2;
 
-/// The operation is in the two lowest bits of a row's flags. Bit 2: eight bytes of expiry follow
-/// the key.
+/// The operation is in the two lowest bits of a row's flags. Bit 2, of values only: eight bytes of
+/// expiry follow the key.
 const FLAGS_VALUE: u8 = 0;
 const FLAGS_DELETE: u8 = 1;
 const FLAGS_DELETE_RANGE: u8 = 2;
+const FLAGS_EXPIRING: u8 = 4;
 
 /// What a row says about its full key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowOperation<'a> {
     /// It has this value.
     Value(&'a [u8]),
+    /// It has this value until `expiry`: milliseconds since 1970.
+    Expiring {
+        /// The value.
+        value: &'a [u8],
+        /// From this moment on there is none.
+        expiry: i64,
+    },
     /// A tombstone: it has no value, whatever older runs say.
     Delete,
     /// A range tombstone: no full key that begins with this one has a value in older runs. Rows
@@ -30,6 +38,7 @@ impl<'a> RowOperation<'a> {
     fn flags(self) -> u8 {
         match self {
             RowOperation::Value(_) => FLAGS_VALUE,
+            RowOperation::Expiring { .. } => FLAGS_EXPIRING,
             RowOperation::Delete => FLAGS_DELETE,
             RowOperation::DeleteRange => FLAGS_DELETE_RANGE,
         }
@@ -38,9 +47,22 @@ impl<'a> RowOperation<'a> {
     /// The value's bytes; none for tombstones.
     pub(crate) fn value(self) -> &'a [u8] {
         match self {
-            RowOperation::Value(value) => value,
+            RowOperation::Value(value) | RowOperation::Expiring { value, .. } => value,
             RowOperation::Delete | RowOperation::DeleteRange => &[],
         }
+    }
+
+    /// The value's expiry, if it has one.
+    pub(crate) fn expiry(self) -> Option<i64> {
+        match self {
+            RowOperation::Expiring { expiry, .. } => Some(expiry),
+            RowOperation::Value(_) | RowOperation::Delete | RowOperation::DeleteRange => None,
+        }
+    }
+
+    /// Whether it says that there is no value.
+    pub(super) fn is_tombstone(self) -> bool {
+        matches!(self, RowOperation::Delete | RowOperation::DeleteRange)
     }
 }
 
@@ -65,6 +87,8 @@ pub struct Row<'a> {
     pub key: RowKey<'a>,
     /// The value's encoding, with the state's value schema.
     pub value: &'a [u8],
+    /// When the value expires, of state with a time to live: milliseconds since 1970.
+    pub expiry: Option<i64>,
 }
 
 impl RowKey<'_> {
@@ -95,7 +119,11 @@ pub(super) fn write(
     varint::write(key_length as u64, block);
     varint::write(namespace_length as u64, block);
     block.extend_from_slice(&full[shared..]);
-    if let RowOperation::Value(value) = operation {
+    if let Some(expiry) = operation.expiry() {
+        block.extend_from_slice(&expiry.to_le_bytes());
+    }
+    if !operation.is_tombstone() {
+        let value = operation.value();
         varint::write(value.len() as u64, block);
         block.extend_from_slice(value);
     }
@@ -127,7 +155,7 @@ impl Lengths {
 pub(super) enum RowError {
     /// Lengths that don't fit.
     Malformed,
-    /// An unknown operation, or an expiry.
+    /// An unknown operation.
     Flags(u8),
 }
 
@@ -139,13 +167,20 @@ pub(super) fn read<'a>(
 ) -> Result<(Lengths, RowOperation<'a>), RowError> {
     let (&flags, rest) = input.split_first().ok_or(RowError::Malformed)?;
     *input = rest;
-    if flags > FLAGS_DELETE_RANGE {
+    if flags > FLAGS_DELETE_RANGE && flags != FLAGS_EXPIRING {
         return Err(RowError::Flags(flags));
     }
     let lengths = read_key(input, full).ok_or(RowError::Malformed)?;
     let operation = match flags {
         FLAGS_DELETE => RowOperation::Delete,
         FLAGS_DELETE_RANGE => RowOperation::DeleteRange,
+        FLAGS_EXPIRING => {
+            let (expiry, rest) = input.split_first_chunk().ok_or(RowError::Malformed)?;
+            *input = rest;
+            let expiry = i64::from_le_bytes(*expiry);
+            let value = varint::read_bytes(input).ok_or(RowError::Malformed)?;
+            RowOperation::Expiring { value, expiry }
+        }
         _ => RowOperation::Value(varint::read_bytes(input).ok_or(RowError::Malformed)?),
     };
     Ok((lengths, operation))

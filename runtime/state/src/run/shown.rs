@@ -70,6 +70,9 @@ impl Serialize for ShownRow<'_> {
             None if row.value.is_empty() => {}
             None => return Err(S::Error::custom("a value where the state has none")),
         }
+        if let Some(expiry) = row.expiry {
+            map.serialize_entry("expiry", &expiry)?;
+        }
         map.end()
     }
 }

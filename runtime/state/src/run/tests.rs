@@ -26,6 +26,7 @@ fn declaration(name: &str, kind: StateKind) -> StateDeclaration {
         namespace: None,
         map_key: None,
         value: Some(u64::schema()),
+        time_to_live_ms: None,
     }
 }
 
@@ -47,7 +48,7 @@ fn read(run: &RunReader, key_groups: KeyGroupRange) -> Result<Vec<OwnedRow>, Run
     let mut rows = Vec::new();
     for state in 0..run.description().states.len() {
         let mut cursor = run.rows(state, key_groups);
-        while let Some(Row { key, value }) = cursor.next_row()? {
+        while let Some(Row { key, value, .. }) = cursor.next_row()? {
             rows.push((
                 state,
                 key.key_group,
@@ -196,6 +197,99 @@ fn golden_delta() -> Vec<u8> {
     writer.finish().unwrap()
 }
 
+/// Rows with expiries among others, and such that begin and end a block.
+fn golden_expiring(kind: RunKind) -> Vec<u8> {
+    let mut states = vec![
+        declaration("seen", StateKind::Value),
+        declaration("recent", StateKind::List),
+        declaration("by name", StateKind::Map),
+        declaration("count", StateKind::Value),
+    ];
+    states[..3].iter_mut().for_each(|state| state.time_to_live_ms = Some(3_600_000));
+    states[2].map_key = Some(String::schema());
+    let mut writer = RunWriter::incremental(origin(), kind, LastSnapshot::Published);
+    let expiring = |value, expiry| RowOperation::Expiring { value, expiry };
+    type Change<'a> = (usize, u16, &'a [u8], &'a [u8], RowOperation<'a>);
+    let rows: [Change<'_>; 9] = [
+        (0, 64, b"Aalice\0", b"", expiring(&[5], 1_790_000_000_000)),
+        (0, 64, b"Aalicia\0", b"", expiring(&[200, 1], -1)),
+        (0, 127, b"Abob\0", b"", RowOperation::Delete),
+        (1, 65, b"Acarl\0", b"", RowOperation::DeleteRange),
+        (1, 65, b"Acarl\0", &[0, 0, 0, 0], expiring(&[1, 2], 1_790_000_000_000)),
+        (1, 65, b"Acarl\0", &[0, 0, 0, 1], expiring(&[1, 3], 1_790_000_000_001)),
+        (2, 66, b"Adora\0", b"Ax\0", expiring(&[7], i64::MAX)),
+        (2, 66, b"Adora\0", b"Ay\0", expiring(&[8], i64::MIN)),
+        (3, 64, b"Aalice\0", b"", RowOperation::Value(&[6])),
+    ];
+    for (number, state) in states.into_iter().enumerate() {
+        writer.begin_state(state).unwrap();
+        let rows = rows.iter().filter(|row| row.0 == number);
+        for (_, key_group, key, sub_key, operation) in rows {
+            if kind == RunKind::Base && operation.is_tombstone() {
+                continue;
+            }
+            let key = RowKey { key_group: *key_group, key, namespace: &[], sub_key };
+            writer.write(key, *operation).unwrap();
+        }
+    }
+    writer.finish().unwrap()
+}
+
+#[test]
+fn the_golden_runs_with_expiries_are_written_and_read_as_ever() {
+    let base: &[u8] = include_bytes!("golden/version-1-expiring.run");
+    let delta: &[u8] = include_bytes!("golden/version-1-expiring-delta.run");
+    for (golden, kind, count) in [(base, RunKind::Base, 7), (delta, RunKind::Delta, 9)] {
+        let run = open(golden.to_vec()).unwrap();
+        assert_eq!((run.row_count(), run.kind()), (count, kind));
+        let same = open(golden_expiring(kind)).unwrap();
+        assert_eq!(run.description(), same.description());
+        assert_eq!(read_changes(&run).unwrap(), read_changes(&same).unwrap());
+        assert_eq!(golden_expiring(kind), golden, "if only the compression changed, renew it");
+        let rows = read_changes(&run).unwrap().join("\n");
+        for part in ["expiry: 1790000000000 ", "expiry: -1 ", &format!("expiry: {} ", i64::MIN)] {
+            assert!(rows.contains(part), "{part} in {rows}");
+        }
+    }
+}
+
+#[test]
+fn any_damaged_byte_of_a_run_with_expiries_is_noticed_or_harmless() {
+    let bytes = golden_expiring(RunKind::Delta);
+    let rows = read_changes(&open(bytes.clone()).unwrap()).unwrap();
+    for place in 0..bytes.len() {
+        assert!(open(bytes[..place].to_vec()).is_err(), "cut to {place}");
+        for change in [1, 4, 0x80, 0xff] {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= change;
+            if let Ok(same) = open(damaged).and_then(|run| read_changes(&run)) {
+                assert_eq!(same, rows, "byte {place} ^ {change}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_expiry_where_no_row_can_have_one_is_refused_by_name() {
+    for (kind, flags) in [(StateKind::Slice, 4), (StateKind::Value, 5), (StateKind::Value, 12)] {
+        let mut writer = RunWriter::incremental(origin(), RunKind::Delta, LastSnapshot::Published);
+        writer.begin_state(declaration("s", kind)).unwrap();
+        let key = RowKey { key_group: 3, key: b"a", namespace: &[], sub_key: &[] };
+        let expiry = 0x1234_5678_9abc_def0;
+        writer.write(key, RowOperation::Expiring { value: b"value", expiry }).unwrap();
+        let mut bytes = writer.finish().unwrap();
+        let block = blocks(&bytes).remove(0);
+        // Stored, not compressed: too short.
+        let row = &mut bytes[block.start + 5];
+        assert_eq!(*row, 4);
+        *row = flags;
+        reseal(&mut bytes[block]);
+        let error = read_changes(&open(bytes).unwrap()).unwrap_err().to_string();
+        let expected = if flags == 4 { "has an expiry" } else { &format!("flags {flags:#04x}") };
+        assert!(error.contains(expected) && error.contains("state \"s\""), "{error}");
+    }
+}
+
 /// A run's rows with their tombstones.
 fn read_changes(run: &RunReader) -> Result<Vec<String>, RunError> {
     let mut rows = Vec::new();
@@ -280,6 +374,10 @@ fn renew_the_golden_run() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/run/golden");
     std::fs::write(format!("{folder}/version-1.run"), golden_run()).unwrap();
     std::fs::write(format!("{folder}/version-1-delta.run"), golden_delta()).unwrap();
+    for (name, kind) in [("expiring", RunKind::Base), ("expiring-delta", RunKind::Delta)] {
+        let path = format!("{folder}/version-1-{name}.run");
+        std::fs::write(path, golden_expiring(kind)).unwrap();
+    }
 }
 
 #[test]

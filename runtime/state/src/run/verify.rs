@@ -11,7 +11,7 @@ use thalweg_core::record::encoded_key_hash;
 use super::description::{StateDeclaration, StateKind};
 use super::error::RunError;
 use super::reader::{BlockInfo, RunReader};
-use super::row::{Row, RowKey, RowOperation};
+use super::row::{Row, RowKey};
 use super::shown::ShownRow;
 
 /// Bytes of a timer's or slice's time in front of its key.
@@ -67,8 +67,9 @@ fn verify_block(
         }
         check_owned(state, &key, key_groups).map_err(corrupt)?;
         // Of a tombstone only the full key counts, which may be the beginning of others.
-        if let RowOperation::Value(value) = operation {
-            check_row(state, &Row { key, value }, max_parallelism).map_err(corrupt)?;
+        if !operation.is_tombstone() {
+            let row = Row { key, value: operation.value(), expiry: operation.expiry() };
+            check_row(state, &row, max_parallelism).map_err(corrupt)?;
         }
     }
     Ok(full_key)

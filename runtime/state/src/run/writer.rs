@@ -1,5 +1,6 @@
-//! Writes a run: the states one after the other, each one's rows in order. Not here: what the
-//! rows of a kind of state look like, and where the bytes go.
+//! Writes a run: the states one after the other, each one's rows in order. What is finished of it
+//! can be taken away while it grows. Not here: what the rows of a kind of state look like, and
+//! where the bytes go.
 
 use std::cmp::Ordering;
 
@@ -33,7 +34,9 @@ pub struct RunWriter {
     buffers: MemoryBudget,
     /// What the run takes of them.
     account: MemoryAccount,
-    /// The finished part of the run.
+    /// Bytes of the run that were taken away.
+    taken: u64,
+    /// The finished part of the run after them.
     out: Vec<u8>,
     index: Vec<u8>,
     rows: u64,
@@ -69,6 +72,7 @@ impl RunWriter {
             unfinished: 0,
             buffers: MemoryBudget::unlimited(),
             account: MemoryAccount::uncharged(),
+            taken: 0,
             out: header(kind).to_vec(),
             index: Vec::new(),
             rows: 0,
@@ -189,7 +193,7 @@ impl RunWriter {
             return Err(self.unwritable("the row belongs to no state"));
         }
         let value = operation.value();
-        if self.description.kind == RunKind::Base && operation != RowOperation::Value(value) {
+        if self.description.kind == RunKind::Base && operation.is_tombstone() {
             return Err(self.unwritable("a base run has no tombstones"));
         }
         let size = self.key.len() + value.len();
@@ -217,6 +221,28 @@ impl RunWriter {
         Ok(())
     }
 
+    /// Takes what is finished of the run away, if it's at least so many bytes.
+    pub fn take_finished(&mut self, at_least: usize) -> Option<Vec<u8>> {
+        if self.out.len() < at_least.max(1) {
+            return None;
+        }
+        let finished = std::mem::take(&mut self.out);
+        self.taken += finished.len() as u64;
+        self.account.change(self.account.used(), self.index.len());
+        self.account.give_back_unused();
+        Some(finished)
+    }
+
+    /// How many bytes of the run were taken away.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Whether all states that were begun are keyed.
+    pub fn is_keyed(&self) -> bool {
+        self.description.states.iter().all(|state| state.kind.is_keyed())
+    }
+
     /// Rows written so far.
     pub fn row_count(&self) -> u64 {
         self.rows
@@ -227,7 +253,7 @@ impl RunWriter {
         self.out.len() + self.block.len() + self.index.len()
     }
 
-    /// The run's bytes.
+    /// The run's bytes, after those that were taken away.
     ///
     /// # Errors
     /// A description or index of more than 4 GiB, or a state that isn't complete.
@@ -253,7 +279,7 @@ impl RunWriter {
     }
 
     fn section(&mut self, bytes: &[u8]) -> Result<Section, RunError> {
-        let offset = self.out.len() as u64;
+        let offset = self.taken + self.out.len() as u64;
         let length = u32::try_from(bytes.len())
             .map_err(|_| self.unwritable("its description or index exceeds 4 GiB"))?;
         self.out.extend_from_slice(bytes);
@@ -270,7 +296,7 @@ impl RunWriter {
             self.last_key.first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes));
         let entry = IndexEntry {
             state: self.description.states.len() - 1,
-            offset: start as u64,
+            offset: self.taken + start as u64,
             length: (self.out.len() - start) as u32,
             rows: self.block_rows,
             first_key: std::mem::take(&mut self.block_first_key),

@@ -106,6 +106,7 @@ fn a_row_in_a_wrong_key_group_is_refused() {
         namespace: None,
         map_key: None,
         value: Some(<u32 as thalweg_core::Record>::schema()),
+        time_to_live_ms: None,
     };
     for (group, error) in [(right, None), (wrong, Some(format!("key group {right}")))] {
         let mut bytes = Vec::new();

@@ -407,7 +407,7 @@ fn rows(run: &[u8]) -> (usize, usize) {
         let mut cursor = run.rows(state, KeyGroupRange::all(MAX_PARALLELISM));
         while cursor.advance().unwrap() {
             match cursor.current().unwrap().1 {
-                RowOperation::Value(_) => values += 1,
+                RowOperation::Value(_) | RowOperation::Expiring { .. } => values += 1,
                 RowOperation::Delete | RowOperation::DeleteRange => tombstones += 1,
             }
         }

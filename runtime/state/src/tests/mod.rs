@@ -9,6 +9,8 @@ mod incremental;
 mod keyed_model;
 mod operator_state;
 mod slices_model;
+mod time_to_live;
+mod time_to_live_model;
 mod timers_model;
 mod tools;
 

@@ -1,5 +1,7 @@
 //! Runs as tools read them: rows shown by their schemas, and all that can be wrong in a run found.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use thalweg_core::Record;
 use thalweg_core::key_group::key_group;
@@ -8,7 +10,7 @@ use thalweg_core::record::encoded_key_hash;
 use super::*;
 use crate::run::tests::{blocks, reseal};
 use crate::run::{RowKey, ShownRow, StateDeclaration, verify};
-use crate::{KeyedState, OperatorState, StateKind, TimerService};
+use crate::{KeyedState, OperatorState, StateKind, StateTtlConfig, TimerService};
 
 fn rows(run: &RunReader, name: &str, kind: StateKind) -> Vec<Value> {
     let number = run.find_state(name, kind).unwrap();
@@ -47,6 +49,15 @@ fn rows_of_every_kind_of_state_are_shown_by_the_names_of_their_parts() {
     assert_eq!(rows(&run, "recent", StateKind::List), row(chunk));
     let entry = json!({"map_key": 300, "value": true});
     assert_eq!(rows(&run, "seen", StateKind::Map), row(entry));
+
+    state.set_processing_time(1000);
+    let life = StateTtlConfig::new(Duration::from_millis(50));
+    let last = state.with_time_to_live(life).value_state::<u8>("last").unwrap();
+    last.set(&mut state, 9).unwrap();
+    let run = open(snapshot(0, 1, |writer| state.snapshot(writer)));
+    let expiring = row(json!({"value": 9, "expiry": 1050}));
+    assert_eq!(rows(&run, "last", StateKind::Value), expiring);
+    assert_eq!(problems(snapshot(0, 1, |writer| state.snapshot(writer)), None), (4, vec![]));
 
     let mut timers =
         TimerService::<String, u8>::new("t", ranges(1)[0], MAX_PARALLELISM, None).unwrap();
@@ -115,6 +126,7 @@ fn rows_that_a_checksum_does_not_protect_are_checked_too() {
         namespace: None,
         map_key: None,
         value: Some(value),
+        time_to_live_ms: None,
     };
     let mut key = Vec::new();
     5u32.encode_key(&mut key);

@@ -158,6 +158,7 @@ impl<K: Key, N: Key> TimerQueue<K, N> {
                     let size = copies.size();
                     let merge = Merge::new(std::mem::take(&mut copies.0));
                     encoding.buffers.change(size, 0);
+                    encoding.buffers.give_back_unused();
                     if encoding.hides_older {
                         let key_group = (self.key_groups.start as usize + group) as u16;
                         writer.write(row_key(key_group, &[], &[]), RowOperation::DeleteRange)?;

@@ -309,6 +309,7 @@ impl Encoding {
             self.turn = None;
         }
         self.measure();
+        self.buffers.give_back_unused();
         Ok(complete)
     }
 }

@@ -20,7 +20,7 @@ use crate::blob::{BlobError, BlobPath, BlobPathError};
 
 /// The version that is written, and the highest that is read.
 ///
-/// Version 1 didn't know the lengths of objects.
+/// Version 1 didn't know the lengths of objects and resource requirements.
 pub const FORMAT_VERSION: u32 = 2;
 
 /// A checkpoint that was triggered by the coordinator, or a savepoint by the user.

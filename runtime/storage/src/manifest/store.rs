@@ -63,8 +63,10 @@ impl CheckpointManifest {
         }
         let manifest: CheckpointManifest = serde_json::from_slice(body).map_err(json)?;
         let runs = manifest.operators.iter().flat_map(|operator| &operator.subtasks);
-        if found == 1 && runs.into_iter().any(|run| run.object_length.is_some()) {
-            return Err(damaged("version 1 has no lengths of objects".to_owned()));
+        let lengths = runs.into_iter().any(|run| run.object_length.is_some());
+        if found == 1 && (lengths || !manifest.resource_requirements.is_empty()) {
+            let fields = "no lengths of objects and no resource requirements";
+            return Err(damaged(format!("version 1 has {fields}")));
         }
         manifest.check()?;
         Ok(manifest)

@@ -2,7 +2,8 @@
 //!
 //! Whoever puts something there never waits, since a task must not; and it is bounded by the
 //! number of executions, since newer news of a kind takes the place of older: a state, a
-//! checkpoint (there is one at a time), an end. News is read by execution, in a fixed order.
+//! checkpoint (there is one at a time), an end. Of parts of snapshots there are as many as their
+//! tasks have room for. News is read by execution, in a fixed order.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use tokio::sync::Notify;
 use super::event::Event;
 use super::prepare::Prepared;
 use super::upload::StoredSnapshot;
-use crate::task::{TaskEvent, TaskOutcome, TaskSnapshot};
+use crate::task::{SnapshotPart, TaskEvent, TaskOutcome, TaskSnapshot};
 
 type Connected = Result<Link<ToJobManager, ToTaskManager>, ConnectError>;
 
@@ -28,6 +29,9 @@ struct News {
     prepared: Option<Result<Prepared, FailureInfo>>,
     state: Option<ExecutionState>,
     input_ended: bool,
+    /// Parts of the snapshot that is being written, and the last one that was given up.
+    parts: Vec<SnapshotPart>,
+    aborted: Option<CheckpointId>,
     snapshot: Option<Box<TaskSnapshot>>,
     declined: Option<(CheckpointId, DeclineReason)>,
     large_stored: Option<Box<StoredSnapshot>>,
@@ -104,6 +108,11 @@ impl Inbox {
         self.put(attempt, |news| match event {
             TaskEvent::StateChanged(state) => news.state = Some(state),
             TaskEvent::InputEnded => news.input_ended = true,
+            TaskEvent::SnapshotPart(part) => news.parts.push(*part),
+            TaskEvent::SnapshotAborted(checkpoint) => {
+                news.parts.retain(|part| part.barrier.checkpoint > checkpoint);
+                news.aborted = Some(checkpoint);
+            }
             TaskEvent::SnapshotTaken(snapshot) => news.snapshot = Some(snapshot),
             TaskEvent::CheckpointDeclined(checkpoint, reason) => {
                 news.declined = Some((checkpoint, reason));
@@ -124,8 +133,12 @@ impl Inbox {
         events.extend(places.leader.map(Event::Leader));
         for (attempt, news) in places.executions {
             let News { prepared, state, input_ended, snapshot, declined, .. } = news;
-            let News { large_stored, stored, ended, .. } = news;
+            let News { parts, aborted, large_stored, stored, ended, .. } = news;
             events.extend(prepared.map(|prepared| Event::Prepared(attempt, prepared)));
+            let aborted = aborted.map(TaskEvent::SnapshotAborted).into_iter();
+            let ahead = aborted
+                .chain(parts.into_iter().map(|part| TaskEvent::SnapshotPart(Box::new(part))));
+            events.extend(ahead.map(|event| Event::Task(attempt, event)));
             let task = [
                 state.map(TaskEvent::StateChanged),
                 snapshot.map(TaskEvent::SnapshotTaken),

@@ -8,6 +8,7 @@
 //! Its mail comes from three sides: the JobManager through the bounded link, tasks and work aside
 //! through the `inbox`, and the time.
 
+mod ahead;
 mod code;
 mod connection;
 mod event;
@@ -48,6 +49,7 @@ pub use code::{CodeError, CodeProvider};
 use crate::driver::TaskDriver;
 use crate::metrics::MetricsRegistry;
 use crate::task::Mailbox;
+use ahead::SnapshotAhead;
 use code::CodeCache;
 use connection::{Connection, Due};
 use event::Event;
@@ -135,6 +137,8 @@ struct Live {
     channels: usize,
     /// The runs of its operators in the checkpoints that its next snapshots may go on from.
     stored: StoredRuns,
+    /// The snapshot that its task still writes, of which parts are here already.
+    ahead: Option<SnapshotAhead>,
 }
 
 /// The process is ending.

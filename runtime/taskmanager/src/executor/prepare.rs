@@ -118,6 +118,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) clock: &'a Arc<dyn Clock>,
     pub(super) state_budget: MemoryBudget,
     pub(super) snapshot_buffers: MemoryBudget,
+    pub(super) uploads: Option<MemoryBudget>,
     pub(super) stores: Arc<dyn BlobStoreOpener>,
     pub(super) observer: Arc<dyn TaskObserver>,
     pub(super) metrics: Arc<TaskMetrics>,
@@ -164,6 +165,7 @@ pub(super) fn make(
         allow_unclaimed: configuration.get(&checkpointing::IGNORE_UNCLAIMED_STATE),
         state_budget: around.state_budget,
         snapshot_buffers: around.snapshot_buffers,
+        uploads: around.uploads,
         stores: around.stores,
         latency_interval: configuration.get(&metrics::LATENCY_INTERVAL),
     };

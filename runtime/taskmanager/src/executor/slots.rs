@@ -3,6 +3,9 @@
 
 use thalweg_state::{MemoryBudget, Reservation};
 
+/// Parts of snapshots on their way to a store may take this share of what state may.
+const UPLOADS_SHARE: usize = 8;
+
 /// What the tasks of a slot share.
 struct Slot {
     state: MemoryBudget,
@@ -10,6 +13,8 @@ struct Slot {
     /// state: a full snapshot of any state that fits goes through, and a second one waits for no
     /// third.
     snapshots: MemoryBudget,
+    /// Parts of snapshots on their way to a store, while their tasks write the rest.
+    uploads: MemoryBudget,
 }
 
 /// The budgets of each slot.
@@ -31,8 +36,11 @@ pub(super) struct BuffersFull {
 impl SlotBudgets {
     /// `bytes` of state for each of `slots`.
     pub(super) fn new(slots: u32, bytes: usize) -> Self {
-        let slot =
-            |_| Slot { state: MemoryBudget::new(bytes), snapshots: MemoryBudget::new(bytes) };
+        let slot = |_| Slot {
+            state: MemoryBudget::new(bytes),
+            snapshots: MemoryBudget::new(bytes),
+            uploads: MemoryBudget::new(bytes / UPLOADS_SHARE),
+        };
         Self((0..slots).map(slot).collect())
     }
 
@@ -45,6 +53,12 @@ impl SlotBudgets {
     /// The slot's budget for snapshots that aren't stored yet.
     pub(super) fn snapshots_of(&self, slot: u32) -> MemoryBudget {
         let budget = self.0.get(slot as usize).map(|slot| slot.snapshots.clone());
+        budget.unwrap_or_else(|| MemoryBudget::new(0))
+    }
+
+    /// The slot's budget for parts of snapshots that are being uploaded.
+    pub(super) fn uploads_of(&self, slot: u32) -> MemoryBudget {
+        let budget = self.0.get(slot as usize).map(|slot| slot.uploads.clone());
         budget.unwrap_or_else(|| MemoryBudget::new(0))
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use thalweg_core::element::Barrier;
 use thalweg_storage::{BlobError, BlobStore, BlobStoreOpener};
 
 use super::local_copies::{CopiedStore, LocalCopies};
@@ -24,6 +25,19 @@ impl Stores {
     /// The copies of what was written here.
     pub(super) fn copies(&self) -> Option<&LocalCopies> {
         self.copies.as_deref()
+    }
+
+    /// The store of the snapshot that `barrier` asks for, if it has one: the savepoint's directory,
+    /// or that of the job's checkpoints. Blocks.
+    pub(super) fn of_snapshot(
+        &self,
+        barrier: &Barrier,
+        checkpoints: Option<&str>,
+    ) -> Result<Option<Arc<dyn BlobStore>>, BlobError> {
+        match barrier.kind.savepoint() {
+            Some(savepoint) => self.open_once(&savepoint.directory).map(Some),
+            None => checkpoints.map(|name| self.get(name)).transpose(),
+        }
     }
 
     /// The store of that name, for one use: a savepoint's directory isn't needed a second time.

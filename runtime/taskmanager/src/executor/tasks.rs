@@ -27,6 +27,7 @@ impl TaskExecutor {
                     mailbox: None,
                     channels,
                     stored: restore::own_runs(&deployment.task, subtask.parallelism),
+                    ahead: None,
                 };
                 self.live.insert(attempt, live);
                 let (codes, stores) = (Arc::clone(&self.codes), Arc::clone(&self.stores));
@@ -99,6 +100,12 @@ impl TaskExecutor {
                 clock: &self.parts.clock,
                 state_budget: self.budgets.of(live.deployment.task.slot),
                 snapshot_buffers: self.budgets.snapshots_of(live.deployment.task.slot),
+                uploads: live
+                    .deployment
+                    .job
+                    .checkpoint_directory
+                    .is_some()
+                    .then(|| self.budgets.uploads_of(live.deployment.task.slot)),
                 stores: Arc::clone(&self.stores) as _,
                 observer,
                 metrics: Arc::clone(&metrics),
@@ -139,6 +146,12 @@ impl TaskExecutor {
                     self.tell_state(attempt, now);
                 }
             }
+            TaskEvent::SnapshotPart(part) => self.store_part(attempt, *part),
+            TaskEvent::SnapshotAborted(checkpoint) => {
+                if let Some(live) = self.live.get_mut(&attempt) {
+                    live.ahead.take_if(|ahead| ahead.checkpoint == checkpoint);
+                }
+            }
             TaskEvent::SnapshotTaken(snapshot) => self.store(attempt, *snapshot),
             TaskEvent::CheckpointDeclined(checkpoint, reason) => {
                 if let Some(live) = self.live.get(&attempt) {
@@ -155,6 +168,8 @@ impl TaskExecutor {
     fn store(&mut self, attempt: ExecutionAttemptId, snapshot: TaskSnapshot) {
         let Some(live) = self.live.get_mut(&attempt) else { return };
         let former = upload::take_former(&mut live.stored, &snapshot.chain);
+        let checkpoint = snapshot.chain.barrier.checkpoint;
+        let ahead = live.ahead.take().filter(|ahead| ahead.checkpoint == checkpoint);
         let job = Arc::clone(&live.deployment.job);
         let bytes = snapshot.chain.operators.iter().map(|operator| operator.run.len()).sum();
         let reserved = match self.budgets.reserve_snapshot(live.deployment.task.slot, bytes) {
@@ -172,16 +187,19 @@ impl TaskExecutor {
         let key_groups = live.subtask.key_groups;
         let log_epoch = job.log_epoch;
         let owner = SnapshotOwner { job: job.job_id, attempt, log_epoch, key_groups };
+        let mut to_store = SnapshotToStore { owner, snapshot, former, store: None, reserved };
+        let barrier = to_store.snapshot.chain.barrier.clone();
+        if let Some(ahead) = ahead {
+            if !ahead.finish(to_store) {
+                self.parts_refused(attempt, barrier.checkpoint);
+            }
+            return;
+        }
         let (stores, inbox) = (Arc::clone(&self.stores), Arc::clone(&self.inbox));
         self.parts.driver.run_aside(Box::pin(async move {
-            let barrier = snapshot.chain.barrier.clone();
-            let opened = match barrier.kind.savepoint() {
-                Some(savepoint) => stores.open_once(&savepoint.directory).map(Some),
-                None => job.checkpoint_directory.as_deref().map(|n| stores.get(n)).transpose(),
-            };
-            let stored = match opened {
+            let stored = match stores.of_snapshot(&barrier, job.checkpoint_directory.as_deref()) {
                 Ok(store) => {
-                    let to_store = SnapshotToStore { owner, snapshot, former, store, reserved };
+                    to_store.store = store;
                     upload::store_large(to_store).await
                 }
                 Err(error) => Err(upload::declined(owner, barrier.checkpoint, &error.to_string())),

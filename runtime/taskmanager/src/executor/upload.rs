@@ -1,11 +1,13 @@
 //! Makes a task's snapshot durable and says where it is.
 //!
-//! A large run has an object of its own, and is stored at once. Small ones wait a moment for those
+//! A large run has an object of its own, and goes there at once, in parts while its task still
+//! writes it (`parts`). Small ones wait a moment for those
 //! of the other tasks here (`gathering`), and share an object with them (`shared`). The
 //! acknowledgement also names the earlier runs that deltas go on from. Without a directory runs go
 //! into the acknowledgement itself. Not here: who is told.
 
 mod gathering;
+mod parts;
 mod run;
 mod shared;
 
@@ -14,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_core::Clock;
+use thalweg_core::element::Barrier;
 use thalweg_core::ids::{CheckpointId, Epoch, ExecutionAttemptId, JobId, OperatorId};
 use thalweg_core::key_group::KeyGroupRange;
 use thalweg_operators::chain::{ChainSnapshot, OperatorSnapshot};
@@ -26,6 +29,7 @@ use thalweg_state::{Reservation, RunError, RunReader};
 use thalweg_storage::{BlobPath, BlobPathError, BlobStore, layout};
 
 pub(super) use gathering::{Arrival, Gathering};
+pub(super) use parts::{PARTS_MAX, Piece, store_parts};
 pub(super) use shared::store_shared;
 
 use crate::task::TaskSnapshot;
@@ -115,12 +119,17 @@ pub(super) struct SnapshotToStore {
     pub(super) reserved: Option<Reservation>,
 }
 
-/// A run that is still here.
+/// A run that is still here, or the last part of one.
 struct NewRun {
     operator: OperatorId,
     key_groups: Option<KeyGroupRange>,
     bytes: Vec<u8>,
+    /// How many bytes of it went ahead.
+    ahead: u64,
 }
+
+/// Runs that their task still writes, and whose first parts are on their way.
+type RunsAhead<'s> = BTreeMap<OperatorId, RunUpload<'s>>;
 
 /// A snapshot whose large runs are stored. Its small ones may wait for those of other tasks.
 pub(super) struct StoredSnapshot {
@@ -170,8 +179,7 @@ impl StoredSnapshot {
 
     /// Its object of that name.
     fn object(&self, name: Result<BlobPath, BlobPathError>) -> Result<BlobPath, BlobPathError> {
-        // A savepoint's objects are no leader's: the user moves and deletes them.
-        layout::of_epoch(&name?, self.owner.log_epoch.filter(|_| !self.savepoint))
+        object(self.owner, self.savepoint, name)
     }
 }
 
@@ -188,23 +196,33 @@ pub(super) fn declined(
 pub(super) async fn store_large(
     to_store: SnapshotToStore,
 ) -> Result<StoredSnapshot, CheckpointDecline> {
-    let (owner, checkpoint) = (to_store.owner, to_store.snapshot.chain.barrier.checkpoint);
-    store_runs(to_store).await.map_err(|error| declined(owner, checkpoint, &error.to_string()))
+    store_rest(to_store, RunsAhead::new()).await
 }
 
-async fn store_runs(to_store: SnapshotToStore) -> Result<StoredSnapshot, UploadError> {
+/// The same of a snapshot of which `ahead` went ahead.
+async fn store_rest(
+    to_store: SnapshotToStore,
+    ahead: RunsAhead<'_>,
+) -> Result<StoredSnapshot, CheckpointDecline> {
+    let (owner, checkpoint) = (to_store.owner, to_store.snapshot.chain.barrier.checkpoint);
+    let stored = store_runs(to_store, ahead).await;
+    stored.map_err(|error| declined(owner, checkpoint, &error.to_string()))
+}
+
+async fn store_runs(
+    to_store: SnapshotToStore,
+    mut ahead: RunsAhead<'_>,
+) -> Result<StoredSnapshot, UploadError> {
     let SnapshotToStore { owner, snapshot, former, store, reserved } = to_store;
     let barrier = snapshot.chain.barrier;
     let savepoint = barrier.kind.savepoint().is_some();
-    let folder = match savepoint {
-        true => BlobPath::root(),
-        false => layout::checkpoint_folder(owner.job, barrier.checkpoint)?,
-    };
+    let folder = folder(owner, &barrier)?;
     let runs = runs_to_store(owner, snapshot.chain.operators, &former)?;
-    let written = runs.iter().map(|run| run.bytes.len()).sum();
+    let written: usize = runs.iter().map(|run| run.bytes.len()).sum();
     if store.is_none() && written > INLINE_BYTES_MAX {
         return Err(UploadError::NoDirectory { bytes: written });
     }
+    let written = written as u64 + runs.iter().map(|run| run.ahead).sum::<u64>();
     let mut stored = StoredSnapshot {
         owner,
         checkpoint: barrier.checkpoint,
@@ -213,7 +231,7 @@ async fn store_runs(to_store: SnapshotToStore) -> Result<StoredSnapshot, UploadE
         savepoint,
         handles: former,
         small: Vec::new(),
-        written: written as u64,
+        written,
         input_ended: snapshot.chain.input_ended,
         measures: CheckpointMeasures {
             start_delay_ms: snapshot.start_delay_ms,
@@ -226,25 +244,35 @@ async fn store_runs(to_store: SnapshotToStore) -> Result<StoredSnapshot, UploadE
         _reserved: reserved,
     };
     for run in runs {
-        stored.store_run(run).await?;
+        let ahead = ahead.remove(&run.operator);
+        stored.store_run(run, ahead).await?;
     }
     Ok(stored)
 }
 
 impl StoredSnapshot {
-    async fn store_run(&mut self, run: NewRun) -> Result<(), UploadError> {
-        let NewRun { operator, key_groups, bytes } = run;
-        let Some(store) = &self.store else {
+    async fn store_run(
+        &mut self,
+        run: NewRun,
+        ahead: Option<RunUpload<'_>>,
+    ) -> Result<(), UploadError> {
+        let NewRun { operator, key_groups, bytes, .. } = run;
+        let Some(store) = self.store.clone() else {
             let (length, crc32c) = (bytes.len() as u64, crc32c::crc32c(&bytes));
             let data = SnapshotData::Inline(bytes);
             self.handles.push(SnapshotHandle { operator, key_groups, data, length, crc32c });
             return Ok(());
         };
         let path = self.object(layout::own_run(&self.folder, self.owner.attempt, operator))?;
-        let mut upload = RunUpload::new(store.as_ref(), path.clone());
+        let mut upload = match ahead {
+            Some(ahead) => ahead,
+            None => RunUpload::new(store.as_ref(), path.clone()),
+        };
         upload.append(bytes).await?;
         match upload.finish().await? {
-            UploadedRun::Small(bytes) => self.small.push(NewRun { operator, key_groups, bytes }),
+            UploadedRun::Small(bytes) => {
+                self.small.push(NewRun { operator, key_groups, bytes, ahead: 0 });
+            }
             UploadedRun::Large { length, crc32c } => {
                 let (path, object_length) = (path.as_str().to_owned(), Some(length));
                 let data = SnapshotData::Object { path, offset: 0, object_length };
@@ -255,6 +283,24 @@ impl StoredSnapshot {
     }
 }
 
+/// Where the objects of a snapshot are.
+fn folder(owner: SnapshotOwner, barrier: &Barrier) -> Result<BlobPath, BlobPathError> {
+    match barrier.kind.savepoint() {
+        Some(_) => Ok(BlobPath::root()),
+        None => layout::checkpoint_folder(owner.job, barrier.checkpoint),
+    }
+}
+
+/// The object of that name in a snapshot. A savepoint's objects are no leader's: the user moves
+/// and deletes them.
+fn object(
+    owner: SnapshotOwner,
+    savepoint: bool,
+    name: Result<BlobPath, BlobPathError>,
+) -> Result<BlobPath, BlobPathError> {
+    layout::of_epoch(&name?, owner.log_epoch.filter(|_| !savepoint))
+}
+
 /// The runs that hold something.
 fn runs_to_store(
     owner: SnapshotOwner,
@@ -262,16 +308,20 @@ fn runs_to_store(
     former: &[SnapshotHandle],
 ) -> Result<Vec<NewRun>, UploadError> {
     let mut runs = Vec::with_capacity(operators.len());
-    for OperatorSnapshot { operator, run, extends } in operators {
-        let contents = Contents::of(run, owner.key_groups)
-            .map_err(|source| UploadError::Run { operator, source })?;
+    for OperatorSnapshot { operator, run, ahead, is_keyed, extends } in operators {
+        let contents = match ahead {
+            0 => Contents::of(run, owner.key_groups)
+                .map_err(|source| UploadError::Run { operator, source })?,
+            // Its beginning isn't here any more.
+            _ => Some(Contents { run, key_groups: is_keyed.then_some(owner.key_groups) }),
+        };
         if let Some(Contents { run, key_groups }) = contents {
             if let Some(checkpoint) = extends
                 && !former.iter().any(|handle| handle.operator == operator)
             {
                 return Err(UploadError::NoBase { operator, checkpoint });
             }
-            runs.push(NewRun { operator, key_groups, bytes: run });
+            runs.push(NewRun { operator, key_groups, bytes: run, ahead });
         }
     }
     Ok(runs)

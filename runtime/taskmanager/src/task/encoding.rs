@@ -6,17 +6,20 @@
 //! 2. It's always due while the buffers for snapshots are half full, and nothing else is done while
 //!    they're three quarters full: what is about to change has to be copied to them before its
 //!    turn, and they mustn't overflow before that.
-//! 3. It ends when it has taken half a millisecond, or after so many pieces; the pieces are
+//! 3. None is while so much is being uploaded that the next part has no room: a slow store slows
+//!    the snapshot and nothing else. How long that may take is the checkpoint's time-out.
+//! 4. It ends when it has taken half a millisecond, or after so many pieces; the pieces are
 //!    counted in rows and bytes. So it's short also where the clock stands still, in simulations.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_core::ids::CheckpointId;
 use thalweg_rpc::message::{DeclineReason, FailureInfo};
-use thalweg_state::EncodingBudget;
+use thalweg_state::{EncodingBudget, MemoryBudget};
 
 use super::run::Halt;
-use super::{Now, Task};
+use super::{Now, SnapshotPart, Task, TaskEvent};
 
 /// A piece of a slice: about a tenth of a millisecond.
 const PIECE_ROWS: usize = 512;
@@ -25,8 +28,17 @@ const PIECE_BYTES: usize = 64 * 1024;
 const PIECES_MAX: u32 = 8;
 /// A slice ends with the piece that reaches this.
 const SLICE: Duration = Duration::from_micros(500);
+/// A part of a run is given away when it has so many bytes, or a quarter of the room for uploads.
+const PART_BYTES: usize = 1 << 20;
+/// When there's no room it's looked for again after this.
+const LOOK: Duration = Duration::from_millis(5);
 /// After a slice the task does other work for so many times as long as it took.
 const WORK_PER_SLICE: u32 = 3;
+
+/// How large a part is at least.
+fn part_bytes(uploads: &MemoryBudget) -> usize {
+    PART_BYTES.min(uploads.limit() / 4)
+}
 
 impl Task {
     /// Whether its part of a checkpoint has to be written on.
@@ -37,17 +49,18 @@ impl Task {
     /// Writes a slice, if one is due. `worked`: it did something else in this step.
     pub(super) fn encode(&mut self, now: Now, worked: bool) -> Result<bool, FailureInfo> {
         let due = |task: &Task| !worked || now.elapsed >= task.next_slice || task.fills() >= 2;
-        if !self.is_encoding() || !due(self) {
+        if !self.is_encoding() || !due(self) || self.throttled(now).is_some() {
             return Ok(false);
         }
-        let Some(chain) = &mut self.chain else { return Ok(false) };
         let begun = self.clock.elapsed();
         let mut taken = Duration::ZERO;
         for _ in 0..PIECES_MAX {
+            let Some(chain) = &mut self.chain else { return Ok(false) };
             let mut piece = EncodingBudget::new(PIECE_ROWS, PIECE_BYTES);
             chain.encode(&mut piece).map_err(Halt::from)?;
+            self.send_parts();
             taken = self.clock.elapsed().saturating_sub(begun);
-            if taken >= SLICE || !chain.is_encoding() {
+            if taken >= SLICE || !self.is_encoding() || self.throttled(now).is_some() {
                 break;
             }
         }
@@ -61,6 +74,29 @@ impl Task {
         self.is_encoding() && self.fills() >= 3
     }
 
+    /// When to look again whether there's room for the next part, if there's none now.
+    pub(super) fn throttled(&self, now: Now) -> Option<Duration> {
+        let uploads = self.spec.uploads.as_ref().filter(|_| self.is_encoding())?;
+        let drawn = uploads.drawn();
+        // A part ends with a block, and a piece may have filled more than one.
+        let needed = part_bytes(uploads) + 2 * PIECE_BYTES;
+        let full = drawn > 0 && drawn.saturating_add(needed) > uploads.limit();
+        full.then_some(now.elapsed + LOOK)
+    }
+
+    /// Gives parts of the run away that is being written.
+    fn send_parts(&mut self) {
+        let Some(uploads) = &self.spec.uploads else { return };
+        let (Some(chain), Some(under_way)) = (&mut self.chain, &self.under_way) else { return };
+        while let Some(part) = chain.take_part(part_bytes(uploads)) {
+            // Without room it's the only one on its way: a row may be larger than all of it.
+            let room = uploads.reserve(part.bytes.len()).map(Arc::new);
+            let barrier = under_way.barrier.clone();
+            let part = Box::new(SnapshotPart { barrier, part, room });
+            self.observer.observe(TaskEvent::SnapshotPart(part));
+        }
+    }
+
     /// How many quarters of the buffers are full.
     fn fills(&self) -> usize {
         let buffers = &self.spec.snapshot_buffers;
@@ -71,7 +107,9 @@ impl Task {
     pub(super) fn abort_encoding(&mut self, up_to: CheckpointId) {
         let Some(chain) = &mut self.chain else { return };
         if chain.snapshot_under_way().is_some_and(|under_way| under_way <= up_to) {
-            chain.abort_snapshot();
+            if let Some(checkpoint) = chain.abort_snapshot() {
+                self.observer.observe(TaskEvent::SnapshotAborted(checkpoint));
+            }
             self.under_way = None;
         }
     }
@@ -80,6 +118,7 @@ impl Task {
     pub(super) fn supersede_encoding(&mut self) {
         let superseded = self.chain.as_mut().and_then(|chain| chain.abort_snapshot());
         if let Some(checkpoint) = superseded {
+            self.observer.observe(TaskEvent::SnapshotAborted(checkpoint));
             self.decline(checkpoint, DeclineReason::Superseded);
         }
     }

@@ -46,7 +46,7 @@ pub(crate) use failure::panic_message;
 pub use input::{IoCounters, TaskInput};
 pub use mailbox::Mailbox;
 pub use metrics::{OperatorEntry, TaskMetrics};
-pub use observer::{TaskEvent, TaskObserver, TaskOutcome, TaskSnapshot};
+pub use observer::{SnapshotPart, TaskEvent, TaskObserver, TaskOutcome, TaskSnapshot};
 pub use output::TaskOutput;
 pub use spec::{SpecRestore, TaskSpec};
 
@@ -108,8 +108,9 @@ enum Phase {
 }
 
 /// A barrier that the chain was given and whose snapshot isn't complete yet.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct SnapshotUnderWay {
+    barrier: Barrier,
     start_delay_ms: u64,
     alignment: AlignmentStats,
     begun: Duration,

@@ -1,12 +1,15 @@
 //! What a task tells its surroundings. The calls never wait: what they lead to (uploads,
 //! messages) happens elsewhere.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use thalweg_core::element::Barrier;
 use thalweg_core::ids::CheckpointId;
 use thalweg_core::status::ExecutionState;
-use thalweg_operators::chain::ChainSnapshot;
+use thalweg_operators::chain::{ChainSnapshot, RunPart};
 use thalweg_rpc::message::{Accumulator, DeclineReason, FailureInfo};
+use thalweg_state::Reservation;
 
 /// A snapshot on its way out of the task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,23 @@ pub struct TaskSnapshot {
     pub synchronous: Duration,
     /// When that was over, on the task's clock. Since then it has written its state in slices.
     pub taken: Duration,
+}
+
+/// A piece of a snapshot that isn't complete.
+#[derive(Debug, Clone)]
+pub struct SnapshotPart {
+    /// The barrier that asked for it.
+    pub barrier: Barrier,
+    /// The piece.
+    pub part: RunPart,
+    /// Room for it among what is being uploaded, until it's stored.
+    pub room: Option<Arc<Reservation>>,
+}
+
+impl PartialEq for SnapshotPart {
+    fn eq(&self, other: &Self) -> bool {
+        self.barrier == other.barrier && self.part == other.part
+    }
 }
 
 /// How a task ended.
@@ -46,6 +66,10 @@ pub enum TaskEvent {
     StateChanged(ExecutionState),
     /// All input was processed; it waits for a checkpoint after that to be published.
     InputEnded,
+    /// A piece of a large run of its part of a checkpoint, to be uploaded while it goes on.
+    SnapshotPart(Box<SnapshotPart>),
+    /// There will be no more of its part of a checkpoint: what went ahead can be thrown away.
+    SnapshotAborted(CheckpointId),
     /// Its part of a checkpoint, to be made durable and acknowledged.
     SnapshotTaken(Box<TaskSnapshot>),
     /// It can't take part in a checkpoint.

@@ -80,7 +80,7 @@ impl Task {
     pub(super) fn run(&mut self, now: Now) -> Result<Step, FailureInfo> {
         let mut worked = false;
         let stop = match self.has_to_encode() {
-            true => Stop::Budget,
+            true => Stop::BackPressured,
             false => self.work(now, &mut worked)?,
         };
         self.outputs.flush_due().map_err(Halt::from)?;
@@ -101,7 +101,8 @@ impl Task {
             Stop::BackPressured => {
                 self.account(Activity::BackPressured, now.elapsed);
                 self.publish_levels();
-                Ok(Step::Blocked { until: self.outputs.next_flush() })
+                let until = self.outputs.next_flush().into_iter().chain(self.throttled(now)).min();
+                Ok(Step::Blocked { until })
             }
             Stop::Idle(until) => {
                 self.account(Activity::Idle, now.elapsed);
@@ -285,7 +286,9 @@ impl Task {
         self.metrics.set_checkpoint_times(start_delay_ms, alignment.duration);
         self.supersede_encoding();
         let (begun, passed) = (now.elapsed, None);
-        self.under_way = Some(SnapshotUnderWay { start_delay_ms, alignment, begun, passed });
+        let under_way = barrier.clone();
+        self.under_way =
+            Some(SnapshotUnderWay { barrier: under_way, start_delay_ms, alignment, begun, passed });
         if let Some(chain) = &mut self.chain {
             chain.push_barrier(barrier);
         }
@@ -308,6 +311,7 @@ impl Task {
         let Some(chain) = &mut self.chain else { return };
         if let Some(refused) = chain.take_refused() {
             self.under_way = None;
+            self.observer.observe(TaskEvent::SnapshotAborted(refused.checkpoint));
             return self.decline(refused.checkpoint, DeclineReason::Failed(refused.reason));
         }
         let Some(snapshot) = chain.take_snapshot() else { return };
@@ -315,8 +319,9 @@ impl Task {
             self.final_checkpoint.get_or_insert(snapshot.barrier.checkpoint);
         }
         let under_way = self.under_way.take();
-        let passed = under_way.and_then(|under_way| under_way.passed);
+        let passed = under_way.as_ref().and_then(|under_way| under_way.passed);
         let taken = passed.unwrap_or_else(|| self.clock.elapsed());
+        let under_way = under_way.as_ref();
         let alignment = under_way.map(|u| u.alignment).unwrap_or_default();
         let begun = under_way.map_or(taken, |u| u.begun);
         self.observer.observe(TaskEvent::SnapshotTaken(Box::new(TaskSnapshot {
@@ -336,7 +341,10 @@ impl Task {
     /// All input was processed: finish, or wait for the checkpoint that allows it.
     fn ended(&mut self, now: Now) -> Result<Step, FailureInfo> {
         if self.is_encoding() {
-            return Ok(Step::Ready);
+            return Ok(match self.throttled(now) {
+                Some(until) => Step::Blocked { until: Some(until) },
+                None => Step::Ready,
+            });
         }
         if !self.spec.checkpointing {
             if let Some(chain) = &mut self.chain {
@@ -403,7 +411,8 @@ impl Task {
             let wait = at.saturating_sub(now.wall_ms).max(0);
             now.elapsed + Duration::from_millis(wait.unsigned_abs())
         });
-        elapsed.into_iter().chain(self.outputs.next_flush()).min()
+        let others = self.outputs.next_flush().into_iter().chain(self.throttled(now));
+        elapsed.into_iter().chain(others).min()
     }
 
     /// Figures that cost a look at every channel and operator.

@@ -47,6 +47,9 @@ pub struct TaskSpec {
     pub state_budget: MemoryBudget,
     /// Memory for snapshots that aren't stored yet, shared by the tasks of the slot.
     pub snapshot_buffers: MemoryBudget,
+    /// Room for parts of snapshots that are being uploaded while the snapshot is written; shared,
+    /// too. None: there's no store that could take them.
+    pub uploads: Option<MemoryBudget>,
     /// Opens the stores that its sinks write to.
     pub stores: Arc<dyn BlobStoreOpener>,
     /// How often latency markers are sent by sources; zero for never.

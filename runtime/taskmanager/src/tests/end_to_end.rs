@@ -97,8 +97,7 @@ fn restore(acks: &[CheckpointAck], old: u32, new: u32, number: u32) -> Option<Ta
     })
 }
 
-async fn checkpoints_and_restores(stepping: Stepping) {
-    let program = Program::holding_at(job::ROWS / 2 + 13);
+async fn checkpoints_and_restores(stepping: Stepping, program: Arc<Program>) -> u64 {
     let mut pair = start(stepping, Arc::clone(&program), &[]).await;
     let job_manager = &mut pair.job_manager;
     job_manager.registered().await;
@@ -115,6 +114,7 @@ async fn checkpoints_and_restores(stepping: Stepping) {
     job_manager.until("CANCELED", |jm| jm.all(&first, ExecutionState::Canceled)).await;
     let acks = std::mem::take(&mut job_manager.acks);
     assert!(acks.iter().all(|ack| ack.checkpoint == CheckpointId(1) && !ack.input_ended));
+    let bytes = acks.iter().map(|ack| ack.measures.checkpointed_bytes).sum();
 
     program.release();
     let restored = tasks(2, 3, ADDRESS, |number| restore(&acks, 2, 3, number));
@@ -134,17 +134,27 @@ async fn checkpoints_and_restores(stepping: Stepping) {
     job_manager.until("FINISHED", |jm| jm.all(&second, ExecutionState::Finished)).await;
     check(&results(job_manager));
     shut_down(pair).await;
+    bytes
 }
+
+/// The program, which holds somewhere in the middle.
+const HOLD: i64 = job::ROWS / 2 + 13;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_restored_at_another_parallelism_counts_each_row_once_on_threads() {
-    checkpoints_and_restores(Stepping::Threads).await;
+    checkpoints_and_restores(Stepping::Threads, Program::holding_at(HOLD)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_that_leave_their_tasks_in_parts_are_restored_whole() {
+    let bytes = checkpoints_and_restores(Stepping::Threads, Program::with_ballast(HOLD)).await;
+    assert!(bytes > 30 * super::ballast::BYTES as u64, "{bytes}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_job_restored_at_another_parallelism_counts_each_row_once_in_seeded_order() {
     for seed in 0..5 {
-        checkpoints_and_restores(Stepping::Seeded(seed)).await;
+        checkpoints_and_restores(Stepping::Seeded(seed), Program::holding_at(HOLD)).await;
     }
 }
 
@@ -153,6 +163,7 @@ async fn a_panic_is_reported_with_the_operators_name_and_the_process_goes_on() {
     let program = Program {
         hold: Arc::new(AtomicI64::new(i64::MAX)),
         poison: true,
+        ballast: false,
         loads: AtomicU32::new(0),
     };
     let mut pair = start(Stepping::Threads, Arc::new(program), &[]).await;

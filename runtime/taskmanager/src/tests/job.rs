@@ -23,6 +23,7 @@ use thalweg_rpc::message::{
 use thalweg_state::run::RunWriter;
 use thalweg_state::{OperatorListState, OperatorState};
 
+use super::ballast::Ballast;
 use crate::{CodeError, CodeProvider};
 
 pub(super) const BUILD: u64 = 77;
@@ -96,14 +97,25 @@ impl SourceOperator for Numbers {
 pub(super) struct Program {
     pub(super) hold: Arc<AtomicI64>,
     pub(super) poison: bool,
+    /// Each key has much state.
+    pub(super) ballast: bool,
     pub(super) loads: AtomicU32,
 }
 
 impl Program {
     /// It stops reading at row `hold`.
     pub(super) fn holding_at(hold: i64) -> Arc<Self> {
+        Arc::new(Self::new(hold, false))
+    }
+
+    /// The same with much state.
+    pub(super) fn with_ballast(hold: i64) -> Arc<Self> {
+        Arc::new(Self::new(hold, true))
+    }
+
+    fn new(hold: i64, ballast: bool) -> Self {
         let hold = Arc::new(AtomicI64::new(hold));
-        Arc::new(Self { hold, poison: false, loads: AtomicU32::new(0) })
+        Self { hold, poison: false, ballast, loads: AtomicU32::new(0) }
     }
 
     pub(super) fn release(&self) {
@@ -119,7 +131,7 @@ impl CodeProvider for Program {
             return Err(CodeError { job: job.job_name.clone(), reason });
         }
         let key = Arc::new(|row: &Row| row.0);
-        let (hold, poison) = (Arc::clone(&self.hold), self.poison);
+        let (hold, poison, ballast) = (Arc::clone(&self.hold), self.poison, self.ballast);
         let numbers = move || {
             let hold = Arc::clone(&hold);
             OperatorInstance::Source(Box::new(Numbers { hold, poison, state: None, next: 0 }))
@@ -132,7 +144,11 @@ impl CodeProvider for Program {
                 assert_ne!(row.0, POISON, "poisoned");
                 select(row)
             });
-            OperatorInstance::Operator(Box::new(Reduce::new(key, Arc::new(sum))))
+            let reduce = Box::new(Reduce::new(key, Arc::new(sum)));
+            OperatorInstance::Operator(match ballast {
+                true => Box::new(Ballast::of(reduce)),
+                false => reduce,
+            })
         };
         let collect =
             || OperatorInstance::Operator(Box::new(Collect::<Row>::new("counts")) as Box<_>);

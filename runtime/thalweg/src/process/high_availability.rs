@@ -9,11 +9,10 @@ use thalweg_core::configuration::Configuration;
 use thalweg_core::configuration::options::high_availability as options;
 use thalweg_jobmanager::endpoint::{CheckpointStore, EndReason};
 use thalweg_jobmanager::high_availability::{
-    HighAvailabilityError, LeaderElection, Records, RecordsOptions, StandaloneElection,
-    StoreElection, read_hint,
+    HighAvailabilityError, HintLocator, LeaderElection, Records, RecordsOptions,
+    StandaloneElection, StoreElection, off_thread,
 };
-use thalweg_rpc::{Connector, Identity, LeaderAddress, LeaderLocator, Locating, TcpTransport};
-use thalweg_storage::BlobStore;
+use thalweg_rpc::{Connector, Identity, TcpTransport};
 use thalweg_storage::log::WriterId;
 use tokio::runtime::{Handle, Runtime};
 
@@ -147,44 +146,12 @@ pub(super) fn connector(
 ) -> Result<Option<Connector>, ProcessError> {
     let Some(location) = configuration.get(&options::STORAGE_DIRECTORY) else { return Ok(None) };
     let store = open(stores, location.as_str())?;
-    let locator = HintLocator {
-        store: thalweg_jobmanager::high_availability::off_thread(&store, runtime),
-        location: store.name,
-        cluster_id: cluster_id(configuration, name),
-    };
+    let in_use = off_thread(&store, runtime);
+    let locator = HintLocator::new(in_use, store.name, cluster_id(configuration, name));
     Ok(Some(Connector::Located {
         transport: Arc::new(TcpTransport),
         locator: Arc::new(locator),
         identity,
         period: configuration.get(&options::RETRY_PERIOD),
     }))
-}
-
-/// Finds the leader by the hint that it writes.
-struct HintLocator {
-    store: Arc<dyn BlobStore>,
-    location: String,
-    cluster_id: String,
-}
-
-impl std::fmt::Debug for HintLocator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "HintLocator({} in {})", self.cluster_id, self.location)
-    }
-}
-
-impl LeaderLocator for HintLocator {
-    fn locate(&self) -> Locating<'_> {
-        Box::pin(async move {
-            let found = read_hint(self.store.as_ref(), &self.cluster_id).await;
-            match found.map_err(|error: HighAvailabilityError| error.to_string())? {
-                Some(hint) => Ok(LeaderAddress { address: hint.address, epoch: hint.epoch }),
-                None => Err(format!(
-                    "no JobManager of the cluster {:?} has ever led in {}; start one, or check \
-                     high-availability.cluster-id and high-availability.storageDir",
-                    self.cluster_id, self.location
-                )),
-            }
-        })
-    }
 }

@@ -265,8 +265,9 @@ fn subtasks(parts: &[StatePart]) -> usize {
     parts.chunk_by(|a, b| a.subtask == b.subtask).count()
 }
 
-/// `key, namespace, map key -> value`, with the parts that there are.
+/// `key, namespace, map key -> value for 1000 ms`, with the parts that there are.
 fn type_of(state: &StateDeclaration) -> String {
+    let life = state.time_to_live_ms.map(|ms| format!(" for {ms} ms")).unwrap_or_default();
     let keys: Vec<_> = [&state.key, &state.namespace, &state.map_key]
         .into_iter()
         .flatten()
@@ -274,7 +275,7 @@ fn type_of(state: &StateDeclaration) -> String {
         .collect();
     match (keys.join(", "), &state.value) {
         (keys, Some(value)) if keys.is_empty() => value.to_string(),
-        (keys, Some(value)) => format!("{keys} -> {value}"),
+        (keys, Some(value)) => format!("{keys} -> {value}{life}"),
         (keys, None) => keys,
     }
 }

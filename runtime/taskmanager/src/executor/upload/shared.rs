@@ -43,7 +43,7 @@ async fn store(snapshots: &mut [StoredSnapshot]) -> Result<(), UploadError> {
     let length = small.map(|run| run.bytes.len()).sum();
     let mut object = Vec::with_capacity(length);
     for snapshot in snapshots {
-        for NewRun { operator, key_groups, bytes } in snapshot.small.drain(..) {
+        for NewRun { operator, key_groups, bytes, .. } in snapshot.small.drain(..) {
             let data = SnapshotData::Object {
                 path: path.as_str().to_owned(),
                 offset: object.len() as u64,

@@ -26,6 +26,7 @@ fn run(subtask: u32, states: &[(&str, StateKind)]) -> Vec<u8> {
             namespace: None,
             map_key: None,
             value: None,
+            time_to_live_ms: None,
         };
         writer.begin_state(declaration).unwrap();
     }
@@ -37,10 +38,16 @@ fn barrier() -> Barrier {
     Barrier { checkpoint, triggered_ms: 0, published, kind: SnapshotKind::Checkpoint }
 }
 
-fn snapshot(runs: Vec<Vec<u8>>) -> TaskSnapshot {
+pub(super) fn snapshot(runs: Vec<Vec<u8>>) -> TaskSnapshot {
     let operators = (1_u128..).zip(runs);
     let operators = operators
-        .map(|(id, run)| OperatorSnapshot { operator: OperatorId::new(id), run, extends: None })
+        .map(|(id, run)| OperatorSnapshot {
+            operator: OperatorId::new(id),
+            run,
+            ahead: 0,
+            is_keyed: true,
+            extends: None,
+        })
         .collect();
     TaskSnapshot {
         chain: ChainSnapshot { barrier: barrier(), operators, input_ended: true },
@@ -54,7 +61,7 @@ fn snapshot(runs: Vec<Vec<u8>>) -> TaskSnapshot {
 
 const KEY_GROUPS: KeyGroupRange = KeyGroupRange { start: 0, end: 64 };
 
-fn owner() -> SnapshotOwner {
+pub(super) fn owner() -> SnapshotOwner {
     let attempt = ExecutionAttemptId::new(8);
     SnapshotOwner { job: JobId::new(1), attempt, log_epoch: None, key_groups: KEY_GROUPS }
 }
@@ -68,7 +75,7 @@ fn three() -> TaskSnapshot {
     ])
 }
 
-fn to_store(
+pub(super) fn to_store(
     store: Option<&Arc<MemoryStore>>,
     owner: SnapshotOwner,
     snapshot: TaskSnapshot,
@@ -292,6 +299,7 @@ fn counted(kind: RunKind, values: &[u8]) -> Vec<u8> {
         namespace: None,
         map_key: None,
         value: None,
+        time_to_live_ms: None,
     };
     writer.begin_state(declaration).unwrap();
     for value in values {
@@ -363,4 +371,25 @@ async fn a_savepoints_objects_are_directly_in_its_own_directory_and_of_no_epoch(
     let attempt = owner.attempt;
     let expected = [format!("shared-{attempt}"), format!("{attempt}-{}", OperatorId::new(2))];
     assert_eq!(objects(&ack.handles), expected);
+}
+
+#[test]
+fn who_has_a_run_of_a_checkpoint_in_an_object_is_found() {
+    let handle = |id: u128, path: &str| SnapshotHandle {
+        operator: OperatorId::new(id),
+        key_groups: None,
+        data: SnapshotData::Object { path: path.to_owned(), offset: 0, object_length: Some(9) },
+        length: 1,
+        crc32c: 0,
+    };
+    let four = vec![handle(1, "a"), handle(1, "b"), handle(2, "c"), handle(3, "a")];
+    let stored = StoredRuns::from([(CheckpointId(4), four), (CheckpointId(5), Vec::new())]);
+    let of = |checkpoint, objects: &[&str]| -> Vec<u128> {
+        let objects: Vec<String> = objects.iter().map(|name| (*name).to_owned()).collect();
+        let found = operators_in(&stored, CheckpointId(checkpoint), &objects);
+        found.into_iter().map(OperatorId::bits).collect()
+    };
+    assert_eq!(of(4, &["a"]), [1, 3]);
+    assert_eq!(of(4, &["b", "c"]), [1, 2]);
+    assert!(of(4, &["d"]).is_empty() && of(5, &["a"]).is_empty() && of(3, &["a"]).is_empty());
 }

@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use thalweg_core::ids::CheckpointId;
+use thalweg_core::ids::{CheckpointId, OperatorId};
 use thalweg_core::key_group::KeyGroupRange;
 use thalweg_rpc::message::DeclineReason;
-use thalweg_state::{RunReader, run::RowOperation};
+use thalweg_state::{MemoryBudget, RunReader, run::RowOperation};
 
 use super::world::{Setting, World, barrier};
-use crate::task::{Step, TaskEvent, TaskSnapshot};
+use crate::task::{SnapshotPart, Step, TaskEvent, TaskSnapshot};
 
 const KEYS: i64 = 20_000;
 
@@ -84,6 +84,29 @@ fn rows_are_processed_between_the_slices_and_are_not_in_the_snapshot() {
     assert_eq!(held(&taken[0]), (KEYS as usize + 1, value(KEYS + 1)));
 }
 
+/// Takes a checkpoint.
+fn take(world: &mut World, checkpoint: u64) -> TaskSnapshot {
+    world.script.barrier(checkpoint);
+    settle(world);
+    snapshots(world.events()).remove(0)
+}
+
+#[test]
+fn a_task_writes_all_state_of_an_operator_once_when_it_is_told_to() {
+    let mut world = world(None);
+    let operator = take(&mut world, 1).chain.operators[0].operator;
+    let other = OperatorId::new(operator.bits() ^ 1);
+    let all = KEYS as usize;
+    let rounds = [(2, other, (Some(1), 0)), (3, operator, (None, all)), (4, other, (Some(3), 0))];
+    for (checkpoint, told, expected) in rounds {
+        world.mailbox.checkpoint_completed(CheckpointId(checkpoint - 1));
+        world.mailbox.write_bases(&BTreeSet::from([told]));
+        let taken = take(&mut world, checkpoint);
+        let extends = taken.chain.operators[0].extends.map(|checkpoint| checkpoint.0);
+        assert_eq!((extends, held(&taken).0), expected, "checkpoint {checkpoint}");
+    }
+}
+
 #[test]
 fn a_task_without_input_writes_on_and_one_whose_input_has_ended_waits_for_that() {
     let mut idle = world(None);
@@ -136,7 +159,7 @@ fn an_aborted_snapshot_is_dropped_and_the_next_one_holds_its_rows_too() {
     assert_eq!(world.task.step(), Step::Ready);
     world.mailbox.checkpoint_aborted(CheckpointId(1));
     settle(&mut world);
-    assert_eq!(world.events(), []);
+    assert_eq!(world.events(), [TaskEvent::SnapshotAborted(CheckpointId(1))]);
     world.script.event(thalweg_network::GateEvent::BarrierAligned {
         barrier: thalweg_core::element::Barrier { published: CheckpointId(0), ..barrier(2) },
         alignment: Default::default(),
@@ -154,7 +177,7 @@ fn the_next_barrier_supersedes_a_snapshot_that_is_not_complete() {
     settle(&mut world);
     let events = world.events();
     let declined = TaskEvent::CheckpointDeclined(CheckpointId(1), DeclineReason::Superseded);
-    assert_eq!(events[0], declined);
+    assert_eq!(events[..2], [TaskEvent::SnapshotAborted(CheckpointId(1)), declined]);
     let taken = snapshots(events);
     assert_eq!((taken.len(), taken[0].chain.barrier.checkpoint), (1, CheckpointId(2)));
     assert_eq!(held(&taken[0]), (KEYS as usize, value(KEYS)));
@@ -167,7 +190,7 @@ fn a_snapshot_that_does_not_fit_its_buffers_is_declined_and_the_task_goes_on() {
     world.script.rows(&[KEYS]);
     settle(&mut world);
     let events = world.events();
-    let [TaskEvent::CheckpointDeclined(checkpoint, DeclineReason::Failed(reason))] = &events[..]
+    let [_, TaskEvent::CheckpointDeclined(checkpoint, DeclineReason::Failed(reason))] = &events[..]
     else {
         panic!("{events:?}")
     };
@@ -177,4 +200,74 @@ fn a_snapshot_that_does_not_fit_its_buffers_is_declined_and_the_task_goes_on() {
     world.script.rows(&[3]);
     settle(&mut world);
     assert_eq!(world.recorder.taken(), ["[3]"]);
+}
+
+/// A task with so little room for uploads that its run goes ahead in several parts.
+fn streaming() -> World {
+    let setting = Setting { checkpointing: true, hoards: true, ..Setting::default() };
+    let mut world = World::new(Setting { uploads: Some(MemoryBudget::new(UPLOADS)), ..setting });
+    world.script.rows(&[KEYS]);
+    settle(&mut world);
+    world.recorder.taken();
+    world.events();
+    world
+}
+
+const UPLOADS: usize = 60_000;
+
+fn parts(events: &[TaskEvent]) -> Vec<SnapshotPart> {
+    let parts = events.iter().filter_map(|event| match event {
+        TaskEvent::SnapshotPart(part) => Some((**part).clone()),
+        _ => None,
+    });
+    parts.collect()
+}
+
+#[test]
+fn with_a_slow_store_a_snapshot_waits_for_room_while_rows_go_on_and_nothing_is_declined() {
+    let mut world = streaming();
+    world.script.barrier(1);
+    let (mut ahead, mut waits, mut taken) = (Vec::new(), 0, Vec::new());
+    while taken.is_empty() {
+        // The store takes nothing until the task waits for it.
+        let Step::Blocked { until } = world.settle() else { panic!("it has ended") };
+        let events = world.events();
+        let uploading = parts(&events);
+        let bytes: usize = uploading.iter().map(|part| part.part.bytes.len()).sum();
+        assert!(bytes <= UPLOADS, "{bytes} bytes on their way");
+        assert!(uploading.iter().all(|part| part.barrier == barrier(1) && part.room.is_some()));
+        assert!(!events.iter().any(|e| matches!(e, TaskEvent::CheckpointDeclined(..))));
+        taken = snapshots(events);
+        if taken.is_empty() {
+            assert!(until.is_some(), "it has to look for room again");
+            waits += 1;
+            world.recorder.taken();
+            world.script.rows(&[KEYS + 1]);
+            assert!(matches!(world.settle(), Step::Blocked { .. }));
+            assert_eq!(world.recorder.taken(), [format!("[{}]", KEYS + 1)]);
+            assert_eq!(world.events(), []);
+        }
+        // Now it has: what was in it makes room.
+        ahead.extend(uploading.into_iter().flat_map(|part| part.part.bytes));
+        world.clock.advance(5);
+    }
+    assert!(waits >= 1, "it was never throttled");
+    let mut snapshot = taken.remove(0);
+    let operator = &mut snapshot.chain.operators[0];
+    assert_eq!((operator.ahead, operator.is_keyed), (ahead.len() as u64, true));
+    ahead.append(&mut operator.run);
+    operator.run = ahead;
+    assert_eq!(held(&snapshot), (KEYS as usize, value(KEYS)));
+}
+
+#[test]
+fn what_went_ahead_of_an_aborted_snapshot_is_told_to_be_thrown_away() {
+    let mut world = streaming();
+    world.script.barrier(1);
+    assert!(matches!(world.settle(), Step::Blocked { until: Some(_) }));
+    let uploading = world.events();
+    assert!(!parts(&uploading).is_empty());
+    world.mailbox.checkpoint_aborted(CheckpointId(1));
+    settle(&mut world);
+    assert_eq!(world.events(), [TaskEvent::SnapshotAborted(CheckpointId(1))]);
 }

@@ -333,6 +333,8 @@ pub(super) struct Setting {
     pub(super) panics_when_opened: bool,
     /// The first operator has much state.
     pub(super) hoards: bool,
+    /// Bytes for parts of snapshots that are being uploaded, if there's a store for them.
+    pub(super) uploads: Option<MemoryBudget>,
     /// Bytes for snapshots; without a limit if it isn't set.
     pub(super) snapshot_buffers: Option<usize>,
 }
@@ -460,6 +462,7 @@ fn spec(setting: &Setting, diary: &Diary) -> TaskSpec {
         restore: None,
         checkpointing: setting.checkpointing,
         state_budget: MemoryBudget::unlimited(),
+        uploads: setting.uploads.clone(),
         snapshot_buffers: setting
             .snapshot_buffers
             .map_or_else(MemoryBudget::unlimited, MemoryBudget::new),

@@ -1,0 +1,137 @@
+//! TaskManagers' hosts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use thalweg_core::ids::TaskManagerId;
+use thalweg_jobmanager::high_availability::HintLocator;
+use thalweg_operators::code::JobCode;
+use thalweg_rpc::message::JobInformation;
+use thalweg_rpc::{Connector, Identity};
+use thalweg_storage::{BlobError, BlobStore};
+use thalweg_taskmanager::driver::{CooperativeDriver, Pace};
+use thalweg_taskmanager::task::Step;
+use thalweg_taskmanager::{
+    CodeError, CodeProvider, DataPlane, Hardware, TaskManager, TaskManagerOptions,
+};
+use tokio::runtime::Handle;
+
+use super::{BUILD, RPC_PORT, START_AGAIN, STORE, World, configuration};
+use crate::capture::CLUSTER_ID;
+use crate::dice::Dice;
+use crate::network::data::DataTransport;
+use crate::plan::Plan;
+use crate::trace::Trace;
+
+struct Code(Arc<JobCode>);
+
+impl CodeProvider for Code {
+    fn load(&self, _job: &JobInformation) -> Result<Arc<JobCode>, CodeError> {
+        Ok(Arc::clone(&self.0))
+    }
+}
+
+/// Runs TaskManagers there, one after the other.
+pub(super) async fn run(world: Arc<World>, host: String) -> turmoil::Result {
+    loop {
+        let start = world.start_number(&host);
+        let mut worker = TaskManager::start(options(&world, &host, start)?).await?;
+        let stop = world.stops.get(&host).ok_or("the host isn't known")?;
+        let stopped = tokio::select! {
+            biased;
+            exit = worker.ended() => Some(exit),
+            () = stop.notified() => None,
+        };
+        let exit = match stopped {
+            Some(exit) => exit,
+            None => {
+                worker.stop("SIGTERM");
+                worker.ended().await
+            }
+        };
+        world.trace.event(&host, format_args!("TaskManager {start} ends: {exit}"));
+        tokio::time::sleep(START_AGAIN).await;
+    }
+}
+
+fn options(world: &Arc<World>, host: &str, start: u64) -> Result<TaskManagerOptions, String> {
+    let clock = world.clock(host);
+    let pace = Arc::new(SeededPace::new(world, host, start));
+    let seed = Dice::new(world.plan.seed, &format!("driver {host} {start}")).throw();
+    let driver = CooperativeDriver::paced(clock.clone(), seed, &Handle::current(), pace);
+    let dice = Dice::new(world.plan.seed, &format!("data {host} {start}"));
+    let store = world.store.on(host, None);
+    let open =
+        move |_: &str| -> Result<Arc<dyn BlobStore>, BlobError> { Ok(Arc::new(store.clone())) };
+    let one_way = world.one_way.clone();
+    let transport = DataTransport::new(host, &world.plan, one_way, dice, world.trace.clone());
+    Ok(TaskManagerOptions {
+        id: TaskManagerId(format!("{host}-{start}")),
+        configuration: configuration(&world.plan)?,
+        build_id: BUILD,
+        connector: connector(world, host, start),
+        data_plane: DataPlane::Network {
+            transport: Arc::new(transport),
+            cluster: CLUSTER_ID.to_owned(),
+            host: host.to_owned(),
+        },
+        clock,
+        codes: Arc::new(Code(Arc::clone(&world.code))),
+        stores: Arc::new(open),
+        driver: Arc::new(driver),
+        hardware: Hardware::default(),
+    })
+}
+
+/// The way to the JobManager: the only one, or the one that leads.
+fn connector(world: &Arc<World>, host: &str, start: u64) -> Connector {
+    let (transport, identity) = (Arc::new(world.rpc(host, start)), Identity { build_id: BUILD });
+    match &world.plan.high_availability {
+        None => {
+            let job_manager = world.plan.job_manager_hosts().next().unwrap_or_default();
+            let address = format!("{job_manager}:{RPC_PORT}");
+            Connector::Remote { transport, address, identity }
+        }
+        Some(leaders) => {
+            let store = Arc::new(world.store.on(host, None));
+            let (location, cluster_id) = (STORE.to_owned(), CLUSTER_ID.to_owned());
+            let locator = Arc::new(HintLocator::new(store, location, cluster_id));
+            Connector::Located { transport, locator, identity, period: leaders.period }
+        }
+    }
+}
+
+/// How long steps take: mostly no time at all, sometimes some, and long for a slow task.
+struct SeededPace {
+    host: String,
+    dice: Mutex<Dice>,
+    slow_task: Option<&'static str>,
+    slow_step: Duration,
+    trace: Trace,
+}
+
+impl SeededPace {
+    fn new(world: &World, host: &str, start: u64) -> Self {
+        let Plan { seed, slow_task, slow_step, .. } = world.plan;
+        let dice = Mutex::new(Dice::new(seed, &format!("pace {host} {start}")));
+        Self { host: host.to_owned(), dice, slow_task, slow_step, trace: world.trace.clone() }
+    }
+}
+
+impl Pace for SeededPace {
+    fn stepped(&self, task: &str, step: Step) -> Duration {
+        let number = match step {
+            Step::Ready => 1,
+            Step::Blocked { until: None } => 2,
+            Step::Blocked { until: Some(until) } => 3 + until.as_nanos() as u64,
+            Step::Finished => 0,
+        };
+        self.trace.detail(&self.host, task, &step, number);
+        if self.slow_task.is_some_and(|slow| task.contains(slow)) && step == Step::Ready {
+            return self.slow_step;
+        }
+        let mut dice = self.dice.lock();
+        if dice.chance(100) { dice.millis(1..4) } else { Duration::ZERO }
+    }
+}
