@@ -6,7 +6,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Builder;
 
 use thalweg_integration_tests::{DEADLINE, FraudInput, Process, S3, application};
 use thalweg_s3_tests::{ACCESS_KEY, SECRET_KEY};
@@ -128,8 +129,8 @@ fn keys_come_from_a_web_identity() {
 fn key_service() -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let (tell, asked) = channel();
-    std::thread::spawn(move || {
+    let (tell, asked) = sync_channel(16);
+    let serve = move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let request = read_request(&mut stream);
@@ -152,7 +153,8 @@ fn key_service() -> (String, Receiver<String>) {
                 return;
             }
         }
-    });
+    };
+    Builder::new().name("keys".to_owned()).spawn(serve).unwrap();
     (endpoint, asked)
 }
 
