@@ -69,6 +69,7 @@ pub struct JobManager {
     stores: Arc<dyn StoreOpener>,
     /// How many commands had no id of their own.
     commands: u64,
+    discards: store::Discards,
     recorded: Recorded,
     disposals: Arc<Disposals>,
     /// Results of jobs that weren't run, as they had ended before: one for each `execute()`.
@@ -125,6 +126,7 @@ impl JobManager {
         let held = recorded::hold(options.election, weak_mailbox.clone(), &options.runtime);
         let this = Self {
             dispatcher,
+            discards: store::Discards::default(),
             recorded: Recorded::new(options.records, held, Arc::clone(&handle.end)),
             weak_mailbox,
             connections: Connections::new(options.runtime.clone(), sender),
@@ -301,17 +303,24 @@ impl JobManager {
             | Action::DeleteAbandoned(_)
                 if self.recorded.is_on() => {}
             Action::DiscardCheckpoint { checkpoint, kept_objects } => {
+                let discards = self.discards.clone();
                 self.with_store(move |store| async move {
-                    let done = store::discard(&store, &checkpoint, &kept_objects).await;
+                    let done = discards.discard(&store, checkpoint, &kept_objects).await;
                     log::deletion(done);
                 });
             }
-            Action::DeleteObjects(objects) => self.with_store(move |store| async move {
-                log::deletion(store::delete(&store, &objects).await);
-            }),
-            Action::DeleteAbandoned(abandoned) => self.with_store(move |store| async move {
-                log::deletion(store::delete_abandoned(&store, &abandoned).await);
-            }),
+            Action::DeleteObjects(objects) => {
+                let discards = self.discards.clone();
+                self.with_store(move |store| async move {
+                    log::deletion(discards.delete(&store, objects).await);
+                });
+            }
+            Action::DeleteAbandoned(abandoned) => {
+                let discards = self.discards.clone();
+                self.with_store(move |store| async move {
+                    log::deletion(discards.delete_abandoned(&store, abandoned).await);
+                });
+            }
             Action::DeleteFromSavepoint(directory, objects) => {
                 self.delete_from_savepoint(directory, objects);
             }

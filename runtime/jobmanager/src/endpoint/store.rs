@@ -1,6 +1,8 @@
 //! Writes and deletes checkpoints: the one place of the JobManager that touches the store. Not
 //! here: which ones; the coordinator decides.
 
+mod discards;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
@@ -16,6 +18,7 @@ use thalweg_storage::{
 };
 use tokio::runtime::Handle;
 
+pub(super) use self::discards::Discards;
 use super::options::CheckpointStore;
 use crate::checkpoint_coordinator::{
     AbandonedCheckpoint, CheckpointEvent, CompletedCheckpoint, SubtaskSnapshot, VertexSnapshot,
@@ -77,7 +80,8 @@ pub(crate) async fn write_manifest(
 }
 
 /// Stores a manifest. A failed write may have been done: what is there then says. As long as
-/// nothing is, or nobody can say, it is tried again. That is harmless: the name is this leader's,
+/// nothing is, or nobody can say, also because it was read with an error, it is tried again. That
+/// is harmless: the name is this leader's,
 /// and no other manifest has these bytes, which name objects that no other one does.
 async fn save(
     store: &dyn BlobStore,
@@ -88,15 +92,19 @@ async fn save(
     let mut pause = WRITE_PAUSE_FIRST;
     loop {
         let Err(error) = manifest::save_to(store, path, manifest).await else { return Ok(()) };
-        let ManifestError::Store(BlobError { kind: BlobErrorKind::Other, .. }) = error else {
-            return Err(error);
+        let in_doubt = match &error {
+            ManifestError::Store(BlobError { kind, .. }) => *kind == BlobErrorKind::Other,
+            ManifestError::Exists { .. } => true,
+            _ => false,
         };
+        if !in_doubt {
+            return Err(error);
+        }
         let (job, checkpoint) = (manifest.job_id, manifest.checkpoint_id);
         match manifest::load_from(store, path, job, checkpoint).await {
             Ok(there) if there == *manifest => return Ok(()),
             Ok(_) => return Err(ManifestError::Exists { place: path.to_string() }),
-            Err(ManifestError::Store(_)) => {}
-            Err(damaged) => return Err(damaged),
+            Err(_) => {}
         }
         if began.elapsed() + pause > WRITE_MAX {
             return Err(error);
@@ -229,17 +237,19 @@ async fn durable(
     Ok(Place { object: path.to_string(), object_length, offset: 0 })
 }
 
-/// Deletes a checkpoint: its manifest first, so that nobody can find a manifest without its
-/// objects, then the objects that no kept checkpoint refers to. What fails is left behind and
-/// reported: an orphan costs space, a wrong deletion costs the job.
-pub(super) async fn discard(
+/// Deletes a checkpoint's manifest.
+async fn delete_manifest(
     store: &CheckpointStore,
     checkpoint: &CompletedCheckpoint,
-    kept_objects: &[String],
 ) -> Result<(), String> {
+    let path = layout::manifest(checkpoint.job, checkpoint.id);
+    let path = path.map_err(|error| error.to_string())?;
+    store.store.delete(&path).await.map_err(|error| error.to_string())
+}
+
+/// The names of all objects that a checkpoint refers to.
+fn objects_of(checkpoint: &CompletedCheckpoint) -> Result<Vec<String>, String> {
     let (job, id) = (checkpoint.job, checkpoint.id);
-    let path = layout::manifest(job, id).map_err(|error| error.to_string())?;
-    store.store.delete(&path).await.map_err(|error| error.to_string())?;
     let mut objects: Vec<String> = checkpoint.objects().into_iter().map(str::to_owned).collect();
     for vertex in &checkpoint.vertices {
         for (index, snapshot) in (0u32..).zip(&vertex.subtasks) {
@@ -251,8 +261,7 @@ pub(super) async fn discard(
             }
         }
     }
-    objects.retain(|object| kept_objects.binary_search(object).is_err());
-    delete(store, &objects).await
+    Ok(objects)
 }
 
 /// Deletes objects.
@@ -266,7 +275,7 @@ pub(super) async fn delete(store: &CheckpointStore, objects: &[String]) -> Resul
 
 /// Deletes what attempts have stored of a checkpoint that was given up, and what they have begun
 /// to: objects whose names are theirs and that nothing refers to.
-pub(super) async fn delete_abandoned(
+async fn delete_abandoned(
     store: &CheckpointStore,
     abandoned: &AbandonedCheckpoint,
 ) -> Result<(), String> {

@@ -36,7 +36,7 @@ pub struct History {
     cluster_log: Vec<LogEntry>,
     /// Without a log: the highest checkpoint whose manifest was ever written.
     highest: Option<CheckpointId>,
-    /// Lives that have read that another one leads their job.
+    /// Lives that have read that another one has claimed their job since they did.
     fenced: BTreeSet<WriterId>,
     violations: Vec<String>,
 }
@@ -132,7 +132,7 @@ impl History {
         let own = self
             .job_log
             .iter()
-            .find(|own| own.header.writer == life && own.header.kind == EntryKind::Claim);
+            .rfind(|own| own.header.writer == life && own.header.kind == EntryKind::Claim);
         let later = own.is_some_and(|own| own.header.position < position);
         if later && entry.header.writer != life && entry.header.kind == EntryKind::Claim {
             self.fenced.insert(life);
@@ -229,6 +229,10 @@ impl History {
 
     /// Each entry follows the last one, and only its leader's or a claim does.
     fn appended(&mut self, entry: LogEntry, of_job: bool) {
+        if of_job && entry.header.kind == EntryKind::Claim {
+            // It leads again, above all that it had seen.
+            self.fenced.remove(&entry.header.writer);
+        }
         let log = if of_job { &self.job_log } else { &self.cluster_log };
         let header = &entry.header;
         let place = log.len() as u64;
