@@ -2,7 +2,7 @@
 //! long, and at once while there's nothing else to do. Not here: what is written (`Chain`).
 //!
 //! 1. A slice is due when the task had nothing to do in this step, or has worked for some time
-//!    since the last slice: a few times as long as that took.
+//!    since the last slice: some times as long as that took.
 //! 2. It's always due while the buffers for snapshots are half full, and nothing else is done while
 //!    they're three quarters full: what is about to change has to be copied to them before its
 //!    turn, and they mustn't overflow before that.
@@ -32,8 +32,12 @@ const SLICE: Duration = Duration::from_micros(500);
 const PART_BYTES: usize = 1 << 20;
 /// When there's no room it's looked for again after this.
 const LOOK: Duration = Duration::from_millis(5);
-/// After a slice the task does other work for so many times as long as it took.
+/// After a slice the task does other work for so many times as long as it took: more at first, so
+/// that what is written in a second is hardly felt, ...
+const WORK_PER_SLICE_AT_FIRST: u32 = 9;
+/// ... and less after that, so that large snapshots come to their end.
 const WORK_PER_SLICE: u32 = 3;
+const AT_FIRST: Duration = Duration::from_secs(1);
 
 /// How large a part is at least.
 fn part_bytes(uploads: &MemoryBudget) -> usize {
@@ -64,9 +68,15 @@ impl Task {
                 break;
             }
         }
-        self.next_slice = begun + taken * (1 + WORK_PER_SLICE);
+        self.next_slice = begun + taken * (1 + self.work_per_slice(begun));
         self.hand_over_snapshot();
         Ok(true)
+    }
+
+    fn work_per_slice(&self, now: Duration) -> u32 {
+        let since = self.under_way.as_ref().map(|under_way| under_way.begun);
+        let is_first = since.is_some_and(|since| now.saturating_sub(since) < AT_FIRST);
+        if is_first { WORK_PER_SLICE_AT_FIRST } else { WORK_PER_SLICE }
     }
 
     /// Whether it may do nothing but encode.
