@@ -1,4 +1,4 @@
-//! The hosts: JobManagers ([`job_manager`]) and TaskManagers ([`task_manager`]), which are started
+//! The hosts: JobManagers (`job_manager`) and TaskManagers (`task_manager`), which are started
 //! anew whenever they end, each time as others. Not here: what happens to them (`faults`).
 
 mod job_manager;
