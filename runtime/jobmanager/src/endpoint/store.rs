@@ -81,8 +81,8 @@ pub(crate) async fn write_manifest(
 
 /// Stores a manifest. A failed write may have been done: what is there then says. As long as
 /// nothing is, or nobody can say, also because it was read with an error, it is tried again. That
-/// is harmless: the name is this leader's,
-/// and no other manifest has these bytes, which name objects that no other one does.
+/// is harmless: the name is this leader's, and no other manifest has these bytes, which name
+/// objects that no other one does.
 async fn save(
     store: &dyn BlobStore,
     path: &BlobPath,
