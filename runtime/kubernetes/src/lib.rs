@@ -5,5 +5,6 @@
 //! talked to at the edge. Not here: what the operator does (its Deployments, Services, accounts),
 //! and what keeps two leaders apart, which are the logs in the checkpoint store.
 
+mod api;
 pub mod lease;
 pub mod task_manager_pods;

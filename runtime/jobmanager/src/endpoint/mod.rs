@@ -125,7 +125,7 @@ impl JobManager {
             end: Arc::default(),
         };
         let weak_mailbox = sender.downgrade();
-        options.driver.started(WorkerEvents::new(weak_mailbox.clone()));
+        options.driver.started(WorkerEvents::new(weak_mailbox.clone()), leadership.epoch);
         let held = recorded::hold(options.election, weak_mailbox.clone(), &options.runtime);
         let this = Self {
             dispatcher,
