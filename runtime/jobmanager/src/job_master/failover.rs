@@ -49,24 +49,48 @@ impl JobMaster {
         now: Moment,
         actions: &mut Vec<JobAction>,
     ) -> Option<Failure> {
-        let name = self.graph.task_name(task);
         let execution = self.graph.execution_mut(task);
         let was_cancelled = execution.state == ExecutionState::Canceling;
         if !execution.advance(ExecutionState::Failed, now) || was_cancelled {
             return None;
         }
         execution.failure = Some(info.clone());
-        let slot = execution.slot.clone();
+        Some(self.failure_of(task, info, now, actions))
+    }
+
+    /// A TaskManager is ending a task by itself: it was told to end itself, or takes the task for
+    /// an unwanted one. That is a failure, but the attempt lives until it is known to have ended.
+    pub(super) fn task_ends_unasked(
+        &mut self,
+        task: TaskIndex,
+        now: Moment,
+        actions: &mut Vec<JobAction>,
+    ) {
+        let message = "the task is being cancelled by its TaskManager".to_owned();
+        let info = FailureInfo { operator: None, message, kind: FailureKind::Environment };
+        let failure = self.failure_of(task, info, now, actions);
+        self.answer(task, failure, now, actions);
+    }
+
+    fn failure_of(
+        &self,
+        task: TaskIndex,
+        info: FailureInfo,
+        now: Moment,
+        actions: &mut Vec<JobAction>,
+    ) -> Failure {
+        let name = self.graph.task_name(task);
+        let slot = self.graph.execution(task).slot.clone();
         let observation = Observation::TaskFailed { task: name.clone(), failure: info.clone() };
         actions.push(JobAction::Observe(observation));
-        Some(Failure {
+        Failure {
             info,
             at_ms: now.wall_ms,
             task: Some(name),
             task_manager: slot.as_ref().map(|slot| slot.task_manager.clone()),
             address: slot.map(|slot| slot.data_address),
             concurrent: Vec::new(),
-        })
+        }
     }
 
     /// Answers the failure of a task:

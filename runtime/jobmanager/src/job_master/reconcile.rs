@@ -23,7 +23,7 @@ impl JobMaster {
     ///
     /// 1. Of an attempt that isn't current, or from a TaskManager that it isn't on: nothing.
     /// 2. States only advance ([`ExecutionState::consolidate`]); so do the other facts.
-    /// 3. A task that ends as CANCELED without having been told to has failed.
+    /// 3. A task that ends as CANCELED, or is about to, without having been told to has failed.
     pub(super) fn execution_changed(
         &mut self,
         task_manager: &TaskManagerId,
@@ -52,6 +52,7 @@ impl JobMaster {
                 });
                 self.task_failed(task, failure, now, actions);
             }
+            ExecutionState::Canceling if !told => self.task_ends_unasked(task, now, actions),
             ExecutionState::Canceled if !told => {
                 let message = "the task was cancelled by its TaskManager".to_owned();
                 self.task_lost(task, message, now, actions);

@@ -244,6 +244,26 @@ fn a_lost_task_manager_fails_its_tasks_and_its_slots_are_asked_for_again() {
 }
 
 #[test]
+fn a_task_manager_that_ends_tasks_by_itself_and_goes_away_has_them_restarted_once() {
+    let mut scene = scene(true, &RESTART);
+    scene.start();
+    scene.all(ExecutionState::Running, 10);
+    let (source, sink) = (scene.attempt(0, 0), scene.attempt(1, 0));
+    let actions = scene.says(report(source, ExecutionState::Canceling), 20);
+    assert_eq!(cancelled(&actions), [source, sink], "the deadline for their end runs");
+    assert_eq!(scene.job.status(), JobStatus::Restarting);
+    scene.says(report(sink, ExecutionState::Canceling), 30);
+    assert!(deployments(&scene.handle(JobEvent::Tick, 5000)).is_empty(), "they aren't gone yet");
+    let lost = JobEvent::TaskManagerLost {
+        task_manager: task_manager("a"),
+        cause: "TaskManager a was lost: its connection closed".to_owned(),
+    };
+    let requested = scene.handle(lost, 6000);
+    assert_eq!(deployments(&scene.grant(&requested, 6001)).len(), 2);
+    assert_eq!((scene.job.status(), scene.job.restarts()), (JobStatus::Running, 1));
+}
+
+#[test]
 fn missing_slots_fail_a_job_that_never_ran_and_restart_one_that_did() {
     let mut scene = scene(false, &RESTART);
     let requested = scene.handle(JobEvent::Tick, 0);

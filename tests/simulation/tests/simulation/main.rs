@@ -43,6 +43,12 @@ const REGRESSIONS: &[Regression] = &[
         |_| {},
         "a manifest that couldn't be deleted lost its objects with the next checkpoint's",
     ),
+    (
+        9_227,
+        |_| {},
+        "a TaskManager that was told to end said that its tasks were ending, and was gone before \
+         they had ended: nobody restarted them",
+    ),
 ];
 
 fn verdict(seed: u64, report: &Report) -> Option<String> {
