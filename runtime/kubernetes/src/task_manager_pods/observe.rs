@@ -62,7 +62,8 @@ fn waits(container: &ContainerStatus) -> Option<String> {
 
 fn unscheduled(status: &PodStatus) -> Option<String> {
     let conditions = status.conditions.as_ref()?;
-    let unscheduled = conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
+    let unscheduled =
+        conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
     let reason = unscheduled.reason.clone().unwrap_or_else(|| "Unschedulable".to_owned());
     Some(join(reason, unscheduled.message.as_deref()))
 }
@@ -105,7 +106,8 @@ status:
         );
         assert_eq!(unscheduled.problem.as_deref(), Some("Unschedulable: 0/2 nodes"));
         assert!(unscheduled.deleting);
-        let evicted = "metadata: {name: a}\nstatus: {phase: Failed, reason: Evicted, message: disk}";
+        let evicted =
+            "metadata: {name: a}\nstatus: {phase: Failed, reason: Evicted, message: disk}";
         assert_eq!(facts(evicted).problem.as_deref(), Some("Evicted: disk"));
         let starting = facts(
             "metadata: {name: a, uid: u}

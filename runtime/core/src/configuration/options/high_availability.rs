@@ -51,6 +51,16 @@ option_group! {
     )
     .must_be("at least 100 ms", |lease| *lease >= Duration::from_millis(100));
 
+    /// How long a leader may fail to renew its Lease.
+    RENEW_DEADLINE: Duration = ConfigOption::new(
+        "high-availability.leader-election.renew-deadline",
+        || Duration::from_secs(10),
+        "How long a leader may fail to renew its Lease in Kubernetes before it warns. It goes on: \
+         the store fences it if another one has taken over, so that an outage of the API server \
+         stops no job.",
+    )
+    .must_be("at least 100 ms", |deadline| *deadline >= Duration::from_millis(100));
+
     /// How often the leader shows itself.
     RETRY_PERIOD: Duration = ConfigOption::new(
         "high-availability.leader-election.retry-period",
