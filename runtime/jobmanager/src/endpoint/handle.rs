@@ -58,6 +58,7 @@ pub struct JobManagerHandle {
     pub(super) disposals: Arc<Disposals>,
     pub(super) records: Option<Records>,
     pub(super) end: Arc<Mutex<Option<EndReason>>>,
+    pub(super) epoch: Epoch,
 }
 
 /// Operations with which a job ends. Its JobManager ends then, too, and whoever asked for them
@@ -69,6 +70,11 @@ pub(super) struct Unread {
 }
 
 impl JobManagerHandle {
+    /// The term in which it leads.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// Runs a job to its end. Its sources' splits are found first, on this thread, which may block.
     /// With high availability it goes on with its last checkpoint; one that has ended isn't run
     /// again, its result is the recorded one.

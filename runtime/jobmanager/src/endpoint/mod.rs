@@ -123,6 +123,7 @@ impl JobManager {
             disposals: Arc::default(),
             records: options.records.clone(),
             end: Arc::default(),
+            epoch: leadership.epoch,
         };
         let weak_mailbox = sender.downgrade();
         options.driver.started(WorkerEvents::new(weak_mailbox.clone()), leadership.epoch);

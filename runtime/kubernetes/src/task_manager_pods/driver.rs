@@ -25,6 +25,7 @@ use tokio::sync::Notify;
 
 use super::{PodAction, PodFacts, PodPlanner, PodTemplate, PodTimes, facts_of};
 use crate::api::{Outcome, asked};
+use crate::status::PodCounts;
 
 /// How long to sleep when nothing is due.
 const LONG: Duration = Duration::from_secs(3600);
@@ -65,6 +66,8 @@ struct Inbox {
 struct Shared {
     inbox: Mutex<Inbox>,
     wake: Notify,
+    /// How many pods are required, and how many of them haven't registered.
+    counts: Mutex<(usize, usize)>,
 }
 
 /// Starts TaskManagers as pods.
@@ -83,6 +86,16 @@ impl KubernetesDriver {
     /// One that does nothing before the JobManager leads.
     pub fn new(options: PodDriverOptions) -> Self {
         Self { options, shared: Arc::default() }
+    }
+
+    /// Tells how many pods there are, at any time.
+    pub fn counts(&self) -> impl Fn() -> PodCounts + Send + Sync + 'static {
+        let (shared, standby) = (Arc::clone(&self.shared), self.options.workers.spare);
+        move || {
+            let (desired, pending) = *shared.counts.lock();
+            let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
+            PodCounts { desired: count(desired), pending: count(pending), standby }
+        }
     }
 
     fn tell(&self, say: impl FnOnce(&mut Inbox)) {
@@ -175,6 +188,7 @@ impl PodTask {
             if !self.perform(actions).await {
                 return;
             }
+            *self.shared.counts.lock() = self.planner.counts();
         }
     }
 

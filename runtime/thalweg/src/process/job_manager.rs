@@ -104,23 +104,25 @@ fn start(
     let place = Place { rpc, rest: rest_address, seen };
     let edge = (&clock, runtime);
     let recorded = JobManagerRecords::open(configuration, stores, (name, place), edge)?;
+    let workers = kubernetes::workers(configuration, edge)?;
     let options = JobManagerOptions {
         configuration: configuration.clone(),
         build_id: identity.build_id,
         seed: process_seed(clock.as_ref()),
         acceptor,
-        driver: kubernetes::driver(configuration, (&clock, runtime))?,
+        driver: workers.driver,
         stores: Arc::new(SavepointStores(stores.clone())),
         election: recorded.election,
         store: recorded.checkpoints,
         records: recorded.records,
-        clock,
+        clock: Arc::clone(&clock),
         runtime: runtime.handle().clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: String::new(),
     };
     let job_manager = runtime.block_on(JobManager::start(options))?;
     rest.lead(Arc::new(job_manager.clone()));
+    kubernetes::report_status(configuration, &job_manager, workers.pods, edge)?;
     Ok(job_manager)
 }
 

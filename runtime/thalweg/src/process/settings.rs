@@ -57,11 +57,11 @@ pub enum ProcessError {
     /// The API server can't be found.
     #[error(
         "the API server of Kubernetes isn't known: {0}; run the JobManager in a pod with a service \
-         account, or unset kubernetes.lease and kubernetes.taskmanager.template"
+         account, or unset the keys kubernetes.* and high-availability.type"
     )]
     ApiServer(#[source] Box<kube::Error>),
     /// This process doesn't know its pod.
-    #[error("{key} isn't set; a candidate for kubernetes.lease has to know its pod")]
+    #[error("{key} isn't set; a candidate for a Lease has to know it")]
     PodUnknown {
         /// What is missing.
         key: &'static str,

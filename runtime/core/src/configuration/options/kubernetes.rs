@@ -15,21 +15,36 @@ option_group! {
         "The namespace that the application is in.",
     );
 
-    /// The Lease that JobManagers campaign for.
-    LEASE: Option<String> = ConfigOption::new(
-        "kubernetes.lease",
+    /// The resource that the process belongs to.
+    APPLICATION: Option<String> = ConfigOption::new(
+        "kubernetes.application",
         || None,
-        "The Lease that says whose turn it is to lead. Set, JobManagers go by it instead of the \
-         hint in the store: a leader whose pod is gone is replaced at once. What keeps two leaders \
-         apart is the log in `high-availability.storageDir` all the same, which must be set too.",
+        "The FlinkApplication that the process belongs to. The leading JobManager writes its status; \
+         the Lease that JobManagers campaign for has the same name.",
     );
+
+    /// Tells it from another one of that name.
+    APPLICATION_UID: Option<String> = ConfigOption::new(
+        "kubernetes.application.uid",
+        || None,
+        "The uid of the FlinkApplication: the status of a later one of that name isn't written.",
+    );
+
+    /// Savepoints in the status.
+    SAVEPOINT_HISTORY: u32 = ConfigOption::new(
+        "kubernetes.savepoint-history",
+        || 10,
+        "How many savepoints the status of the FlinkApplication lists, the latest first.",
+    )
+    .must_be("from 0 to 10", |count| *count <= 10);
 
     /// The revision of the application.
     REVISION: Option<String> = ConfigOption::new(
         "kubernetes.revision",
         || None,
-        "The revision of the application that this process runs. A JobManager campaigns only for a \
-         Lease whose annotation `thalweg.dev/revision` names it, or that has none.",
+        "The revision of the application that this process runs, which is its Deployment's name too. \
+         A JobManager campaigns only for a Lease whose annotation `thalweg.dev/revision` names it, \
+         or that has none.",
     );
 
     /// The process's pod.
@@ -50,16 +65,9 @@ option_group! {
     TASKMANAGER_TEMPLATE: Option<String> = ConfigOption::new(
         "kubernetes.taskmanager.template",
         || None,
-        "A file with the Pod, in YAML, that TaskManagers are started in. Set, the JobManager makes \
-         as many of them as its jobs need and deletes those that aren't needed any more; their \
-         names begin with the `generateName` of the file.",
-    );
-
-    /// Who owns them.
-    DEPLOYMENT: Option<String> = ConfigOption::new(
-        "kubernetes.deployment",
-        || None,
-        "The Deployment that the pods of TaskManagers belong to: they are deleted with it.",
+        "A file with a PodTemplate, in YAML: the pods that TaskManagers are started in. Set, the \
+         JobManager makes as many of them as its jobs need and deletes those that aren't needed \
+         any more. They belong to the Deployment that is named like the revision.",
     );
 
     /// How many wait for work.
