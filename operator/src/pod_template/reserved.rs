@@ -1,5 +1,5 @@
-//! Parts of a pod that have a field of their own in the resource, or that the operator needs as they
-//! are. A template that sets one is refused, as it would be ignored otherwise.
+//! Parts of a pod that have a field of their own in the resource, or that the operator needs as
+//! they are. A template that sets one is refused, as it would be ignored otherwise.
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 
