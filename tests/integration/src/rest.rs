@@ -46,6 +46,12 @@ impl Rest {
         )
     }
 
+    /// A header of the answer to a GET; none when nobody answers or there is no such header.
+    pub fn header(&self, path: &str, name: &str) -> Option<String> {
+        let answer = self.agent.get(format!("http://{}{path}", self.address)).call().ok()?;
+        answer.headers().get(name)?.to_str().ok().map(str::to_owned)
+    }
+
     /// The jobs' overviews, in the order in which they were executed. Empty when nobody answers.
     pub fn jobs(&self) -> Vec<Value> {
         let overview = self.json("/jobs/overview");

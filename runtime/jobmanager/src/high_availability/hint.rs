@@ -18,6 +18,9 @@ pub struct LeaderHint {
     pub cluster_id: String,
     /// Host and port at which it expects TaskManagers.
     pub address: String,
+    /// Host and port of its REST, for those that stand by; empty if it serves none.
+    #[serde(default)]
+    pub rest_address: String,
     /// The machine that it runs on, by the machine's own name; empty if that isn't known.
     pub machine: String,
     /// Its epoch in the cluster's log.
@@ -91,6 +94,7 @@ mod tests {
         LeaderHint {
             cluster_id: "c".to_owned(),
             address: "a:1".to_owned(),
+            rest_address: "a:2".to_owned(),
             machine: "m".to_owned(),
             epoch: Epoch(epoch),
             counter,

@@ -10,9 +10,11 @@ use thalweg_core::ids::cluster_log_id;
 use thalweg_storage::blob::BlobErrorKind;
 use thalweg_storage::log::{ClaimOutcome, Leader, Log, LogError, LogErrorKind, WriterId};
 use thalweg_storage::{BlobStore, layout, sealed};
+use tokio::sync::watch;
 
 use super::hint::{FORMAT_VERSION, HintDecision, HintWatch, LeaderHint};
 use super::{Campaign, ElectionError, HighAvailabilityError, LeaderElection, Leadership};
+use crate::rest::KnownLeader;
 
 /// The hint of a cluster, if there is one.
 ///
@@ -36,6 +38,10 @@ pub struct StoreElection {
     cluster_id: String,
     /// Where TaskManagers find this process.
     address: String,
+    /// Where REST is found at this process; empty if it serves none.
+    rest_address: String,
+    /// Tells whom this one sees leading.
+    seen: watch::Sender<Option<KnownLeader>>,
     /// The machine's name.
     machine: String,
     writer: WriterId,
@@ -63,8 +69,41 @@ impl StoreElection {
         (lease, period): (Duration, Duration),
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (leader, counter) = (None, 0);
-        Self { store, cluster_id, address, machine, writer, lease, period, clock, leader, counter }
+        Self {
+            store,
+            cluster_id,
+            address,
+            rest_address: String::new(),
+            seen: watch::Sender::new(None),
+            machine,
+            writer,
+            lease,
+            period,
+            clock,
+            leader: None,
+            counter: 0,
+        }
+    }
+
+    /// REST is found at this host and port of this process, and wants to know who leads.
+    pub fn serves_rest(
+        mut self,
+        rest_address: String,
+        seen: watch::Sender<Option<KnownLeader>>,
+    ) -> Self {
+        (self.rest_address, self.seen) = (rest_address, seen);
+        self
+    }
+
+    fn see(&self, hint: Option<&LeaderHint>) {
+        let leads = |hint: &&LeaderHint| !hint.released && !hint.rest_address.is_empty();
+        // Its own is that of its place's former process.
+        let other = |hint: &&LeaderHint| hint.rest_address != self.rest_address;
+        let known = hint
+            .filter(leads)
+            .filter(other)
+            .map(|hint| KnownLeader { rest_address: hint.rest_address.clone(), epoch: hint.epoch });
+        self.seen.send_replace(known);
     }
 
     async fn wait_for_turn(&self) {
@@ -85,6 +124,7 @@ impl StoreElection {
                     continue;
                 }
             };
+            self.see(hint.as_ref());
             let leader = hint.as_ref().map(|hint| hint.address.clone()).unwrap_or_default();
             match watch.observe(hint, self.clock.elapsed()) {
                 HintDecision::Claim => return,
@@ -131,6 +171,7 @@ impl StoreElection {
         let hint = LeaderHint {
             cluster_id: self.cluster_id.clone(),
             address: self.address.clone(),
+            rest_address: self.rest_address.clone(),
             machine: self.machine.clone(),
             epoch: leader.leadership().epoch(),
             counter: self.counter,

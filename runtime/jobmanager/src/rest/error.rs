@@ -38,6 +38,12 @@ pub(crate) enum RestError {
     )]
     ForeignOrigin { origin: String },
     #[error("{0}")]
+    NotLeading(String),
+    #[error("{0}")]
+    LeaderSilent(String),
+    #[error("The request's body is longer than {bytes_max} bytes: no request needs that.")]
+    TooLarge { bytes_max: usize },
+    #[error("{0}")]
     Command(#[from] RestFailure),
     #[error("The answer could not be written as JSON: {0}. Please report this.")]
     Encoding(String),
@@ -61,6 +67,9 @@ impl RestError {
             Self::Command(RestFailure::Conflict(_)) => StatusCode::CONFLICT,
             Self::Command(RestFailure::TimedOut) => StatusCode::REQUEST_TIMEOUT,
             Self::Command(RestFailure::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotLeading(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::LeaderSilent(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Encoding(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -4,6 +4,7 @@
 //! Three layers, each knowing only the one before it: [`model`] is what is true (plain facts that
 //! the JobManager fills, free of JSON), `handlers` turns facts into Flink's JSON by pure functions,
 //! `router` and [`server`] speak HTTP. The only way back into the JobManager is [`RestGateway`].
+//! [`StandbyRest`] is what a JobManager answers before it leads.
 //! No scheduling is decided here, and no clock is read: the gateway says what time it is.
 
 mod error;
@@ -14,9 +15,11 @@ pub mod model;
 mod request;
 mod router;
 pub mod server;
+mod standby;
 #[cfg(test)]
 mod tests;
 
 pub use gateway::{RestFailure, RestGateway, RestReply};
 pub use router::router;
 pub use server::{PortRule, RestServer, RestServerError};
+pub use standby::{KnownLeader, PassingTimes, StandbyRest};

@@ -22,7 +22,7 @@ use super::error::RestError;
 use super::gateway::RestGateway;
 
 /// No request that is served needs a larger body.
-const BODY_BYTES_MAX: usize = 1 << 20;
+pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// All paths, each with and without `/v1`.
 pub fn router(gateway: Arc<dyn RestGateway>) -> Router {
@@ -35,8 +35,13 @@ pub fn router(gateway: Arc<dyn RestGateway>) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn(refuse_foreign_pages))
-        .layer(map_response(add_headers))
+        .layer(map_response(async |response| add_headers(response)))
         .with_state(gateway)
+}
+
+/// A refusal as every path gives it.
+pub(super) fn respond_error(error: RestError) -> Response {
+    respond(StatusCode::OK, Err(error))
 }
 
 async fn unknown_path(uri: Uri) -> Response {
@@ -71,7 +76,7 @@ fn foreign_origin(method: &Method, headers: &HeaderMap) -> Option<String> {
     (!own).then(|| origin.chars().take(256).collect())
 }
 
-async fn add_headers(mut response: Response) -> Response {
+pub(super) fn add_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     let fixed = [
         (header::CONTENT_TYPE, "application/json; charset=UTF-8"),

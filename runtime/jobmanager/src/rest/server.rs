@@ -9,11 +9,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
 
 use self::connection::LimitedListener;
 use super::gateway::RestGateway;
 use super::router::router;
+use super::standby::StandbyRest;
 
 /// How long open requests may go on once the server was told to end.
 const GRACE: Duration = Duration::from_secs(3);
@@ -130,13 +132,34 @@ impl RestServer {
         gateway: Arc<dyn RestGateway>,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
+        self.serve_router(router(gateway), shutdown).await
+    }
+
+    /// The same for a JobManager that may have to stand by first.
+    ///
+    /// # Errors
+    ///
+    /// The socket's.
+    pub async fn serve_standby(
+        self,
+        rest: StandbyRest,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        self.serve_router(rest.router(), shutdown).await
+    }
+
+    async fn serve_router(
+        self,
+        router: Router,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
         let (ending, ended) = tokio::sync::oneshot::channel();
         let signal = async move {
             shutdown.await;
             // Nobody listens any more if serving has failed; there is nothing left to end then.
             let _ = ending.send(());
         };
-        let serve = axum::serve(LimitedListener::new(self.listener), router(gateway));
+        let serve = axum::serve(LimitedListener::new(self.listener), router);
         let deadline = async {
             match ended.await {
                 Ok(()) => tokio::time::sleep(GRACE).await,

@@ -18,6 +18,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) enum CommandError {
     #[error("the JobManager at {target} can't be reached: {source}; --target is its REST address")]
     Unreachable { target: String, source: Box<ureq::Error> },
+    #[error("the JobManager at {target} can't answer now: {reason}")]
+    Unavailable { target: String, reason: String },
     #[error("the JobManager at {target} refused: {reason}")]
     Refused { target: String, reason: String },
     #[error(transparent)]
@@ -68,8 +70,13 @@ pub(super) fn body<T: serde::de::DeserializeOwned>(
     if answer.status().is_success() {
         return answer.body_mut().read_json().map_err(bad);
     }
+    let unavailable = answer.status() == ureq::http::StatusCode::SERVICE_UNAVAILABLE;
     let errors: Errors = answer.body_mut().read_json().map_err(bad)?;
-    Err(CommandError::Refused { target: target.into(), reason: errors.errors.join("; ") })
+    let (target, reason) = (target.into(), errors.errors.join("; "));
+    match unavailable {
+        true => Err(CommandError::Unavailable { target, reason }),
+        false => Err(CommandError::Refused { target, reason }),
+    }
 }
 
 fn print_jobs(target: &str) -> Result<(), CommandError> {

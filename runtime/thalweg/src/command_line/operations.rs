@@ -79,8 +79,8 @@ pub(super) fn wait(target: &str, url: &str) -> Result<Option<Operation>, Command
         match body::<Outcome>(target, agent().get(url).call()) {
             Ok(outcome) if outcome.status.id == "COMPLETED" => return Ok(outcome.operation),
             Ok(_) => unreachable = 0,
-            // A leader that takes over knows nothing of it: that is an answer.
-            Err(error @ CommandError::Unreachable { .. }) => {
+            // Another one takes over, perhaps. That the leader knows nothing of it is an answer.
+            Err(error @ (CommandError::Unreachable { .. } | CommandError::Unavailable { .. })) => {
                 unreachable += 1;
                 if unreachable >= UNREACHABLE_MAX {
                     return Err(error);

@@ -12,9 +12,11 @@ use thalweg_jobmanager::high_availability::{
     HighAvailabilityError, HintLocator, LeaderElection, Records, RecordsOptions,
     StandaloneElection, StoreElection, off_thread,
 };
+use thalweg_jobmanager::rest::KnownLeader;
 use thalweg_rpc::{Connector, Identity, TcpTransport};
 use thalweg_storage::log::WriterId;
 use tokio::runtime::{Handle, Runtime};
+use tokio::sync::watch;
 
 use super::executor::process_seed;
 use super::settings::ProcessError;
@@ -26,6 +28,16 @@ const EXIT_NOT_LEADING: u8 = 3;
 /// to whom SIGTERM ends.
 const EXIT_SUSPENDED: u8 = 143;
 
+/// Where others find a JobManager: hosts and ports.
+pub(super) struct Place {
+    /// For TaskManagers.
+    pub(super) rpc: String,
+    /// For clients, and for JobManagers that stand by.
+    pub(super) rest: String,
+    /// Told whom this one sees leading, while it stands by.
+    pub(super) seen: watch::Sender<Option<KnownLeader>>,
+}
+
 /// What a JobManager is started with.
 pub(super) struct JobManagerRecords {
     pub(super) election: Box<dyn LeaderElection>,
@@ -35,15 +47,15 @@ pub(super) struct JobManagerRecords {
 }
 
 impl JobManagerRecords {
-    /// Those that the configuration asks for. `address` is where TaskManagers find this process,
-    /// which listens there already.
+    /// Those that the configuration asks for. `place` is where others find this process, which
+    /// listens there already.
     ///
     /// # Errors
     /// The store can't be used, or the cluster id is another application's.
     pub(super) fn open(
         configuration: &Configuration,
         stores: &Stores,
-        (name, address): (&str, String),
+        (name, place): (&str, Place),
         (clock, runtime): (&Arc<dyn Clock>, &Runtime),
     ) -> Result<Self, ProcessError> {
         let Some(location) = configuration.get(&options::STORAGE_DIRECTORY) else {
@@ -65,20 +77,21 @@ impl JobManagerRecords {
             cluster_id: cluster_id.clone(),
             application: name.to_owned(),
             writer,
-            address: address.clone(),
+            address: place.rpc.clone(),
         };
         let records = runtime.block_on(Records::open(options, runtime.handle()))?;
         let election = StoreElection::new(
             Arc::clone(&records.store().store),
             cluster_id,
-            (address, machine_name()),
+            (place.rpc, machine_name()),
             writer,
             (
                 configuration.get(&options::LEASE_DURATION),
                 configuration.get(&options::RETRY_PERIOD),
             ),
             Arc::clone(clock),
-        );
+        )
+        .serves_rest(place.rest, place.seen);
         let (election, records) = (Box::new(election), Some(records));
         Ok(Self { election, records, checkpoints: Some(checkpoints) })
     }

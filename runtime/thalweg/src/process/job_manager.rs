@@ -11,15 +11,16 @@ use thalweg_core::configuration::Configuration;
 use thalweg_core::configuration::options::{jobmanager, rest};
 use thalweg_datastream::StreamExecutionEnvironment;
 use thalweg_jobmanager::resource_manager::StandaloneDriver;
-use thalweg_jobmanager::rest::{PortRule, RestServer};
+use thalweg_jobmanager::rest::{KnownLeader, PassingTimes, PortRule, RestServer, StandbyRest};
 use thalweg_jobmanager::{JobManager, JobManagerHandle, JobManagerOptions};
 use thalweg_rpc::{Identity, TcpTransport, accept_channel, listen};
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 
 use super::LAST_QUESTIONS;
 use super::build_id::build_id;
 use super::executor::{ClusterExecutor, exit_code, process_seed};
-use super::high_availability::{self, JobManagerRecords};
+use super::high_availability::{self, JobManagerRecords, Place};
 use super::savepoint_stores::SavepointStores;
 use super::settings::{ProcessError, configuration};
 use super::stores::Stores;
@@ -46,7 +47,6 @@ pub fn run_job_manager(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stores = Stores::new(&configuration, process_seed(clock.as_ref()));
     let job_manager = start(&configuration, name, (&runtime, clock.clone()), &stores)?;
-    serve_rest(&configuration, &runtime, &job_manager)?;
     let reporter = Reporter::new(Some(job_manager.clone()), Arc::default(), stores, clock);
     reporter.serve(&configuration, runtime.handle(), false)?;
     end_on_signal(&runtime, job_manager.clone());
@@ -94,9 +94,12 @@ fn start(
         .block_on(listening)
         .map_err(|source| ProcessError::RpcPort { address: address.clone(), source })?;
     tracing::info!("TaskManagers are expected at {bound}");
-    let address = format!("{}:{}", configuration.get(&jobmanager::RPC_ADDRESS), bound.port());
+    let rpc = format!("{}:{}", configuration.get(&jobmanager::RPC_ADDRESS), bound.port());
+    let seen = watch::Sender::new(None);
+    let (rest, rest_address) = serve_rest(configuration, runtime, seen.subscribe())?;
+    let place = Place { rpc, rest: rest_address, seen };
     let edge = (&clock, runtime);
-    let recorded = JobManagerRecords::open(configuration, stores, (name, address), edge)?;
+    let recorded = JobManagerRecords::open(configuration, stores, (name, place), edge)?;
     let options = JobManagerOptions {
         configuration: configuration.clone(),
         build_id: identity.build_id,
@@ -112,20 +115,28 @@ fn start(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: String::new(),
     };
-    Ok(runtime.block_on(JobManager::start(options))?)
+    let job_manager = runtime.block_on(JobManager::start(options))?;
+    rest.lead(Arc::new(job_manager.clone()));
+    Ok(job_manager)
 }
 
+/// Serves REST from the beginning: who stands by passes requests on. Gives the address at which
+/// others reach it, too.
 fn serve_rest(
     configuration: &Configuration,
     runtime: &Runtime,
-    job_manager: &JobManagerHandle,
-) -> Result<(), ProcessError> {
+    leader: watch::Receiver<Option<KnownLeader>>,
+) -> Result<(StandbyRest, String), ProcessError> {
     let host = configuration.get(&rest::BIND_HOST);
     let rule = PortRule::Exactly(configuration.get(&rest::PORT));
     let server = runtime.block_on(RestServer::bind(&host, &rule))?;
     tracing::info!("REST is served at http://{}", server.local_address());
-    runtime.spawn(server.serve(Arc::new(job_manager.clone()), std::future::pending()));
-    Ok(())
+    let host = configuration.get(&rest::ADDRESS);
+    let host = host.unwrap_or_else(|| configuration.get(&jobmanager::RPC_ADDRESS));
+    let address = format!("{host}:{}", server.local_address().port());
+    let standby = StandbyRest::new(&address, leader, PassingTimes::default());
+    runtime.spawn(server.serve_standby(standby.clone(), std::future::pending()));
+    Ok((standby, address))
 }
 
 /// A signal ends the JobManager, and with it the TaskManagers and the application; with high

@@ -31,4 +31,5 @@ mod soak_damage;
 mod soak_disk;
 mod soak_gates;
 mod sockets;
+mod standby;
 mod strangers;

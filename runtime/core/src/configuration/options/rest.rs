@@ -10,7 +10,8 @@ option_group! {
     ADDRESS: Option<String> = ConfigOption::new(
         "rest.address",
         || None,
-        "The address at which clients reach the REST endpoint. Unset: `jobmanager.rpc.address`.",
+        "The address at which clients reach the REST endpoint, and JobManagers that stand by, \
+         which pass requests on to the leader's. Unset: `jobmanager.rpc.address`.",
     )
     .must_be("a host name or an IP address without a port", |host| {
         host.as_deref().is_none_or(is_host)

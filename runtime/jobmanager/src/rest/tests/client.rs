@@ -131,21 +131,31 @@ impl Api {
 
     /// `headers` are lines that each end with CR LF.
     pub(super) async fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\
-             {headers}\r\n{body}",
-            self.address,
-            body.len()
-        );
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (headers, body) = answer.split_once("\r\n\r\n").unwrap();
-        Answer {
-            status: headers.split(' ').nth(1).unwrap().parse().unwrap(),
-            headers: headers.to_ascii_lowercase(),
-            body: serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}")),
-        }
+        send(self.address, method, path, headers, body).await
+    }
+}
+
+/// One request; `headers` are lines that each end with CR LF.
+pub(super) async fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Answer {
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\
+         {headers}\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (headers, body) = answer.split_once("\r\n\r\n").unwrap();
+    Answer {
+        status: headers.split(' ').nth(1).unwrap().parse().unwrap(),
+        headers: headers.to_ascii_lowercase(),
+        body: serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}")),
     }
 }

@@ -11,3 +11,4 @@ mod like;
 mod model;
 mod operations;
 mod server;
+mod standby;
