@@ -1,8 +1,16 @@
 //! The Kubernetes operator: it runs each `FlinkApplication` as a cluster of its own.
 //!
 //! - [`resource`]: what a user writes and what is reported back.
+//! - [`validate`]: what is wrong with a resource that the API server has let through.
+//! - [`plan`]: what a change leads to.
+//! - [`pod_template`]: what users may add to pods.
+//! - [`build`]: the objects that run an application.
 //!
-//! Not here: TaskManager pods, which an application's JobManager asks for itself, and the election
-//! of its leader.
+//! All of it is pure. Not here: TaskManager pods, which an application's JobManager asks for
+//! itself, and the election of its leader.
 
+pub mod build;
+pub mod plan;
+pub mod pod_template;
 pub mod resource;
+pub mod validate;

@@ -111,7 +111,7 @@ fn add(schema: &mut Value, rule: &Rule) -> Result<(), DefinitionError> {
 }
 
 /// With its keys in order, whatever order serde_json was built to keep.
-pub(super) fn sorted(value: Value) -> Value {
+pub(crate) fn sorted(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
             let mut fields: Vec<(String, Value)> = fields.into_iter().collect();

@@ -22,7 +22,7 @@ mod schema;
 mod state;
 mod status;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use application::{
     FlinkApplication, FlinkApplicationSpec, ImagePullPolicy, LocalObjectReference, ServiceAccount,

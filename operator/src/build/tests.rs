@@ -1,0 +1,196 @@
+//! The objects of the samples, against golden files, and what must hold for all objects.
+//! `THALWEG_UPDATE=1` writes the golden files.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use thalweg_core::configuration::Configuration;
+
+use super::{Identity, Revision, application_objects, revision_name, superfluous};
+use crate::pod_template::violations;
+use crate::resource::tests::{application, root};
+use crate::resource::{FlinkApplicationSpec, NAME_LENGTH_MAX};
+
+const SAMPLES: [&str; 3] = ["minimal", "fraud-detection", "personalisation"];
+
+fn identity(name: &str) -> Identity {
+    let uid = "5c0ffee0-0000-4000-8000-000000000001".to_owned();
+    Identity { namespace: "shop".to_owned(), name: name.to_owned(), uid }
+}
+
+fn spec(sample: &str) -> FlinkApplicationSpec {
+    application(&format!("{sample}.yaml")).spec
+}
+
+fn objects(identity: &Identity, spec: &FlinkApplicationSpec) -> Vec<Value> {
+    let revision = Revision::render(identity, spec, &identity.name).expect("a revision");
+    let name = revision.name.as_str();
+    let mut objects = application_objects(identity, spec, Some(name), &[name]).expect("objects");
+    objects.push(revision.record(identity, 1).expect("a record"));
+    objects.extend(revision.objects(identity, spec.job_manager.replicas).expect("objects"));
+    objects
+}
+
+#[test]
+fn the_objects_of_the_samples_are_the_golden_ones() {
+    for sample in SAMPLES {
+        let made = objects(&identity(sample), &spec(sample));
+        let documents = made.into_iter().map(|object| {
+            let sorted = crate::resource::definition::sorted(object);
+            format!("---\n{}", serde_yaml::to_string(&sorted).expect("YAML"))
+        });
+        let made: String = documents.collect();
+        let path = root().join(format!("operator/src/build/golden/{sample}.yaml"));
+        if std::env::var_os("THALWEG_UPDATE").is_some() {
+            std::fs::write(&path, &made).expect("writable");
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            golden == made,
+            "{sample}: other objects than the golden ones; if that is meant: THALWEG_UPDATE=1 \
+             cargo test -p thalweg-operator golden\n{made}"
+        );
+    }
+}
+
+#[test]
+fn every_pod_passes_restricted_and_only_job_managers_have_a_token() {
+    for sample in SAMPLES {
+        let [job_manager, task_manager] =
+            Revision::templates(&identity(sample), "r", &spec(sample)).expect("templates");
+        assert_eq!(violations(&job_manager), Vec::<String>::new(), "{sample}");
+        assert_eq!(violations(&task_manager), Vec::<String>::new(), "{sample}");
+        let job_manager = job_manager.spec.expect("a spec");
+        let task_manager = task_manager.spec.expect("a spec");
+        assert_eq!(job_manager.automount_service_account_token, Some(true));
+        assert_eq!(task_manager.automount_service_account_token, Some(false));
+        assert_eq!(task_manager.restart_policy.as_deref(), Some("Never"));
+        assert_eq!(job_manager.containers[0].name, "jobmanager");
+        assert_eq!(task_manager.containers[0].name, "taskmanager");
+    }
+}
+
+#[test]
+fn the_longest_name_leads_to_names_within_63_characters() {
+    let longest = identity(&"a".repeat(NAME_LENGTH_MAX));
+    for object in objects(&longest, &spec("personalisation")) {
+        let name = object["metadata"]["name"].as_str().expect("a name");
+        assert!(name.len() <= 63, "{}: {name}", object["kind"]);
+        let labels = object["metadata"]["labels"].as_object().expect("labels");
+        assert!(labels.values().all(|value| value.as_str().expect("a text").len() <= 63));
+    }
+}
+
+#[test]
+fn every_object_belongs_to_the_resource_and_says_what_it_is() {
+    for object in objects(&identity("minimal"), &spec("minimal")) {
+        let owner = &object["metadata"]["ownerReferences"][0];
+        assert_eq!(owner["kind"], "FlinkApplication", "{object}");
+        assert_eq!(owner["controller"], true, "{object}");
+        assert!(object["kind"].is_string() && object["apiVersion"].is_string(), "{object}");
+        assert_eq!(object["metadata"]["labels"]["thalweg.dev/application"], "minimal", "{object}");
+        assert!(object.get("status").is_none(), "{object}");
+    }
+}
+
+#[test]
+fn the_engine_knows_every_setting_but_those_of_its_kubernetes_part() {
+    // Registered with the JobManager's part for Kubernetes; until then it refuses to start.
+    const KUBERNETES: &[&str] = &[
+        "kubernetes.",
+        "high-availability.type",
+        "high-availability.leader-election.renew-deadline",
+    ];
+    let mut specs: Vec<FlinkApplicationSpec> = SAMPLES.iter().map(|name| spec(name)).collect();
+    for strategy in ["Fixed", "Rate", "None"] {
+        let mut other = spec("personalisation");
+        other.job.restart_strategy.r#type =
+            serde_json::from_value(strategy.into()).expect("a strategy");
+        other.job.restart_strategy.max_attempts = Some(3);
+        other.state.checkpoints.min_pause_seconds = Some(5);
+        specs.push(other);
+    }
+    for spec in specs {
+        let identity = identity("minimal");
+        let revision = Revision::render(&identity, &spec, "minimal").expect("a revision");
+        for file in ["jobmanager.yaml", "taskmanager.yaml"] {
+            let settings: BTreeMap<String, String> =
+                serde_yaml::from_str(&revision.files[file]).expect("settings");
+            let known = settings
+                .into_iter()
+                .filter(|(key, _)| !KUBERNETES.iter().any(|prefix| key.starts_with(prefix)));
+            let known: BTreeMap<String, String> = known.collect();
+            let yaml = serde_yaml::to_string(&known).expect("YAML");
+            if let Err(error) = Configuration::from_yaml(&yaml, file) {
+                panic!("{file}: {error}\n{yaml}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_revision_is_named_by_what_forms_it_and_kept_as_it_was_rendered() {
+    let spec = spec("personalisation");
+    let name = |spec: &FlinkApplicationSpec| revision_name("a", spec).expect("a name");
+    let mut scaled = spec.clone();
+    scaled.job.parallelism = 16;
+    scaled.job_manager.replicas = 3;
+    scaled.suspend = true;
+    assert_eq!(name(&spec), name(&scaled));
+    let mut changed = spec.clone();
+    changed.image = "other".to_owned();
+    assert_ne!(name(&spec), name(&changed));
+    // The name is part of what clusters hold: it never changes for a given spec.
+    assert_eq!(name(&crate::resource::tests::application("minimal.yaml").spec), "a-3918ca3408");
+
+    let identity = identity("personalisation");
+    let revision = Revision::render(&identity, &spec, "personalisation").expect("a revision");
+    let record = revision.record(&identity, 7).expect("a record");
+    let read = Revision::from_record(record["data"].clone()).expect("a revision");
+    assert_eq!(read, revision);
+    // What is applied comes from the record, so another renderer leaves it alone.
+    let mut foreign = record["data"].clone();
+    foreign["jobManager"]["spec"]["containers"][0]["args"] = serde_json::json!(["as it was"]);
+    foreign["files"]["jobmanager.yaml"] = "as it was".into();
+    let [configuration, deployment] =
+        Revision::from_record(foreign).expect("a revision").objects(&identity, 1).expect("objects");
+    assert_eq!(configuration["data"]["jobmanager.yaml"], "as it was");
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["args"][0], "as it was");
+}
+
+#[test]
+fn what_a_spec_no_longer_asks_for_is_named() {
+    let identity = identity("a");
+    let mut spec = spec("personalisation");
+    assert_eq!(superfluous(&identity, &spec), []);
+    spec.network_policy.enabled = false;
+    spec.job_manager.replicas = 1;
+    let names: Vec<String> = superfluous(&identity, &spec)
+        .into_iter()
+        .map(|(kind, name)| format!("{kind}/{name}"))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "NetworkPolicy/a-jobmanager",
+            "NetworkPolicy/a-taskmanager",
+            "PodDisruptionBudget/a-jobmanager"
+        ]
+    );
+}
+
+#[test]
+fn arguments_and_variables_reach_the_application_as_they_were_written() {
+    let mut spec = spec("fraud-detection");
+    spec.job.binary.args = vec!["$(POD_IP)".to_owned(), "a$$b".to_owned()];
+    let [job_manager, task_manager] =
+        Revision::templates(&identity("a"), "r", &spec).expect("templates");
+    let args = |template: k8s_openapi::api::core::v1::PodTemplateSpec| {
+        template.spec.expect("a spec").containers.remove(0).args.expect("arguments")
+    };
+    // Kubernetes makes one dollar sign of two, and expands nothing then.
+    assert_eq!(args(job_manager)[5..], ["--", "$$(POD_IP)", "a$$$$b"]);
+    // TaskManagers get them with their tasks.
+    assert!(!args(task_manager).contains(&"--".to_owned()));
+}

@@ -1,0 +1,27 @@
+//! What the resource has words for and isn't built yet: refused by name, never ignored.
+
+use super::{Problem, ProblemKind::NotSupported};
+use crate::resource::{Backend, DeletionPolicy, FlinkApplicationSpec, UpgradeStrategy};
+
+pub(super) fn check(spec: &FlinkApplicationSpec, problems: &mut Vec<Problem>) {
+    let mut refuse = |refused: bool, field: &str, message: &str| {
+        if refused {
+            problems.push(Problem::new(NotSupported, field, message));
+        }
+    };
+    refuse(
+        spec.state.backend == Backend::Disk,
+        "spec.state.backend",
+        "the engine has no backend on disk yet: use Memory",
+    );
+    refuse(
+        spec.upgrade.strategy == UpgradeStrategy::Warm,
+        "spec.upgrade.strategy",
+        "Warm isn't built yet: use Recreate",
+    );
+    refuse(
+        spec.deletion.policy == DeletionPolicy::Delete,
+        "spec.deletion.policy",
+        "Delete isn't built yet: use Retain, and delete the state by hand",
+    );
+}
