@@ -39,7 +39,7 @@ pub struct StatusOptions {
 }
 
 /// The kind of an application's resource.
-pub fn application_kind() -> ApiResource {
+pub(super) fn application_kind() -> ApiResource {
     let kind = GroupVersionKind::gvk("thalweg.dev", "v1alpha1", "FlinkApplication");
     ApiResource::from_gvk(&kind)
 }

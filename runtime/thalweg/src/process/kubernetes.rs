@@ -1,6 +1,6 @@
 //! What a JobManager in Kubernetes goes by: its application's Lease, and pods for TaskManagers; and
 //! the status that it writes. On where `high-availability.type` is `kubernetes`,
-//! `kubernetes.taskmanager.template` and `kubernetes.application` are set. Not here: what any of it
+//! `kubernetes.taskmanager.template` and `kubernetes.application.name` are set. Not here: what any of it
 //! means (`thalweg-kubernetes`).
 
 use std::path::Path;

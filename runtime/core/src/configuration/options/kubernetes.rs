@@ -17,7 +17,7 @@ option_group! {
 
     /// The resource that the process belongs to.
     APPLICATION: Option<String> = ConfigOption::new(
-        "kubernetes.application",
+        "kubernetes.application.name",
         || None,
         "The FlinkApplication that the process belongs to. The leading JobManager writes its status; \
          the Lease that JobManagers campaign for has the same name.",
