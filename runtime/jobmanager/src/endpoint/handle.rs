@@ -152,6 +152,11 @@ impl JobManagerHandle {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(CLAIM_PAUSE_MAX);
                 }
+                Err(error) if error.is_fenced() => {
+                    // As if its election had noticed; this one says it first, or second.
+                    let _ = self.mailbox.send(Mail::LeadershipLost(error.to_string())).await;
+                    return Err(SubmitError::Ended);
+                }
                 Err(error) => return Err(SubmitError::Records(error.to_string())),
             }
         }
