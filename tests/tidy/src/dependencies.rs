@@ -133,6 +133,19 @@ fn crates_of_the_engine_see_only_the_layers_below_them() {
 }
 
 #[test]
+fn the_operator_sees_nothing_of_the_engine_but_its_vocabulary() {
+    let members = members();
+    let operator = members.get("thalweg-operator").expect("the operator");
+    let violations: Vec<String> = operator
+        .dependencies
+        .iter()
+        .filter(|name| members.contains_key(*name) && *name != "thalweg-core")
+        .cloned()
+        .collect();
+    check(&violations, "operator and engine meet in the resource, in REST and in the Lease");
+}
+
+#[test]
 fn job_manager_and_task_manager_never_see_each_other() {
     // Through nothing that is between them either.
     let members = members();

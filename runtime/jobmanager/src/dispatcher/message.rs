@@ -11,7 +11,7 @@ use crate::checkpoint_coordinator::{
     AbandonedCheckpoint, CheckpointEvent, CheckpointRequest, CompletedCheckpoint,
 };
 use crate::job_master::{JobResult, Observation};
-use crate::resource_manager::{ConnectionId, Disconnection};
+use crate::resource_manager::{ConnectionId, Disconnection, WorkerEvent};
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ pub enum Event {
     RescaleRequested(JobId, TriggerId, Arc<JobGraph>),
     /// What became of a manifest.
     Publication(JobId, CheckpointEvent),
+    /// The driver says something of a TaskManager that it started.
+    Worker(TaskManagerId, WorkerEvent),
     /// Time has passed.
     Tick,
     /// Everything is to end.
@@ -67,8 +69,10 @@ pub enum Action {
     DeleteAbandoned(AbandonedCheckpoint),
     /// Delete what a savepoint that was given up has left in this directory.
     DeleteFromSavepoint(String, Vec<String>),
-    /// Start TaskManagers.
-    RequestWorkers(u32),
+    /// See that there are this many TaskManagers.
+    RequireWorkers(u32),
+    /// Tell the driver that a TaskManager has registered, or is gone.
+    WorkerChanged(TaskManagerId, bool),
     /// End a TaskManager.
     ReleaseWorker(TaskManagerId),
     /// A job has ended.
@@ -89,6 +93,8 @@ pub enum TaskManagerObservation {
     },
     /// It was refused.
     Refused(String),
+    /// It is about to go.
+    Leaving(String),
     /// It is gone.
     Lost(String),
 }

@@ -22,7 +22,9 @@ pub use submission::{JobSubmission, PreparedJob};
 
 use crate::job_master::{JobEvent, JobMaster};
 use crate::moment::{Moment, earlier};
-use crate::resource_manager::{ConnectionId, ResourceManager, ResourceManagerOptions, SlotEvent};
+use crate::resource_manager::{
+    ConnectionId, ResourceManager, ResourceManagerOptions, SlotEvent, WorkerOptions,
+};
 
 /// How many jobs that have ended are remembered for REST.
 const ENDED_JOBS_MAX: usize = 50;
@@ -38,8 +40,8 @@ pub struct DispatcherOptions {
     pub seed: u64,
     /// Times.
     pub resources: ResourceManagerOptions,
-    /// How many slots a TaskManager of the driver has; None: it starts none.
-    pub slots_per_worker: Option<u32>,
+    /// What the driver's TaskManagers are like; None: it starts none.
+    pub workers: Option<WorkerOptions>,
 }
 
 /// Jobs, TaskManagers, and what passes between them.
@@ -64,7 +66,7 @@ impl Dispatcher {
     pub fn new(options: DispatcherOptions, now: Moment) -> Self {
         Self {
             options,
-            resources: ResourceManager::new(options.resources, options.slots_per_worker),
+            resources: ResourceManager::new(options.resources, options.workers),
             jobs: BTreeMap::new(),
             order: Vec::new(),
             connections: BTreeMap::new(),
@@ -102,6 +104,7 @@ impl Dispatcher {
             Event::Publication(job, event) => {
                 self.job_event(job, JobEvent::Publication(event), now, &mut actions);
             }
+            Event::Worker(id, event) => self.worker_event(&id, &event, now, &mut actions),
             Event::Tick => {}
             Event::ShutDown(reason) => self.shut_down(&reason, &mut actions),
         }

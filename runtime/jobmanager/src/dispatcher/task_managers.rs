@@ -9,7 +9,9 @@ use thalweg_rpc::message::{
 use super::{Action, Dispatcher, TaskManagerObservation};
 use crate::job_master::JobEvent;
 use crate::moment::Moment;
-use crate::resource_manager::{ConnectionId, Disconnection, Reception, ResourceAction, SlotAction};
+use crate::resource_manager::{
+    ConnectionId, Disconnection, Reception, ResourceAction, SlotAction, WorkerEvent,
+};
 
 impl Dispatcher {
     /// A message:
@@ -217,12 +219,32 @@ impl Dispatcher {
                 ResourceAction::Lost { task_manager, connection, cause } => {
                     self.lost(&task_manager, connection, &cause, now, actions);
                 }
-                ResourceAction::RequestWorkers(count) => {
-                    actions.push(Action::RequestWorkers(count));
+                ResourceAction::RequireWorkers(total) => {
+                    actions.push(Action::RequireWorkers(total));
+                }
+                ResourceAction::WorkerChanged(id, registered) => {
+                    actions.push(Action::WorkerChanged(id, registered));
                 }
                 ResourceAction::ReleaseWorker(id) => actions.push(Action::ReleaseWorker(id)),
             }
         }
+    }
+
+    pub(super) fn worker_event(
+        &mut self,
+        id: &TaskManagerId,
+        event: &WorkerEvent,
+        now: Moment,
+        actions: &mut Vec<Action>,
+    ) {
+        if let WorkerEvent::Leaving(cause) = event
+            && self.resources.task_managers().contains_key(id)
+        {
+            let observation = TaskManagerObservation::Leaving(cause.clone());
+            actions.push(Action::ObserveTaskManager(id.clone(), observation));
+        }
+        let of_resources = self.resources.worker_event(id, event, now);
+        self.perform_resource_actions(of_resources, now, actions);
     }
 
     fn lost(

@@ -13,7 +13,7 @@ use crate::testing::{at, chain, configuration, information, task_manager};
 fn dispatcher() -> Dispatcher {
     let resources = ResourceManagerOptions::of(&configuration(&[]));
     let (epoch, build_id, seed) = (Epoch(5), 7, 1);
-    let options = DispatcherOptions { epoch, build_id, seed, resources, slots_per_worker: None };
+    let options = DispatcherOptions { epoch, build_id, seed, resources, workers: None };
     Dispatcher::new(options, at(0))
 }
 

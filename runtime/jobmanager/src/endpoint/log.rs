@@ -41,6 +41,9 @@ pub(super) fn job(job: JobId, observation: &Observation) {
 
 pub(super) fn task_manager(id: &TaskManagerId, observation: &TaskManagerObservation) {
     match observation {
+        TaskManagerObservation::Leaving(cause) => {
+            tracing::info!("TaskManager {id} is about to go: {cause}");
+        }
         TaskManagerObservation::Registered { slots } => {
             tracing::info!("TaskManager {id} registered with {slots} slots");
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use thalweg_core::ids::{JobId, JobVertexId, TriggerId};
+use thalweg_core::ids::{JobId, JobVertexId, TaskManagerId, TriggerId};
 use thalweg_core::status::JobStatus;
 use thalweg_rpc::LinkError;
 use thalweg_rpc::message::ToJobManager;
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::checkpoint_coordinator::{CheckpointEvent, CompletedCheckpoint};
 use crate::dispatcher::PreparedJob;
 use crate::job_master::{JobResult, RescaleError};
-use crate::resource_manager::ConnectionId;
+use crate::resource_manager::{ConnectionId, WorkerEvent};
 
 /// A job wasn't taken in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -163,6 +163,8 @@ pub(crate) enum Mail {
     EndedBefore(Box<JobResult>),
     /// A job's end is recorded.
     JobRecorded(Box<JobResult>),
+    /// The driver says something of a TaskManager.
+    Worker(TaskManagerId, WorkerEvent),
     /// Another JobManager leads, or nobody can know: nothing more may be done here.
     LeadershipLost(String),
     /// End here, and leave jobs and TaskManagers to the next leader.

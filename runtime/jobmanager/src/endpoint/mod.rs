@@ -39,7 +39,9 @@ use crate::high_availability::job_log::JobLog;
 use crate::high_availability::{ElectionError, leftovers};
 use crate::job_master::JobResult;
 use crate::moment::Moment;
-use crate::resource_manager::{Disconnection, ResourceManagerDriver, ResourceManagerOptions};
+use crate::resource_manager::{
+    Disconnection, ResourceManagerDriver, ResourceManagerOptions, WorkerEvents,
+};
 use crate::rest::model::ClusterFacts;
 use connections::Connections;
 use disposal::Disposals;
@@ -101,7 +103,7 @@ impl JobManager {
             build_id: options.build_id,
             seed: options.seed,
             resources: ResourceManagerOptions::of(&options.configuration),
-            slots_per_worker: options.driver.slots_per_worker(),
+            workers: options.driver.workers(),
         };
         let dispatcher = Dispatcher::new(dispatcher_options, now);
         let description = ClusterDescription::new(
@@ -129,6 +131,7 @@ impl JobManager {
         if let Some(records) = options.records.clone() {
             options.runtime.spawn(leftovers::watch(records, weak_mailbox.clone()));
         }
+        options.driver.started(WorkerEvents::new(weak_mailbox.clone()));
         let held = recorded::hold(options.election, weak_mailbox.clone(), &options.runtime);
         let this = Self {
             dispatcher,
@@ -239,6 +242,7 @@ impl JobManager {
                 let _ = reply.send(answer);
             }
             Mail::SavepointWritten(checkpoint) => self.publish_own(*checkpoint),
+            Mail::Worker(id, event) => self.handle(Event::Worker(id, event)),
             Mail::Publication(job, event) => self.handle(Event::Publication(job, event)),
             Mail::EndedBefore(result) => {
                 self.ended_before.push(*result);
@@ -330,7 +334,8 @@ impl JobManager {
             Action::DeleteFromSavepoint(directory, objects) => {
                 self.delete_from_savepoint(directory, objects);
             }
-            Action::RequestWorkers(count) => self.driver.request_workers(count),
+            Action::RequireWorkers(total) => self.driver.require_workers(total),
+            Action::WorkerChanged(id, registered) => self.driver.worker_changed(&id, registered),
             Action::ReleaseWorker(id) => self.driver.release_worker(&id),
             Action::JobEnded(result) => {
                 log::job_ended(&result);

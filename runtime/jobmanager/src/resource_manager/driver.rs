@@ -1,19 +1,64 @@
 //! Who starts TaskManagers, behind a trait: nobody (standalone: they are started by hand), this
-//! process (local), later Kubernetes. Not here: when one is needed; the ResourceManager says so.
+//! process (local), or Kubernetes. Not here: how many are needed; the ResourceManager says so.
 
 use std::fmt::Debug;
 
 use thalweg_core::ids::TaskManagerId;
+use tokio::sync::mpsc;
+
+use crate::endpoint::mail::Mail;
+
+/// What the TaskManagers that a driver starts are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerOptions {
+    /// How many slots each has; at least 1.
+    pub slots: u32,
+    /// How many are to wait without work, so that the loss of one costs no start of another.
+    pub spare: u32,
+    /// Whether those that nobody uses are ended.
+    pub released: bool,
+}
 
 /// Starts and ends TaskManagers. Called from the JobManager's loop: it must not block; whatever
 /// takes time is started and shows itself by a registration or by none.
 pub trait ResourceManagerDriver: Debug + Send {
-    /// Whether it can start TaskManagers at all, and with how many slots each.
-    fn slots_per_worker(&self) -> Option<u32>;
-    /// Starts `count` more. Repeated as long as too few register.
-    fn request_workers(&mut self, count: u32);
-    /// Ends one that isn't used any more.
+    /// What its TaskManagers are like; None: it starts none.
+    fn workers(&self) -> Option<WorkerOptions>;
+    /// This many are needed altogether, those that have registered included. Told again with every
+    /// change; what is missing is started, and started again if it doesn't come.
+    fn require_workers(&mut self, total: u32);
+    /// One has registered, or is gone: no replacement for it is started before this is known.
+    fn worker_changed(&mut self, _id: &TaskManagerId, _registered: bool) {}
+    /// Ends one that isn't used any more. No slot of it is given away after that.
     fn release_worker(&mut self, id: &TaskManagerId);
+    /// Called once, when the JobManager leads: where to say what becomes of workers.
+    fn started(&mut self, _events: WorkerEvents) {}
+}
+
+/// What a driver knows of a TaskManager before its connection shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkerEvent {
+    /// Its process has ended, or never comes: why, for people.
+    Gone(String),
+    /// It is about to be ended from outside: it gets no more slots, and its tasks are to move.
+    Leaving(String),
+}
+
+/// Where a driver says what it knows. Kept by it as long as it likes: it doesn't keep the
+/// JobManager running.
+#[derive(Debug, Clone)]
+pub struct WorkerEvents(mpsc::WeakSender<Mail>);
+
+impl WorkerEvents {
+    pub(crate) fn new(mailbox: mpsc::WeakSender<Mail>) -> Self {
+        Self(mailbox)
+    }
+
+    /// Tells the JobManager; false if it has ended.
+    pub async fn tell(&self, id: TaskManagerId, event: WorkerEvent) -> bool {
+        let Some(mailbox) = self.0.upgrade() else { return false };
+        mailbox.send(Mail::Worker(id, event)).await.is_ok()
+    }
 }
 
 /// TaskManagers are started by hand, or by whatever started this process.
@@ -21,11 +66,11 @@ pub trait ResourceManagerDriver: Debug + Send {
 pub struct StandaloneDriver;
 
 impl ResourceManagerDriver for StandaloneDriver {
-    fn slots_per_worker(&self) -> Option<u32> {
+    fn workers(&self) -> Option<WorkerOptions> {
         None
     }
 
-    fn request_workers(&mut self, _count: u32) {}
+    fn require_workers(&mut self, _total: u32) {}
 
     fn release_worker(&mut self, _id: &TaskManagerId) {}
 }
@@ -41,7 +86,7 @@ pub struct LocalDriver {
 impl LocalDriver {
     /// A driver whose TaskManagers have `slots` slots each.
     pub fn new(slots: u32, start: impl FnMut(u32) + Send + 'static) -> Self {
-        Self { slots, started: 0, start: Box::new(start) }
+        Self { slots: slots.max(1), started: 0, start: Box::new(start) }
     }
 }
 
@@ -52,12 +97,12 @@ impl Debug for LocalDriver {
 }
 
 impl ResourceManagerDriver for LocalDriver {
-    fn slots_per_worker(&self) -> Option<u32> {
-        Some(self.slots)
+    fn workers(&self) -> Option<WorkerOptions> {
+        Some(WorkerOptions { slots: self.slots, spare: 0, released: false })
     }
 
-    fn request_workers(&mut self, count: u32) {
-        for _ in 0..count {
+    fn require_workers(&mut self, total: u32) {
+        while self.started < total {
             (self.start)(self.started);
             self.started += 1;
         }

@@ -7,7 +7,7 @@ use thalweg_rpc::message::{Registration, RegistrationRefusal, TaskManagerHeartbe
 
 use super::{
     ConnectionId, Disconnection, ResourceAction, ResourceManager, SlotEvent, TaskManager,
-    busy_slots,
+    WorkerEvent, busy_slots,
 };
 use crate::moment::Moment;
 
@@ -78,10 +78,8 @@ impl ResourceManager {
                 sequence,
             },
         );
-        if let Some((count, _)) = &mut self.starting {
-            *count = count.saturating_sub(1);
-        }
-        let actions = self.slot_event(event, now);
+        let mut actions = self.worker_changed(&id, true);
+        actions.extend(self.slot_event(event, now));
         Ok((Reception::Fresh, actions))
     }
 
@@ -131,8 +129,30 @@ impl ResourceManager {
             connection: gone.connection,
             cause: cause.to_owned(),
         }];
+        actions.extend(self.worker_changed(id, false));
         actions.extend(self.slot_event(SlotEvent::Lost(id.clone()), now));
         actions
+    }
+
+    /// What the driver says of one, which may not have registered, or be gone already.
+    pub fn worker_event(
+        &mut self,
+        id: &TaskManagerId,
+        event: &WorkerEvent,
+        now: Moment,
+    ) -> Vec<ResourceAction> {
+        match event {
+            WorkerEvent::Gone(cause) => {
+                let cause = format!("TaskManager {id} was lost: {cause}");
+                self.remove(id, &cause, now)
+            }
+            WorkerEvent::Leaving(_) => self.slot_event(SlotEvent::Leaving(id.clone()), now),
+        }
+    }
+
+    fn worker_changed(&self, id: &TaskManagerId, registered: bool) -> Vec<ResourceAction> {
+        let changed = ResourceAction::WorkerChanged(id.clone(), registered);
+        self.workers.map(|_| changed).into_iter().collect()
     }
 
     /// Time has passed: TaskManagers that were silent or unconnected for too long are lost.

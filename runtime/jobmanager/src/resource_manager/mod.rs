@@ -18,7 +18,9 @@ use thalweg_core::ids::TaskManagerId;
 use thalweg_rpc::message::{ExecutionReport, MetricGroup, Registration};
 
 use crate::moment::{Moment, earlier};
-pub use driver::{LocalDriver, ResourceManagerDriver, StandaloneDriver};
+pub use driver::{
+    LocalDriver, ResourceManagerDriver, StandaloneDriver, WorkerEvent, WorkerEvents, WorkerOptions,
+};
 pub use liveness::Reception;
 pub use slot_manager::{RequestId, SlotAction, SlotEvent, SlotManager, SlotRequest};
 
@@ -52,8 +54,6 @@ pub struct ResourceManagerOptions {
     pub slot_request_timeout: Duration,
     /// `resourcemanager.taskmanager-timeout`.
     pub unused_timeout: Duration,
-    /// How long workers that were requested may take to register before they are requested again.
-    pub worker_start_timeout: Duration,
 }
 
 impl ResourceManagerOptions {
@@ -67,7 +67,6 @@ impl ResourceManagerOptions {
             close_grace: heartbeat_timeout.min(Duration::from_millis(100)),
             slot_request_timeout: configuration.get(&slots::REQUEST_TIMEOUT),
             unused_timeout: configuration.get(&slots::TASKMANAGER_TIMEOUT),
-            worker_start_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -102,8 +101,10 @@ pub enum ResourceAction {
         /// Why, for people.
         cause: String,
     },
-    /// Ask the driver for more TaskManagers.
-    RequestWorkers(u32),
+    /// Tell the driver that this many are needed altogether.
+    RequireWorkers(u32),
+    /// Tell the driver that one has registered, or is gone.
+    WorkerChanged(TaskManagerId, bool),
     /// Tell the driver that this one isn't needed.
     ReleaseWorker(TaskManagerId),
 }
@@ -112,23 +113,23 @@ pub enum ResourceAction {
 #[derive(Debug, Clone)]
 pub struct ResourceManager {
     options: ResourceManagerOptions,
-    /// How many slots a worker of the driver has; None: it starts none.
-    slots_per_worker: Option<u32>,
+    /// What the driver starts; None: nothing.
+    workers: Option<WorkerOptions>,
     task_managers: BTreeMap<TaskManagerId, TaskManager>,
     slot_manager: SlotManager,
-    /// Workers that were requested and haven't registered, and until when they are waited for.
-    starting: Option<(u32, Duration)>,
+    /// How many workers the driver was told to have.
+    required: u32,
 }
 
 impl ResourceManager {
     /// Without TaskManagers.
-    pub fn new(options: ResourceManagerOptions, slots_per_worker: Option<u32>) -> Self {
+    pub fn new(options: ResourceManagerOptions, workers: Option<WorkerOptions>) -> Self {
         Self {
             options,
-            slots_per_worker,
+            workers,
             task_managers: BTreeMap::new(),
             slot_manager: SlotManager::new(options.slot_request_timeout),
-            starting: None,
+            required: 0,
         }
     }
 
@@ -171,41 +172,42 @@ impl ResourceManager {
         self.slot_event(SlotEvent::Reported { task_manager: id.clone(), busy }, now)
     }
 
-    /// Decides how many workers to start and which to end:
+    /// Decides how many workers there are to be, and which one to end:
     ///
-    /// 1. Only where the driver can start any.
-    /// 2. As many as the missing slots need, less those that are starting; what hasn't registered
-    ///    in time is requested again.
-    /// 3. One that no job has used for the time-out is released, unless slots are missing.
+    /// 1. Only where the driver starts any.
+    /// 2. Those that jobs have slots of and that stay, as many as the slots need that are waited
+    ///    for or move, and spare ones.
+    /// 3. Of the others, one that no job has used for the time-out is released.
     fn size_cluster(&mut self, now: Moment) -> Vec<ResourceAction> {
-        let Some(slots) = self.slots_per_worker.filter(|slots| *slots > 0) else {
-            return Vec::new();
-        };
-        self.starting.take_if(|(count, until)| *count == 0 || now.elapsed >= *until);
-        let missing = self.slot_manager.missing_slots().div_ceil(slots as usize);
-        let missing = u32::try_from(missing).unwrap_or(u32::MAX);
-        let starting = self.starting.map_or(0, |(count, _)| count);
-        if missing > starting {
-            let until = now.elapsed + self.options.worker_start_timeout;
-            self.starting = Some((missing, until));
-            return vec![ResourceAction::RequestWorkers(missing - starting)];
+        let Some((keep, released)) = self.unused_to_keep() else { return Vec::new() };
+        let mut actions = Vec::new();
+        let since = now.elapsed.checked_sub(self.options.unused_timeout).filter(|_| released);
+        let unused = since.map(|since| self.slot_manager.take_unused(since, keep));
+        actions.extend(unused.into_iter().flatten().map(ResourceAction::ReleaseWorker));
+        let more = keep.saturating_sub(self.slot_manager.unused());
+        let required = u32::try_from(self.slot_manager.staying() + more).unwrap_or(u32::MAX);
+        if required != self.required {
+            self.required = required;
+            actions.push(ResourceAction::RequireWorkers(required));
         }
-        let since = now.elapsed.checked_sub(self.options.unused_timeout);
-        match since.filter(|_| missing == 0) {
-            Some(since) => {
-                let unused = self.slot_manager.take_unused(since, now.elapsed);
-                unused.into_iter().map(ResourceAction::ReleaseWorker).collect()
-            }
-            None => Vec::new(),
-        }
+        actions
+    }
+
+    /// How many workers without work there are to be, and whether others are released.
+    fn unused_to_keep(&self) -> Option<(usize, bool)> {
+        let WorkerOptions { slots, spare, released } = self.workers?;
+        let needed = self.slot_manager.needed_of_unused().div_ceil(slots.max(1) as usize);
+        Some((needed + spare as usize, released))
     }
 
     /// When something is to be decided if nothing happens before.
     pub fn deadline(&self) -> Option<Duration> {
         let of_task_managers = self.task_managers.values().map(|tm| self.lost_at(tm));
         let first = of_task_managers.min();
-        let starting = self.starting.map(|(_, until)| until);
-        earlier(first, earlier(starting, self.slot_manager.deadline()))
+        let keep = self.unused_to_keep().and_then(|(keep, released)| released.then_some(keep));
+        let unused = keep.and_then(|keep| self.slot_manager.unused_since(keep));
+        let released = unused.map(|since| since + self.options.unused_timeout);
+        earlier(first, earlier(released, self.slot_manager.deadline()))
     }
 }
 

@@ -48,6 +48,8 @@ pub enum SlotEvent {
     },
     /// A TaskManager has no connection: it may come back, with its slots, or be lost.
     Disconnected(TaskManagerId),
+    /// A TaskManager is about to go: no slot of it is given any more.
+    Leaving(TaskManagerId),
     /// A TaskManager and its slots are gone.
     Lost(TaskManagerId),
     /// A job needs slots.
@@ -94,6 +96,7 @@ struct Slots {
     data_address: String,
     slots: Vec<Slot>,
     connected: bool,
+    leaving: bool,
     /// Since when no job has one of them.
     unused_since: Option<Duration>,
 }
@@ -124,7 +127,8 @@ impl SlotManager {
     ///    with parts of what they need. Older ones come first; one that can't be fulfilled now
     ///    doesn't hold up a smaller one after it.
     /// 2. A slot is free when no job has it and nothing runs in it: a TaskManager that was taken
-    ///    for lost may still be ending tasks. None of a TaskManager without a connection is.
+    ///    for lost may still be ending tasks. None of a TaskManager without a connection is, nor of
+    ///    one that is about to go.
     /// 3. Slots are spread evenly: each goes to the TaskManager with the most free slots, the
     ///    lowest id among equals, and the lowest slot on it.
     /// 4. A request that waits for the time-out is given up with the number that is missing.
@@ -136,6 +140,7 @@ impl SlotManager {
                     data_address,
                     slots: (0..slots).map(slot).collect(),
                     connected: true,
+                    leaving: false,
                     unused_since: Some(now),
                 });
             }
@@ -150,6 +155,11 @@ impl SlotManager {
             SlotEvent::Disconnected(task_manager) => {
                 if let Some(entry) = self.task_managers.get_mut(&task_manager) {
                     entry.connected = false;
+                }
+            }
+            SlotEvent::Leaving(task_manager) => {
+                if let Some(entry) = self.task_managers.get_mut(&task_manager) {
+                    entry.leaving = true;
                 }
             }
             SlotEvent::Lost(task_manager) => {
@@ -197,8 +207,8 @@ impl SlotManager {
     /// Gives the best free slot, if there is one.
     fn assign(&mut self, job: JobId, allocation: AllocationId) -> Option<AssignedSlot> {
         // `max_by_key` takes the last of equals; reversed, that is the lowest id.
-        let connected = self.task_managers.iter_mut().rev().filter(|(_, entry)| entry.connected);
-        let (id, entry) = connected.max_by_key(|(_, entry)| entry.unoccupied())?;
+        let givable = self.task_managers.iter_mut().rev().filter(|(_, entry)| entry.is_givable());
+        let (id, entry) = givable.max_by_key(|(_, entry)| entry.unoccupied())?;
         let slot = entry.slots.iter().position(Slot::is_free)?;
         entry.slots[slot].allocation = Some((job, allocation));
         entry.unused_since = None;
@@ -239,28 +249,55 @@ impl SlotManager {
 
     /// Number of slots that could be given.
     pub fn free_slots(&self) -> usize {
-        let connected = self.task_managers.values().filter(|entry| entry.connected);
-        connected.map(Slots::unoccupied).sum()
+        let givable = self.task_managers.values().filter(|entry| entry.is_givable());
+        givable.map(Slots::unoccupied).sum()
     }
 
-    /// Number of slots that are waited for beyond those that are free, or will be if TaskManagers
-    /// without a connection come back.
-    pub fn missing_slots(&self) -> usize {
+    /// Number of slots that are waited for, or held of a TaskManager that is about to go, beyond
+    /// those that are left on TaskManagers of which jobs have some. A slot in which something still
+    /// runs will be free, and one without a connection comes back or is lost.
+    pub fn needed_of_unused(&self) -> usize {
         let wanted: usize = self.waiting.iter().map(|w| w.request.allocations.len()).sum();
-        wanted.saturating_sub(self.task_managers.values().map(Slots::unoccupied).sum())
+        let leaving = self.task_managers.values().filter(|entry| entry.leaving);
+        let moving: usize = leaving.map(Slots::held).sum();
+        let used = self.task_managers.values().filter(|entry| !entry.leaving && entry.held() > 0);
+        let left: usize = used.map(|entry| entry.slots.len() - entry.held()).sum();
+        (wanted + moving).saturating_sub(left)
     }
 
-    /// TaskManagers no slot of which any job has had since `since`; each is named again only after
-    /// another such time.
-    pub fn take_unused(&mut self, since: Duration, now: Duration) -> Vec<TaskManagerId> {
-        let mut unused = Vec::new();
-        for (id, entry) in &mut self.task_managers {
-            if entry.unused_since.is_some_and(|at| at <= since) {
-                entry.unused_since = Some(now);
-                unused.push(id.clone());
-            }
+    /// Number of TaskManagers that aren't about to go.
+    pub fn staying(&self) -> usize {
+        self.task_managers.values().filter(|entry| !entry.leaving).count()
+    }
+
+    /// Number of those that no job has a slot of.
+    pub fn unused(&self) -> usize {
+        self.task_managers.values().filter(|entry| entry.is_unused()).count()
+    }
+
+    /// TaskManagers no slot of which any job has had since `since`, but for `keep` of the unused
+    /// ones, those that have been so for the shortest time. They count as about to go from now on.
+    pub fn take_unused(&mut self, since: Duration, keep: usize) -> Vec<TaskManagerId> {
+        let surplus = self.unused().saturating_sub(keep);
+        let unused = self.task_managers.iter_mut().filter(|(_, entry)| entry.is_unused());
+        let mut unused: Vec<_> = unused.collect();
+        unused.sort_by_key(|(_, entry)| entry.unused_since);
+        let late = |entry: &Slots| entry.unused_since.is_some_and(|at| at <= since);
+        let late = unused.into_iter().take(surplus).filter(|(_, entry)| late(entry));
+        let taken = late.map(|(id, entry)| {
+            entry.leaving = true;
+            id.clone()
+        });
+        taken.collect()
+    }
+
+    /// Since when the first of those that `take_unused` could take has been unused.
+    pub fn unused_since(&self, keep: usize) -> Option<Duration> {
+        if self.unused() <= keep {
+            return None;
         }
-        unused
+        let unused = self.task_managers.values().filter(|entry| entry.is_unused());
+        unused.filter_map(|entry| entry.unused_since).min()
     }
 
     /// The jobs that have slots of a TaskManager, one entry per slot.
@@ -276,6 +313,20 @@ impl SlotManager {
 }
 
 impl Slots {
+    /// How many of them jobs have.
+    fn held(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.allocation.is_some()).count()
+    }
+
+    fn is_givable(&self) -> bool {
+        self.connected && !self.leaving
+    }
+
+    /// Whether it stays, and no job has a slot of it.
+    fn is_unused(&self) -> bool {
+        !self.leaving && self.held() == 0
+    }
+
     /// How many of them nobody has.
     fn unoccupied(&self) -> usize {
         self.slots.iter().filter(|slot| slot.is_free()).count()

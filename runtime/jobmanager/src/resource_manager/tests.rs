@@ -9,6 +9,7 @@ use thalweg_rpc::message::{RegistrationRefusal, TaskManagerHeartbeat};
 use super::*;
 use crate::testing::{at, job_id, report, task_manager};
 
+const WORKERS: WorkerOptions = WorkerOptions { slots: 2, spare: 0, released: true };
 const OPTIONS: ResourceManagerOptions = ResourceManagerOptions {
     heartbeat_interval: Duration::from_millis(100),
     heartbeat_timeout: Duration::from_millis(1000),
@@ -16,7 +17,6 @@ const OPTIONS: ResourceManagerOptions = ResourceManagerOptions {
     close_grace: Duration::from_millis(50),
     slot_request_timeout: Duration::from_millis(5000),
     unused_timeout: Duration::from_millis(3000),
-    worker_start_timeout: Duration::from_millis(2000),
 };
 
 fn registered(id: &str, slots: u32) -> SlotEvent {
@@ -51,7 +51,7 @@ fn slots_are_given_evenly_and_all_or_none() {
     assert!(slots.handle(request("big", 1, 5), ms(0)).is_empty(), "two are missing");
     let small = slots.handle(request("small", 2, 1), ms(0));
     assert_eq!(granted(&small), ["2: a/0"], "a smaller one isn't held up");
-    assert_eq!(slots.missing_slots(), 3);
+    assert_eq!(slots.needed_of_unused(), 3);
     let big = slots.handle(registered("b", 3), ms(10));
     assert_eq!(granted(&big), ["1: b/0 a/1 b/1 a/2 b/2"]);
     assert_eq!((slots.free_slots(), slots.registered_slots()), (0, 6));
@@ -87,7 +87,7 @@ fn a_request_times_out_with_numbers_and_a_remedy() {
     for part in ["needs 7 more slots", "2 are registered", "Start more TaskManagers"] {
         assert!(message.contains(part), "{message}");
     }
-    assert_eq!((slots.deadline(), slots.missing_slots()), (None, 0));
+    assert_eq!((slots.deadline(), slots.needed_of_unused()), (None, 0));
 }
 
 fn registration(id: &str, build_id: u64) -> Registration {
@@ -161,7 +161,7 @@ fn one_that_has_closed_its_connection_is_lost_at_once_unless_it_has_another_one(
 
 #[test]
 fn slots_of_one_without_a_connection_are_not_given_until_it_is_back() {
-    let mut resources = ResourceManager::new(OPTIONS, Some(2));
+    let mut resources = ResourceManager::new(OPTIONS, Some(WORKERS));
     resources.register(ConnectionId(1), registration("a", 7), 1, 7, at(0)).unwrap();
     resources.disconnected(ConnectionId(1), Disconnection::Broken, at(10));
     let allocations = vec![AllocationId::new(1), AllocationId::new(2)];
@@ -172,7 +172,10 @@ fn slots_of_one_without_a_connection_are_not_given_until_it_is_back() {
     let (_, given) = back.register(ConnectionId(2), registration("a", 7), 2, 7, at(30)).unwrap();
     assert!(matches!(given[..], [ResourceAction::Slots(SlotAction::Granted { .. })]), "{given:?}");
     let lost = resources.tick(at(210));
-    assert!(matches!(lost[..], [ResourceAction::Lost { .. }, ResourceAction::RequestWorkers(1)]));
+    assert!(matches!(
+        lost[..],
+        [ResourceAction::Lost { .. }, ResourceAction::WorkerChanged(_, false), ..]
+    ));
 }
 
 #[test]
@@ -207,21 +210,38 @@ fn one_that_comes_back_with_running_tasks_gives_their_slots_only_when_they_have_
     assert!(matches!(actions[..], [ResourceAction::Slots(SlotAction::Granted { .. })]));
 }
 
-#[test]
-fn workers_are_requested_for_what_is_missing_again_when_late_and_released_when_unused() {
-    let mut resources = ResourceManager::new(OPTIONS, Some(2));
+fn five_slots() -> (SlotEvent, Vec<AllocationId>) {
     let allocations = (0..5).map(AllocationId::new).collect::<Vec<_>>();
     let request = SlotRequest { job: job_id(), id: 1, allocations: allocations.clone() };
-    let actions = resources.slot_event(SlotEvent::Requested(request), at(0));
-    assert_eq!(actions, [ResourceAction::RequestWorkers(3)]);
+    (SlotEvent::Requested(request), allocations)
+}
+
+fn register(resources: &mut ResourceManager, ids: &[&str], ms: u64) -> Vec<ResourceAction> {
+    let of = |(number, id): (u64, &&str)| {
+        let connection = ConnectionId(number);
+        resources.register(connection, registration(id, 7), 1, 7, at(ms)).unwrap().1
+    };
+    (100..).zip(ids).flat_map(of).collect()
+}
+
+fn required(actions: &[ResourceAction]) -> Vec<u32> {
+    let of = |action: &ResourceAction| match action {
+        ResourceAction::RequireWorkers(total) => Some(*total),
+        _ => None,
+    };
+    actions.iter().filter_map(of).collect()
+}
+
+#[test]
+fn workers_are_required_for_what_is_missing_and_released_when_unused() {
+    let mut resources = ResourceManager::new(OPTIONS, Some(WORKERS));
+    let (request, allocations) = five_slots();
+    assert_eq!(resources.slot_event(request, at(0)), [ResourceAction::RequireWorkers(3)]);
     assert!(resources.tick(at(10)).is_empty());
-    for (number, id) in (1..).zip(["a", "b"]) {
-        resources.register(ConnectionId(number), registration(id, 7), 1, 7, at(1500)).unwrap();
-    }
-    assert_eq!(resources.tick(at(2000)), [ResourceAction::RequestWorkers(1)], "one is late");
-    let third = resources.register(ConnectionId(3), registration("c", 7), 1, 7, at(2100));
-    assert_eq!(third.unwrap().1.len(), 1, "granted");
-    resources.slot_event(SlotEvent::Released(allocations), at(2200));
+    let registered = register(&mut resources, &["a", "b", "c"], 50);
+    assert!(required(&registered).is_empty(), "three were required, three are there");
+    assert!(registered.contains(&ResourceAction::WorkerChanged(task_manager("a"), true)));
+    resources.slot_event(SlotEvent::Released(allocations), at(60));
     for (sequence, id) in [(2, "a"), (2, "b"), (2, "c")] {
         let connection = resources.connection(&task_manager(id)).unwrap();
         let heartbeat = TaskManagerHeartbeat {
@@ -235,5 +255,66 @@ fn workers_are_requested_for_what_is_missing_again_when_late_and_released_when_u
     }
     let released = resources.slot_event(SlotEvent::Tick, at(5200));
     let all = ["a", "b", "c"].map(|id| ResourceAction::ReleaseWorker(task_manager(id)));
-    assert_eq!(released, all);
+    assert_eq!(released[..3], all);
+    assert_eq!(required(&released), [0]);
+    let (request, _) = five_slots();
+    let again = resources.slot_event(request, at(5201));
+    assert_eq!(again, [ResourceAction::RequireWorkers(3)], "those that are to go don't count");
+}
+
+#[test]
+fn a_lost_worker_is_required_again_and_one_in_which_something_still_runs_is_not_doubled() {
+    let mut resources = ResourceManager::new(OPTIONS, Some(WORKERS));
+    let (request, _) = five_slots();
+    resources.slot_event(request, at(0));
+    register(&mut resources, &["a", "b", "c"], 1);
+    let gone = WorkerEvent::Gone("the pod was deleted".to_owned());
+    let lost = resources.worker_event(&task_manager("b"), &gone, at(10));
+    assert!(matches!(&lost[0], ResourceAction::Lost { cause, .. } if cause.contains("deleted")));
+    assert_eq!(required(&lost), [2]);
+    let allocations = vec![AllocationId::new(10), AllocationId::new(11)];
+    let request = SlotRequest { job: job_id(), id: 2, allocations };
+    assert_eq!(required(&resources.slot_event(SlotEvent::Requested(request), at(11))), [3]);
+
+    // A leader that has just begun: the slots are busy with what its predecessor deployed.
+    let mut next = ResourceManager::new(OPTIONS, Some(WORKERS));
+    let attempt = thalweg_core::ids::ExecutionAttemptId::new(1);
+    for (number, id) in [(1, "a"), (2, "b"), (3, "c")] {
+        let executions = vec![report(attempt, ExecutionState::Running)];
+        let running = Registration { executions, ..registration(id, 7) };
+        next.register(ConnectionId(number), running, 1, 7, at(0)).unwrap();
+    }
+    let (request, _) = five_slots();
+    assert_eq!(next.slot_event(request, at(5)), [], "three were there, three are enough");
+}
+
+#[test]
+fn spare_workers_are_kept_and_one_that_leaves_is_replaced_before_it_is_gone() {
+    let workers = WorkerOptions { spare: 1, ..WORKERS };
+    let mut resources = ResourceManager::new(OPTIONS, Some(workers));
+    assert_eq!(resources.tick(at(0)), [ResourceAction::RequireWorkers(1)]);
+    let (request, allocations) = five_slots();
+    assert_eq!(required(&resources.slot_event(request, at(1))), [4]);
+    register(&mut resources, &["a", "b", "c", "d"], 2);
+    let leaving = WorkerEvent::Leaving("the pod is being deleted".to_owned());
+    let left = resources.worker_event(&task_manager("a"), &leaving, at(10));
+    assert!(required(&left).is_empty(), "b, c, the spare one for what a has, another spare one");
+    let gone = WorkerEvent::Gone("exit code 143".to_owned());
+    resources.worker_event(&task_manager("a"), &gone, at(20));
+    resources.slot_event(SlotEvent::Released(allocations), at(30));
+    let mut released = Vec::new();
+    for ms in (100..6000).step_by(90) {
+        for id in ["b", "c", "d"] {
+            let Some(connection) = resources.connection(&task_manager(id)) else { continue };
+            let heartbeat = TaskManagerHeartbeat {
+                id: task_manager(id),
+                heartbeat_seen: 0,
+                executions: Vec::new(),
+                metrics: Vec::new(),
+            };
+            released.extend(resources.heartbeat(connection, &heartbeat, ms, at(ms)).1);
+        }
+    }
+    let released = released.iter().filter(|a| matches!(a, ResourceAction::ReleaseWorker(_)));
+    assert_eq!(released.count(), 2, "one stays as the spare one");
 }

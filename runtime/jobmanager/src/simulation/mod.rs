@@ -71,9 +71,8 @@ impl World {
                 close_grace: Duration::from_millis(100),
                 slot_request_timeout: Duration::from_secs(30),
                 unused_timeout: Duration::from_secs(30),
-                worker_start_timeout: Duration::from_secs(30),
             },
-            slots_per_worker: None,
+            workers: None,
         };
         let rows = 50 + random.next_u64() % 400;
         Self {
@@ -163,7 +162,8 @@ impl World {
             | Action::DeleteObjects(_)
             | Action::DeleteAbandoned(_)
             | Action::DeleteFromSavepoint(..)
-            | Action::RequestWorkers(_)
+            | Action::RequireWorkers(_)
+            | Action::WorkerChanged(..)
             | Action::ReleaseWorker(_)
             | Action::Observe(..)
             | Action::ObserveTaskManager(..) => {}

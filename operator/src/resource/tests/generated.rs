@@ -1,0 +1,30 @@
+//! Files that are made from the types are up to date. `THALWEG_UPDATE=1` writes them.
+
+use super::root;
+use crate::resource::{definition, reference};
+
+fn check(path: &str, made: &str) {
+    let path = root().join(path);
+    if std::env::var_os("THALWEG_UPDATE").is_some() {
+        std::fs::write(&path, made).expect("writable");
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        there == made,
+        "{} is stale: THALWEG_UPDATE=1 cargo test -p thalweg-operator generated",
+        path.display()
+    );
+}
+
+#[test]
+fn the_generated_definition_is_up_to_date_and_small_enough_for_kubectl_apply() {
+    let yaml = definition::definition_yaml().expect("a definition");
+    assert!(yaml.len() < 150_000, "{} bytes", yaml.len());
+    println!("{} bytes", yaml.len());
+    check("crds/flinkapplications.thalweg.dev.yaml", &yaml);
+}
+
+#[test]
+fn the_generated_reference_page_is_up_to_date() {
+    check("docs/flinkapplication.md", &reference::reference_markdown().expect("a page"));
+}

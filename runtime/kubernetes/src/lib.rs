@@ -1,0 +1,9 @@
+//! A JobManager in Kubernetes: who leads by a Lease ([`lease`]), which TaskManager pods there are
+//! ([`task_manager_pods`]).
+//!
+//! What is decided is decided purely, from what was observed and the time; the API server is only
+//! talked to at the edge. Not here: what the operator does (its Deployments, Services, accounts),
+//! and what keeps two leaders apart, which are the logs in the checkpoint store.
+
+pub mod lease;
+pub mod task_manager_pods;
