@@ -18,7 +18,7 @@ pub(crate) use self::chunk::{Copies, push_row, read_rows};
 pub(crate) use self::copied::CopiedTables;
 pub(crate) use self::frozen::{Frozen, next_after};
 pub(crate) use self::merge::Merge;
-pub(crate) use self::rows::{TableRows, Turn};
+pub(crate) use self::rows::Turn;
 
 /// What one slice may still do. Counted and not timed, so that the same history always gives the
 /// same slices.
