@@ -126,7 +126,7 @@ fn what_a_dry_run_says_of_a_store_in_s3_is_what_the_next_leader_deletes_there() 
     let fenced = put(&format!("chk-3000/e1-shared-{attempt}"));
     let superseded = put(&format!("chk-1/e2-shared-{attempt}"));
     let own = put(&format!("chk-3000/e2-shared-{attempt}"));
-    let unknown = [put("chk-3000/e99-manifest"), put("notes.txt")];
+    let unknown = [put(&format!("chk-3000/e99-shared-{attempt}")), put("notes.txt")];
 
     let place = Place::S3(&s3);
     let before = place.content("storage");
