@@ -5,8 +5,8 @@
 //!
 //! Rows of a run are sorted. A table's turn comes key group by key group: the keys that wait in it
 //! are collected and sorted in pieces of bounded size (`chunk`), which are merged with one another
-//! (`merge`), with the copies (`copied`), and with the tombstones (`rows`). Not here: what a row looks like,
-//! which its state knows, and when a slice is due, which the task decides.
+//! (`merge`), with the copies (`copied`), and with the tombstones (`rows`). Not here: what a row
+//! looks like, which its state knows, and when a slice is due, which the task decides.
 
 mod chunk;
 mod copied;
