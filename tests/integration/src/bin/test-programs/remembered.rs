@@ -38,7 +38,7 @@ impl Lived {
     /// How much of it is there: up to three.
     fn there(&mut self, context: &mut KeyedContext<'_, u64>) -> FunctionResult<u64> {
         let value = u64::from(self.value.get(context)?.is_some());
-        let list = self.list.get(context)?.iter().count() as u64;
+        let list = self.list.get(context)?.len() as u64;
         let map = self.map.entries(context)?.count() as u64;
         Ok(value + list + map)
     }
