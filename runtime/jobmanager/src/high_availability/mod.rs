@@ -11,6 +11,7 @@ mod error;
 mod garbage;
 mod hint;
 pub(crate) mod job_log;
+pub(crate) mod leftovers;
 mod locator;
 mod off_thread;
 mod recorded_result;
