@@ -15,6 +15,8 @@ pub(crate) struct CopiedTables<I> {
     waiting: Vec<BTreeMap<I, Copies>>,
     /// Bytes of `waiting`.
     waiting_bytes: usize,
+    /// Bytes of entries that tables have copied themselves.
+    elsewhere: usize,
     /// The table whose turn it is.
     turn: Option<(usize, I, TableRows)>,
     /// What copies and collected keys take.
@@ -28,7 +30,7 @@ impl<I: Ord> CopiedTables<I> {
     /// None yet, of so many key groups.
     pub(crate) fn new(key_groups: usize, buffers: MemoryAccount) -> Self {
         let waiting = (0..key_groups).map(|_| BTreeMap::new()).collect();
-        Self { waiting, waiting_bytes: 0, turn: None, buffers, failed: None }
+        Self { waiting, waiting_bytes: 0, elsewhere: 0, turn: None, buffers, failed: None }
     }
 
     /// Whether nothing more needs to be copied.
@@ -74,6 +76,17 @@ impl<I: Ord> CopiedTables<I> {
         self.measure();
     }
 
+    /// So many bytes of entries were copied elsewhere, or are no longer needed.
+    pub(crate) fn copied_elsewhere(&mut self, before: usize, after: usize) {
+        self.elsewhere = (self.elsewhere + after).saturating_sub(before);
+        self.measure();
+    }
+
+    /// Whether it's the turn of this key group's table.
+    pub(crate) fn is_turn_of(&self, group: usize) -> bool {
+        self.turn.as_ref().is_some_and(|(now, ..)| *now == group)
+    }
+
     /// Whether it's a table's turn.
     pub(crate) fn is_turn(&self) -> bool {
         self.turn.is_some()
@@ -105,7 +118,7 @@ impl<I: Ord> CopiedTables<I> {
     fn measure(&mut self) {
         let before = self.buffers.used();
         let turn = self.turn.as_ref().map_or(0, |(.., rows)| rows.size());
-        self.buffers.change(before, self.waiting_bytes + turn);
+        self.buffers.change(before, self.waiting_bytes + self.elsewhere + turn);
         if let Err(overdrawn) = self.buffers.check() {
             self.fail(overdrawn.into());
         }

@@ -27,7 +27,6 @@ pub(super) struct Encoding {
 impl<K: Key, S: Stored> KeyedTable<K, S> {
     pub(super) fn begin(&mut self, writer: &mut RunWriter) {
         self.abort();
-        writer.begin_slices();
         let (kind, tracking) = (writer.kind(), writer.tracking());
         for table in &mut self.tables {
             match S::TRACKED {
@@ -35,6 +34,7 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
                 false => table.freeze::<false>(kind, tracking, &mut self.account),
             }
         }
+        writer.begin_slices(self.tables.iter().map(Table::frozen_entries).sum());
         self.encoding = Some(Box::new(Encoding {
             kind,
             tracking,
@@ -54,6 +54,9 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         let Some(place) = table.waiting(current.hash, &current.key) else { return };
         if let Some((entry, unchanged)) = table.take_unsettled(place) {
             entry.published(unchanged, &mut self.account);
+        }
+        if encoding.copy_around(current.group, table, place) {
+            return;
         }
         let whole = table.frozen().is_some_and(|frozen| frozen.is_whole());
         if let Some((entry, changed)) = table.take_waiting(place) {
@@ -101,6 +104,26 @@ fn settle<S: Stored>(entry: &mut S, unchanged: bool, account: &mut MemoryAccount
 }
 
 impl Encoding {
+    /// Copies the entry in this place and those around it, if that's quick. Not while it's the
+    /// turn of their key group: its copies are collected.
+    fn copy_around<K: Key, S: Stored>(
+        &mut self,
+        group: usize,
+        table: &mut Table<K, S>,
+        place: usize,
+    ) -> bool {
+        let in_turn = self.copies.is_turn_of(group);
+        let entry = table.bucket(place).filter(|_| !K::OWNS_HEAP && !in_turn);
+        if S::TRACKED || entry.and_then(|entry| entry.value.copied()).is_none() {
+            return false;
+        }
+        let copy = |entry: &Entry<K, S>| {
+            Some(Entry { key: entry.key.clone(), value: entry.value.copied()? })
+        };
+        self.copies.copied_elsewhere(0, table.copy_around(place, copy));
+        true
+    }
+
     /// Keeps what the entry's key has for its turn.
     fn copy<K: Key, S: Stored>(
         &mut self,
@@ -158,7 +181,8 @@ impl Encoding {
             copies.begin_turn(*group, ());
         }
         let Some(rows) = copies.turn() else { return Ok(true) };
-        let complete = rows.go_on(table, budget, account, settle, |key, turn, account| {
+        let heap = S::heap_address;
+        let complete = rows.go_on(table, budget, account, settle, heap, |key, turn, account| {
             let mut bytes = 0;
             let mut put = |sub_key: &[u8], operation: RowOperation<'_>| {
                 let Some(operation) = unexpired(operation, life, whole) else { return Ok(()) };
@@ -182,6 +206,9 @@ impl Encoding {
             }
             Ok(bytes)
         })?;
+        if complete {
+            self.copies.copied_elsewhere(size_of_val(table.copied()), 0);
+        }
         self.group += usize::from(complete);
         self.copies.went_on(complete);
         Ok(complete)

@@ -39,7 +39,6 @@ impl<K: Key, V: Record> SliceState<K, V> {
     /// A snapshot begins that is written to `writer`.
     pub(super) fn begin_snapshot(&mut self, writer: &mut RunWriter) {
         self.abort_snapshot();
-        writer.begin_slices();
         let (kind, tracking) = (writer.kind(), writer.tracking());
         let whole = self.dropped.is_none();
         if tracking == Some(LastSnapshot::Published)
@@ -61,6 +60,8 @@ impl<K: Key, V: Record> SliceState<K, V> {
             }
             slices.iter_mut().for_each(|slice| slice.fresh = false);
         }
+        let tables = self.slices.iter().flat_map(|slice| &slice.tables);
+        writer.begin_slices(tables.map(Table::frozen_entries).sum());
         let key_groups = self.key_groups.len() as usize;
         self.encoding = Some(Box::new(Encoding {
             kind,
@@ -240,6 +241,7 @@ impl Encoding {
             budget,
             account,
             |_, _, _| (),
+            V::heap_address,
             |key, turn, _| {
                 full.clear();
                 write_time(end, full);
