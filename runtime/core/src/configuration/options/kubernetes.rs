@@ -43,8 +43,8 @@ option_group! {
         "kubernetes.revision",
         || None,
         "The revision of the application that this process runs, which is its Deployment's name \
-         too. A JobManager campaigns only for a Lease whose annotation `thalweg.dev/revision` names it, \
-         or that has none.",
+         too. A JobManager campaigns only for a Lease whose annotation \
+         `thalweg.dev/revision` names it, or that has none.",
     );
 
     /// The process's pod.
