@@ -142,7 +142,8 @@ a_node_that_is_cut_off_is_NotReady_and_healed_is_Ready() {
 
 pods_outlive_a_killed_api_server() {
     local before
-    before=$(in_namespace get pods --selector app=server --output jsonpath='{.items[*].metadata.uid}')
+    before=$(in_namespace get pods --selector app=server \
+        --output jsonpath='{.items[*].metadata.uid}')
     "$cluster_scripts/stop" kube-apiserver
     ! api_server_is_ready 2>/dev/null || { echo "the API server answers" >&2; return 1; }
     "$cluster_scripts/start" kube-apiserver

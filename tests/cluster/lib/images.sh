@@ -80,6 +80,7 @@ make_pause() {
 
 # load NODE ARCHIVE: what pods name with imagePullPolicy Never or IfNotPresent.
 load() {
-    inside "$1" timeout 300 "$debian/usr/bin/ctr" --namespace k8s.io images import "$2" >/dev/null ||
+    inside "$1" timeout 300 "$debian/usr/bin/ctr" --namespace k8s.io images import "$2" \
+        >/dev/null ||
         fail_with_log "containerd-$1" "$2 couldn't be loaded into $1"
 }

@@ -89,7 +89,7 @@ make_place() {
     done
     [ "$place" != control ] || return 0
     for folder in run var/lib var/log; do
-        case "$state/" in /"$folder"/*) fail "caches can't be in /$folder: set XDG_CACHE_HOME" ;; esac
+        [[ $state != /$folder/* ]] || fail "caches can't be in /$folder: set XDG_CACHE_HOME"
         mkdir -p "$state/$place/$folder"
         inside "$place" mount --bind "$state/$place/$folder" "/$folder"
     done
