@@ -115,7 +115,6 @@ fn a_small_run_that_is_left_alone_in_a_large_object_is_written_anew_although_not
     cluster.start_job_manager_with(&["--from-savepoint", &savepoint], &rest);
     cluster.wait().succeeded();
     check_output("all rows", &expected(ROWS), &folder.path().join("output"));
-    thalweg_integration_tests::check_store(&checkpoints);
 }
 
 /// Stops the job and gives its savepoint.
@@ -171,5 +170,4 @@ fn what_finished_tasks_have_left_outlives_every_process_at_every_parallelism_and
     strike(&mut second, &job, &arguments("2"));
     second.wait().succeeded();
     check_output("all rows", &expected(ROWS), &folder.path().join("output"));
-    high_availability::check_store(&storage("second"), &job);
 }
