@@ -2,7 +2,7 @@
 //!
 //! - [`resource`]: what a user writes and what is reported back.
 //! - [`validate`]: what is wrong with a resource that the API server has let through.
-//! - [`plan`]: what a change leads to.
+//! - [`plan`]: what is to be done, and what is reported.
 //! - [`pod_template`]: what users may add to pods.
 //! - [`build`]: the objects that run an application.
 //!
