@@ -1,7 +1,6 @@
 //! The engine's settings: what follows from the resource's fields, and `spec.configuration`.
 //!
-//! The keys `kubernetes.*` and `high-availability.type` are read by the JobManager's part for
-//! Kubernetes; all others are those of docs/configuration.md.
+//! All keys are those of docs/configuration.md.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +32,7 @@ pub fn job_manager_configuration(
     set("rest.bind-host", "0.0.0.0".to_owned());
 
     set("kubernetes.namespace", identity.namespace.clone());
-    set("kubernetes.application", identity.name.clone());
+    set("kubernetes.application.name", identity.name.clone());
     set("kubernetes.application.uid", identity.uid.clone());
     set("kubernetes.revision", revision.to_owned());
     set("kubernetes.taskmanager.template", TEMPLATE_PATH.to_owned());

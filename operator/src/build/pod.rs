@@ -23,7 +23,7 @@ pub const REST_PORT: i32 = 8081;
 pub const METRICS_PORT: i32 = 9249;
 
 /// Environment variables that the operator sets in both roles.
-pub const OPERATOR_VARIABLES: &[&str] = &["POD_NAME", "POD_IP", "NODE_NAME"];
+pub const OPERATOR_VARIABLES: &[&str] = &["POD_NAME", "POD_UID", "POD_IP", "NODE_NAME"];
 
 /// Where a role's settings are mounted.
 pub(super) const CONFIGURATION_PATH: &str = "/etc/thalweg/configuration.yaml";
@@ -102,9 +102,12 @@ pub(super) fn required(
 fn container(spec: &FlinkApplicationSpec, role: Role) -> Container {
     let binary = &spec.job.binary;
     let mut env: Vec<EnvVar> = binary.env.iter().map(variable).collect();
-    for (name, path) in
-        [("POD_NAME", "metadata.name"), ("POD_IP", "status.podIP"), ("NODE_NAME", "spec.nodeName")]
-    {
+    for (name, path) in [
+        ("POD_NAME", "metadata.name"),
+        ("POD_UID", "metadata.uid"),
+        ("POD_IP", "status.podIP"),
+        ("NODE_NAME", "spec.nodeName"),
+    ] {
         env.push(field_variable(name, path));
     }
     let port = |name: &str, container_port| ContainerPort {
@@ -113,20 +116,26 @@ fn container(spec: &FlinkApplicationSpec, role: Role) -> Container {
         protocol: Some("TCP".to_owned()),
         ..Default::default()
     };
-    let (address, ports, resources) = match role {
+    let (own, ports, resources) = match role {
         Role::JobManager => (
-            "jobmanager.rpc.address=$(POD_IP)",
+            [
+                "jobmanager.rpc.address=$(POD_IP)",
+                "kubernetes.pod.name=$(POD_NAME)",
+                "kubernetes.pod.uid=$(POD_UID)",
+            ]
+            .as_slice(),
             vec![port("rpc", RPC_PORT), port("rest", REST_PORT), port("metrics", METRICS_PORT)],
             &spec.job_manager.resources,
         ),
         Role::TaskManager => (
-            "taskmanager.host=$(POD_IP)",
+            ["taskmanager.host=$(POD_IP)", "taskmanager.resource-id=$(POD_NAME)"].as_slice(),
             vec![port("data", DATA_PORT), port("metrics", METRICS_PORT)],
             &spec.task_manager.resources,
         ),
     };
     let mut args: Vec<String> =
-        [role.as_str(), "--config", CONFIGURATION_PATH, "-D", address].map(str::to_owned).into();
+        [role.as_str(), "--config", CONFIGURATION_PATH].map(str::to_owned).into();
+    args.extend(own.iter().flat_map(|setting| ["-D".to_owned(), (*setting).to_owned()]));
     if role == Role::JobManager && !binary.args.is_empty() {
         // TaskManagers get them with their tasks. A dollar sign is one: no variables here.
         args.push("--".to_owned());

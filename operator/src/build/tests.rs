@@ -1,8 +1,6 @@
 //! The objects of the samples, against golden files, and what must hold for all objects.
 //! `THALWEG_UPDATE=1` writes the golden files.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use thalweg_core::configuration::Configuration;
 
@@ -94,13 +92,7 @@ fn every_object_belongs_to_the_resource_and_says_what_it_is() {
 }
 
 #[test]
-fn the_engine_knows_every_setting_but_those_of_its_kubernetes_part() {
-    // Registered with the JobManager's part for Kubernetes; until then it refuses to start.
-    const KUBERNETES: &[&str] = &[
-        "kubernetes.",
-        "high-availability.type",
-        "high-availability.leader-election.renew-deadline",
-    ];
+fn the_engine_knows_every_setting() {
     let mut specs: Vec<FlinkApplicationSpec> = SAMPLES.iter().map(|name| spec(name)).collect();
     for strategy in ["Fixed", "Rate", "None"] {
         let mut other = spec("personalisation");
@@ -114,14 +106,8 @@ fn the_engine_knows_every_setting_but_those_of_its_kubernetes_part() {
         let identity = identity("minimal");
         let revision = Revision::render(&identity, &spec, "minimal", None).expect("a revision");
         for file in ["jobmanager.yaml", "taskmanager.yaml"] {
-            let settings: BTreeMap<String, String> =
-                serde_yaml::from_str(&revision.files[file]).expect("settings");
-            let known = settings
-                .into_iter()
-                .filter(|(key, _)| !KUBERNETES.iter().any(|prefix| key.starts_with(prefix)));
-            let known: BTreeMap<String, String> = known.collect();
-            let yaml = serde_yaml::to_string(&known).expect("YAML");
-            if let Err(error) = Configuration::from_yaml(&yaml, file) {
+            let yaml = &revision.files[file];
+            if let Err(error) = Configuration::from_yaml(yaml, file) {
                 panic!("{file}: {error}\n{yaml}");
             }
         }
@@ -217,7 +203,9 @@ fn arguments_and_variables_reach_the_application_as_they_were_written() {
         template.spec.expect("a spec").containers.remove(0).args.expect("arguments")
     };
     // Kubernetes makes one dollar sign of two, and expands nothing then.
-    assert_eq!(args(job_manager)[5..], ["--", "$$(POD_IP)", "a$$$$b"]);
+    let of_application = args(job_manager);
+    let begin = of_application.iter().position(|argument| argument == "--").expect("arguments");
+    assert_eq!(of_application[begin..], ["--", "$$(POD_IP)", "a$$$$b"]);
     // TaskManagers get them with their tasks.
     assert!(!args(task_manager).contains(&"--".to_owned()));
 }

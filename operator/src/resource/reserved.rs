@@ -21,6 +21,7 @@ pub const RESERVED: &[ReservedKeys] = &[
             "jobmanager.rpc.port",
             "jobmanager.bind-host",
             "taskmanager.host",
+            "taskmanager.resource-id",
             "taskmanager.bind-host",
             "taskmanager.data.port",
             "rest.address",

@@ -58,6 +58,7 @@ pub struct JobManagerHandle {
     pub(super) disposals: Arc<Disposals>,
     pub(super) records: Option<Records>,
     pub(super) end: Arc<Mutex<Option<EndReason>>>,
+    pub(super) epoch: Epoch,
 }
 
 /// Operations with which a job ends. Its JobManager ends then, too, and whoever asked for them
@@ -69,6 +70,11 @@ pub(super) struct Unread {
 }
 
 impl JobManagerHandle {
+    /// The term in which it leads.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// Runs a job to its end. Its sources' splits are found first, on this thread, which may block.
     /// With high availability it goes on with its last checkpoint; one that has ended isn't run
     /// again, its result is the recorded one.
@@ -145,6 +151,11 @@ impl JobManagerHandle {
                     tracing::warn!(%job, "the job can't be claimed, it is tried again: {error}");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(CLAIM_PAUSE_MAX);
+                }
+                Err(error) if error.is_fenced() => {
+                    // As if its election had noticed; this one says it first, or second.
+                    let _ = self.mailbox.send(Mail::LeadershipLost(error.to_string())).await;
+                    return Err(SubmitError::Ended);
                 }
                 Err(error) => return Err(SubmitError::Records(error.to_string())),
             }

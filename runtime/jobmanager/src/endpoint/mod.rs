@@ -123,9 +123,10 @@ impl JobManager {
             disposals: Arc::default(),
             records: options.records.clone(),
             end: Arc::default(),
+            epoch: leadership.epoch,
         };
         let weak_mailbox = sender.downgrade();
-        options.driver.started(WorkerEvents::new(weak_mailbox.clone()));
+        options.driver.started(WorkerEvents::new(weak_mailbox.clone()), leadership.epoch);
         let held = recorded::hold(options.election, weak_mailbox.clone(), &options.runtime);
         let this = Self {
             dispatcher,

@@ -2,7 +2,7 @@
 //! it.
 //!
 //! Who leads is behind a trait: [`StandaloneElection`] where there's only one JobManager,
-//! [`StoreElection`] with nothing but a store. An election only makes a takeover quick: what keeps
+//! [`StoreElection`] with a store, where a [`Turn`] says whose turn it is. An election only makes a takeover quick: what keeps
 //! two leaders apart are the logs of `thalweg_storage::log`, one for the cluster and one for each
 //! job. [`Records`] reads and writes what programs and jobs leave there, and `job_log` is the one
 //! place that appends to a job's log.
@@ -16,6 +16,7 @@ mod off_thread;
 mod recorded_result;
 mod records;
 mod store_election;
+mod turn;
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -29,6 +30,7 @@ pub use off_thread::off_thread;
 pub(crate) use records::Claimed;
 pub use records::{ClaimedJob, Records, RecordsOptions};
 pub use store_election::{StoreElection, read_hint};
+pub use turn::{HintTurn, Turn, TurnFuture};
 
 /// A leader's term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

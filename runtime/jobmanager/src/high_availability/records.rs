@@ -9,7 +9,9 @@ use thalweg_core::ids::{Epoch, JobId, cluster_log_id};
 use thalweg_core::job_graph::JobGraph;
 use thalweg_storage::blob::BlobErrorKind;
 use thalweg_storage::log::collect::CollectorView;
-use thalweg_storage::log::{ClaimOutcome, EntryBody, Leader, Log, LogEntry, WriterId, probe};
+use thalweg_storage::log::{
+    ClaimOutcome, EntryBody, Leader, Log, LogEntry, LogError, Refusal, WriterId, probe,
+};
 use thalweg_storage::{BlobPath, CoordinatorState, PutOutcome, layout, manifest, sealed};
 use tokio::runtime::Handle;
 
@@ -165,22 +167,54 @@ impl Records {
         value_of(self.first(&path, &record).await?, name, &path)
     }
 
+    /// Whether the last claim of the cluster is this process's. Where nobody claims it, it is.
+    async fn leads_cluster(&self) -> Result<(), HighAvailabilityError> {
+        let log = Log::new(Arc::clone(&self.options.store.store), self.cluster());
+        match log.tail().await? {
+            Some(last) if last.header.writer != self.options.writer => {
+                Err(LogError::Refused(Refusal::Fenced(last.header)).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Claims a job: from now on nobody else publishes, commits or deletes anything of it. Of one
     /// that has ended, `retained` published checkpoints are kept.
+    ///
+    /// Only the cluster's leader goes on with it: one that was slow may come after its successor,
+    /// whose tasks would run from an older checkpoint then than those of the slow one. So the
+    /// cluster's log is looked at before, which saves the successor a restart, and after, which
+    /// makes claims that go on follow each other as the leaders do.
+    ///
+    /// # Errors
+    /// The store fails, what is recorded can't be used, or another leader is known (`is_fenced`).
     pub(crate) async fn claim(
         &self,
         job: JobId,
         retained: usize,
     ) -> Result<Claimed, HighAvailabilityError> {
+        self.leads_cluster().await?;
         let log = Log::new(Arc::clone(&self.options.store.store), job);
         let (writer, address) = (self.options.writer, &self.options.address);
-        match Leader::claim(log.clone(), writer, address).await? {
+        let outcome = Leader::claim(log.clone(), writer, address).await?;
+        self.leads_cluster().await?;
+        self.claimed(&log, outcome, retained).await
+    }
+
+    async fn claimed(
+        &self,
+        log: &Log,
+        outcome: ClaimOutcome,
+        retained: usize,
+    ) -> Result<Claimed, HighAvailabilityError> {
+        let job = log.job();
+        match outcome {
             ClaimOutcome::Finished(entry) => {
                 let published = entry.header.latest_publish().map(|last| last.checkpoint_id);
                 let folder = published.map(|id| layout::checkpoint_folder(job, id)).transpose()?;
                 let name = &self.options.checkpoints.name;
                 let last = folder.map(|folder| format!("{name}/{folder}"));
-                Ok(Claimed::Ended(self.ended(&log, &entry, retained).await?, last))
+                Ok(Claimed::Ended(self.ended(log, &entry, retained).await?, last))
             }
             ClaimOutcome::Leads(leader) => {
                 let restore = match leader.restore().await? {

@@ -1,6 +1,5 @@
-//! Election with nothing but a store: a log of claims for the cluster says who leads, and a hint
-//! (`hint`) that the leader writes regularly says who may be tried. Not here: when a candidate
-//! stops waiting, which `hint` decides.
+//! Election in a store: a log of claims for the cluster says who leads, and a hint (`hint`) that the
+//! leader writes says where. Not here: when a candidate stops waiting, which its `turn` decides.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,9 @@ use thalweg_storage::{BlobStore, layout, sealed};
 use tokio::sync::watch;
 
 use super::hint::{FORMAT_VERSION, HintDecision, HintWatch, LeaderHint};
-use super::{Campaign, ElectionError, HighAvailabilityError, LeaderElection, Leadership};
+use super::{
+    Campaign, ElectionError, HighAvailabilityError, HintTurn, LeaderElection, Leadership, Turn,
+};
 use crate::rest::KnownLeader;
 
 /// The hint of a cluster, if there is one.
@@ -45,11 +46,13 @@ pub struct StoreElection {
     /// The machine's name.
     machine: String,
     writer: WriterId,
-    lease: Duration,
+    turn: Box<dyn Turn>,
     period: Duration,
     clock: Arc<dyn Clock>,
     leader: Option<Leader>,
     counter: u64,
+    /// Whether the hint says what it should.
+    shown: bool,
 }
 
 impl std::fmt::Debug for StoreElection {
@@ -69,6 +72,7 @@ impl StoreElection {
         (lease, period): (Duration, Duration),
         clock: Arc<dyn Clock>,
     ) -> Self {
+        let watch = HintWatch::new((&address, &machine), lease, period);
         Self {
             store,
             cluster_id,
@@ -77,12 +81,19 @@ impl StoreElection {
             seen: watch::Sender::new(None),
             machine,
             writer,
-            lease,
+            turn: Box::new(HintTurn::new(watch)),
             period,
             clock,
             leader: None,
             counter: 0,
+            shown: false,
         }
+    }
+
+    /// Something else than the hint says whose turn it is.
+    pub fn by_turn(mut self, turn: Box<dyn Turn>) -> Self {
+        self.turn = turn;
+        self
     }
 
     /// REST is found at this host and port of this process, and wants to know who leads.
@@ -106,9 +117,7 @@ impl StoreElection {
         self.seen.send_replace(known);
     }
 
-    async fn wait_for_turn(&self) {
-        let place = (self.address.as_str(), self.machine.as_str());
-        let mut watch = HintWatch::new(place, self.lease, self.period);
+    async fn wait_for_turn(&mut self) {
         let mut told = false;
         loop {
             let hint = match read_hint(self.store.as_ref(), &self.cluster_id).await {
@@ -126,10 +135,10 @@ impl StoreElection {
             };
             self.see(hint.as_ref());
             let leader = hint.as_ref().map(|hint| hint.address.clone()).unwrap_or_default();
-            match watch.observe(hint, self.clock.elapsed()) {
+            match self.turn.look(hint, self.clock.elapsed()).await {
                 HintDecision::Claim => return,
                 HintDecision::LookAgainAfter(pause) => {
-                    if !std::mem::replace(&mut told, true) {
+                    if self.turn.needs_hints() && !std::mem::replace(&mut told, true) {
                         tracing::info!("standing by: the JobManager at {leader} leads");
                     }
                     tokio::time::sleep(pause).await;
@@ -183,7 +192,9 @@ impl StoreElection {
             self.store.put(&path, bytes).await?;
             Ok::<_, HighAvailabilityError>(())
         };
-        if let Err(error) = written.await {
+        let written = written.await;
+        self.shown = written.is_ok();
+        if let Err(error) = written {
             tracing::warn!("the leader hint can't be written, it is tried again: {error}");
         }
     }
@@ -214,7 +225,12 @@ impl LeaderElection for StoreElection {
                 if let Some(reason) = self.fenced().await {
                     return reason;
                 }
-                self.show(false).await;
+                if let Some(reason) = self.turn.keep(self.clock.elapsed()).await {
+                    return reason;
+                }
+                if !self.shown || self.turn.needs_hints() {
+                    self.show(false).await;
+                }
             }
         })
     }
@@ -224,6 +240,7 @@ impl LeaderElection for StoreElection {
             // Somebody else's hint isn't this one's to change.
             if self.fenced().await.is_none() {
                 self.show(true).await;
+                self.turn.release().await;
             }
         })
     }

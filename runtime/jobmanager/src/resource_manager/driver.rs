@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 
-use thalweg_core::ids::TaskManagerId;
+use thalweg_core::ids::{Epoch, TaskManagerId};
 use tokio::sync::mpsc;
 
 use crate::endpoint::mail::Mail;
@@ -31,8 +31,8 @@ pub trait ResourceManagerDriver: Debug + Send {
     fn worker_changed(&mut self, _id: &TaskManagerId, _registered: bool) {}
     /// Ends one that isn't used any more. No slot of it is given away after that.
     fn release_worker(&mut self, id: &TaskManagerId);
-    /// Called once, when the JobManager leads: where to say what becomes of workers.
-    fn started(&mut self, _events: WorkerEvents) {}
+    /// Called once, when the JobManager leads in this term: where to say what becomes of workers.
+    fn started(&mut self, _events: WorkerEvents, _epoch: Epoch) {}
 }
 
 /// What a driver knows of a TaskManager before its connection shows it.

@@ -6,10 +6,12 @@ mod elector;
 mod simulation;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::time::Duration;
 
 pub use elector::{CandidateDecision, LeaderDecision, LeaseElector};
+pub use turn::LeaseTurn;
 
 /// The annotation of a Lease that names the revision whose JobManagers may campaign.
 pub const REVISION_ANNOTATION: &str = "thalweg.dev/revision";

@@ -3,16 +3,22 @@
 //! like, which the revision's template says.
 
 mod backoff;
+mod driver;
 mod facts;
+mod observe;
 mod planner;
+mod template;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
 pub use backoff::Backoff;
+pub use driver::{KubernetesDriver, PodDriverOptions};
 pub use facts::{PodFacts, PodPhase};
+pub use observe::facts_of;
 pub use planner::{PodAction, PodPlanner};
+pub use template::{PodTemplate, TemplateError};
 
 /// Times that pods are handled by; the application's `taskManager`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -258,6 +258,15 @@ impl PodPlanner {
         }
     }
 
+    /// How many are required, and how many there are whose TaskManagers haven't registered.
+    pub fn counts(&self) -> (usize, usize) {
+        let pending = self
+            .pods
+            .iter()
+            .filter(|(name, known)| known.lives() && !self.registered.contains(*name));
+        (self.required, pending.count() + self.made.len())
+    }
+
     /// When something is to be decided if nothing happens before.
     pub fn deadline(&self, now: Duration) -> Option<Duration> {
         let late = self

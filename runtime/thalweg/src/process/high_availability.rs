@@ -92,6 +92,10 @@ impl JobManagerRecords {
             Arc::clone(clock),
         )
         .serves_rest(place.rest, place.seen);
+        let election = match super::kubernetes::turn(configuration, (clock, runtime))? {
+            Some(turn) => election.by_turn(turn),
+            None => election,
+        };
         let (election, records) = (Box::new(election), Some(records));
         Ok(Self { election, records, checkpoints: Some(checkpoints) })
     }

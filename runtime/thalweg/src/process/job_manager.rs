@@ -10,7 +10,6 @@ use thalweg_core::clock::{Clock, SystemClock};
 use thalweg_core::configuration::Configuration;
 use thalweg_core::configuration::options::{jobmanager, rest};
 use thalweg_datastream::StreamExecutionEnvironment;
-use thalweg_jobmanager::resource_manager::StandaloneDriver;
 use thalweg_jobmanager::rest::{KnownLeader, PassingTimes, PortRule, RestServer, StandbyRest};
 use thalweg_jobmanager::{JobManager, JobManagerHandle, JobManagerOptions};
 use thalweg_rpc::{Identity, TcpTransport, accept_channel, listen};
@@ -21,6 +20,7 @@ use super::LAST_QUESTIONS;
 use super::build_id::build_id;
 use super::executor::{ClusterExecutor, exit_code, process_seed};
 use super::high_availability::{self, JobManagerRecords, Place};
+use super::kubernetes;
 use super::savepoint_stores::SavepointStores;
 use super::settings::{ProcessError, configuration};
 use super::stores::Stores;
@@ -54,7 +54,7 @@ pub fn run_job_manager(
 
     let executor = ClusterExecutor {
         cluster_id: high_availability::cluster_id(&configuration, name),
-        configuration,
+        configuration: configuration.clone(),
         arguments: options.arguments.clone(),
         job_manager: job_manager.clone(),
         runtime: runtime.handle().clone(),
@@ -68,6 +68,10 @@ pub fn run_job_manager(
     let outcome = application(&env, &options.arguments);
     drop(env);
     runtime.block_on(job_manager.outcomes_read(LAST_QUESTIONS));
+    if kubernetes::is_deployed(&configuration) {
+        tracing::info!("the application has ended; this process waits to be ended");
+        runtime.block_on(job_manager.ended());
+    }
     runtime.block_on(job_manager.shutdown("the application has ended"));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match high_availability::exit_of(job_manager.end_reason()) {
@@ -100,23 +104,25 @@ fn start(
     let place = Place { rpc, rest: rest_address, seen };
     let edge = (&clock, runtime);
     let recorded = JobManagerRecords::open(configuration, stores, (name, place), edge)?;
+    let workers = kubernetes::workers(configuration, edge)?;
     let options = JobManagerOptions {
         configuration: configuration.clone(),
         build_id: identity.build_id,
         seed: process_seed(clock.as_ref()),
         acceptor,
-        driver: Box::new(StandaloneDriver),
+        driver: workers.driver,
         stores: Arc::new(SavepointStores(stores.clone())),
         election: recorded.election,
         store: recorded.checkpoints,
         records: recorded.records,
-        clock,
+        clock: Arc::clone(&clock),
         runtime: runtime.handle().clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: String::new(),
     };
     let job_manager = runtime.block_on(JobManager::start(options))?;
     rest.lead(Arc::new(job_manager.clone()));
+    kubernetes::report_status(configuration, &job_manager, workers.pods, edge)?;
     Ok(job_manager)
 }
 

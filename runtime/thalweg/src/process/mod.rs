@@ -9,6 +9,7 @@ mod codes;
 mod executor;
 mod high_availability;
 mod job_manager;
+mod kubernetes;
 mod local;
 mod machine;
 mod progress;

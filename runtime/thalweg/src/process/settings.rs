@@ -54,6 +54,21 @@ pub enum ProcessError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The API server can't be found.
+    #[error(
+        "the API server of Kubernetes isn't known: {0}; run the JobManager in a pod with a service \
+         account, or unset the keys kubernetes.* and high-availability.type"
+    )]
+    ApiServer(#[source] Box<kube::Error>),
+    /// This process doesn't know its pod.
+    #[error("{key} isn't set; a candidate for a Lease has to know it")]
+    PodUnknown {
+        /// What is missing.
+        key: &'static str,
+    },
+    /// What TaskManagers' pods look like isn't known.
+    #[error(transparent)]
+    PodTemplate(#[from] thalweg_kubernetes::task_manager_pods::TemplateError),
     /// This JobManager can't lead.
     #[error(transparent)]
     Election(#[from] ElectionError),

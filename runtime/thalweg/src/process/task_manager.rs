@@ -101,8 +101,10 @@ fn task_manager_options(
         _ => bind_host,
     };
     let suffix = process_seed(clock.as_ref()) & 0xff_ffff;
+    let own_id = || format!("{host}-{}-{suffix:06x}", std::process::id());
+    let id = configuration.get(&taskmanager::RESOURCE_ID).unwrap_or_else(own_id);
     Ok(TaskManagerOptions {
-        id: TaskManagerId(format!("{host}-{}-{suffix:06x}", std::process::id())),
+        id: TaskManagerId(id),
         configuration: configuration.clone(),
         build_id,
         connector: located.unwrap_or_else(at_address),

@@ -49,6 +49,12 @@ const REGRESSIONS: &[Regression] = &[
         "a TaskManager that was told to end said that its tasks were ending, and was gone before \
          they had ended: nobody restarted them",
     ),
+    (
+        17_518,
+        |_| {},
+        "a JobManager that wasn't the leader any more claimed a job after the one that was, which \
+         ran it from the beginning at the same time",
+    ),
 ];
 
 fn verdict(seed: u64, report: &Report) -> Option<String> {

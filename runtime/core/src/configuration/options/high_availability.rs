@@ -3,7 +3,26 @@
 use std::time::Duration;
 
 use super::option_group;
+use crate::configuration::named::Named;
 use crate::configuration::{ConfigOption, Location};
+
+/// What JobManagers go by that wait for their turn to lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HighAvailabilityType {
+    /// A hint in the store, which the leader renews.
+    Store,
+    /// The application's Lease in Kubernetes: a leader whose pod is gone is replaced at once.
+    Kubernetes,
+}
+
+impl Named for HighAvailabilityType {
+    const NAMES: &'static [(Self, &'static str, &'static [&'static str])] =
+        &[(Self::Store, "store", &[]), (Self::Kubernetes, "kubernetes", &[])];
+    const REFUSED: &'static [(&'static str, &'static str)] = &[
+        ("zookeeper", "there is no ZooKeeper yet; use store, which needs nothing but a store"),
+        ("none", "leave high-availability.storageDir unset instead"),
+    ];
+}
 
 /// True for a name that can be a folder's and a Kubernetes label's.
 fn is_cluster_id(text: &str) -> bool {
@@ -28,6 +47,17 @@ option_group! {
          `execution.checkpointing.dir` is set.",
     );
 
+    /// Who says whose turn it is to lead.
+    TYPE: HighAvailabilityType = ConfigOption::new(
+        "high-availability.type",
+        || HighAvailabilityType::Store,
+        "What JobManagers go by that wait for their turn to lead. What keeps two leaders apart is \
+         the log in `high-availability.storageDir` in any case; without that there is no high \
+         availability. `store`: a hint there, which the leader renews. `kubernetes`: the \
+         application's Lease.",
+    )
+    .flink_default("NONE");
+
     /// The application's identity.
     CLUSTER_ID: Option<String> = ConfigOption::new(
         "high-availability.cluster-id",
@@ -50,6 +80,16 @@ option_group! {
          ended by SIGTERM isn't waited for, nor one that is restarted at the same address.",
     )
     .must_be("at least 100 ms", |lease| *lease >= Duration::from_millis(100));
+
+    /// How long a leader may fail to renew its Lease.
+    RENEW_DEADLINE: Duration = ConfigOption::new(
+        "high-availability.leader-election.renew-deadline",
+        || Duration::from_secs(10),
+        "How long a leader may fail to renew its Lease in Kubernetes before it warns. It goes on: \
+         the store fences it if another one has taken over, so that an outage of the API server \
+         stops no job.",
+    )
+    .must_be("at least 100 ms", |deadline| *deadline >= Duration::from_millis(100));
 
     /// How often the leader shows itself.
     RETRY_PERIOD: Duration = ConfigOption::new(

@@ -8,6 +8,7 @@ pub mod execution;
 pub mod heartbeat;
 pub mod high_availability;
 pub mod jobmanager;
+pub mod kubernetes;
 pub mod logging;
 pub mod metrics;
 pub mod network;
@@ -45,6 +46,7 @@ pub const GROUPS: &[Group] = &[
     s3::GROUP,
     heartbeat::GROUP,
     slots::GROUP,
+    kubernetes::GROUP,
     execution::GROUP,
     network::GROUP,
     metrics::GROUP,

@@ -22,6 +22,20 @@ option_group! {
         host.as_deref().is_none_or(is_host)
     });
 
+    /// The TaskManager's id.
+    RESOURCE_ID: Option<String> = ConfigOption::new(
+        "taskmanager.resource-id",
+        || None,
+        "The TaskManager's id, another one for every process; in Kubernetes the name of its pod. \
+         Unset: host, process number and a few random digits.",
+    )
+    .must_be("from 1 to 253 letters, digits, dots, dashes and underscores", |id| {
+        let is_id_character = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        id.as_deref().is_none_or(|id| {
+            (1..=253).contains(&id.len()) && id.chars().all(is_id_character)
+        })
+    });
+
     /// Where the data port listens.
     BIND_HOST: String = ConfigOption::new(
         "taskmanager.bind-host",

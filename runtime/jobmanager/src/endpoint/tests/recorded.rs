@@ -285,6 +285,17 @@ async fn a_leader_of_the_cluster_stops_when_another_one_has_claimed_it() {
 }
 
 #[tokio::test]
+async fn who_comes_late_with_a_job_does_not_claim_it_from_its_successor() {
+    let store = Arc::new(Flaky::default());
+    let (handle, _acceptor) = job_manager(&store, 1).await;
+    next_leader(&store, cluster_log_id("app"), 2).await;
+    assert_eq!(handle.submit(submission(1, &SETTINGS)).await.unwrap_err(), SubmitError::Ended);
+    assert!(kinds(&store).await.is_empty(), "the job's log is the successor's");
+    handle.ended().await;
+    assert!(matches!(handle.end_reason(), Some(EndReason::LeadershipLost(_))));
+}
+
+#[tokio::test]
 async fn who_is_suspended_leaves_its_job_and_its_task_managers_to_the_next_one_at_once() {
     let store = Arc::new(Flaky::default());
     let (first, acceptor) = job_manager(&store, 1).await;

@@ -1,0 +1,132 @@
+//! Writes the status to the API server, for as long as the JobManager leads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use thalweg_core::Clock;
+use thalweg_jobmanager::JobManagerHandle;
+use thalweg_jobmanager::rest::RestGateway;
+
+use super::{FIELD_MANAGER, LeaderFacts, PodCounts, StatusSchedule, report};
+use crate::api::{Outcome, asked};
+
+/// How often it is looked whether there is anything to write.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long to leave the API server alone after it has failed.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What the status of an application is written with.
+pub struct StatusOptions {
+    /// The API server.
+    pub client: Client,
+    /// Where the application is.
+    pub namespace: String,
+    /// Its name.
+    pub application: String,
+    /// Its uid: the status of another one of that name isn't written. None: of any.
+    pub uid: Option<String>,
+    /// How many savepoints are listed at most.
+    pub savepoint_history: usize,
+    /// Who writes.
+    pub leader: LeaderFacts,
+    /// The pods of now.
+    pub pods: Arc<dyn Fn() -> PodCounts + Send + Sync>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The kind of an application's resource.
+pub(super) fn application_kind() -> ApiResource {
+    let kind = GroupVersionKind::gvk("thalweg.dev", "v1alpha1", "FlinkApplication");
+    ApiResource::from_gvk(&kind)
+}
+
+/// Writes the status whenever it is due, until the JobManager ends or finds that a later one leads.
+pub async fn push_status(options: StatusOptions, job_manager: JobManagerHandle) {
+    let StatusOptions { client, namespace, application, leader, pods, clock, .. } = options;
+    let target = Target {
+        applications: Api::namespaced_with(client, &namespace, &application_kind()),
+        name: application,
+        uid: options.uid,
+        epoch: leader.epoch,
+    };
+    let mut schedule = StatusSchedule::default();
+    loop {
+        let pause = tokio::select! {
+            () = job_manager.ended() => return,
+            pause = async {
+                let history = options.savepoint_history;
+                let status = report(&leader, &job_manager.cluster(), pods(), history);
+                if !schedule.is_due(&status, clock.elapsed()) {
+                    return Some(LOOK);
+                }
+                match write(&target, &status).await {
+                    Written::Done => {
+                        schedule.written(status, clock.elapsed());
+                        Some(LOOK)
+                    }
+                    Written::Again(why) => {
+                        tracing::warn!("the status of {} isn't written: {why}", target.name);
+                        schedule.forget();
+                        Some(PAUSE)
+                    }
+                    Written::Changed => Some(LOOK),
+                    Written::Superseded => None,
+                }
+            } => pause,
+        };
+        let Some(pause) = pause else { return };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+enum Written {
+    Done,
+    Again(String),
+    /// Somebody has written between reading and writing.
+    Changed,
+    /// A later leader writes.
+    Superseded,
+}
+
+/// Whose status is written, and in which term.
+struct Target {
+    applications: Api<DynamicObject>,
+    name: String,
+    uid: Option<String>,
+    epoch: u64,
+}
+
+/// Writes only onto what was read, and only if no later leader has written that: one that was paused
+/// must not bring back what was.
+async fn write(target: &Target, status: &Value) -> Written {
+    let Target { applications, name, uid, epoch } = target;
+    let object = match asked(applications.get(name)).await {
+        Outcome::Done(object) => object,
+        Outcome::NotFound | Outcome::Conflict => return Written::Again("it is gone".to_owned()),
+        Outcome::Failed(error) => return Written::Again(error),
+    };
+    if uid.is_some() && object.metadata.uid != *uid {
+        return Written::Superseded;
+    }
+    let written = object.data["status"]["jobManager"]["epoch"].as_u64();
+    if written.is_some_and(|written| written > *epoch) {
+        return Written::Superseded;
+    }
+    let patch = json!({
+        "apiVersion": "thalweg.dev/v1alpha1",
+        "kind": "FlinkApplication",
+        "metadata": {"name": name, "resourceVersion": object.metadata.resource_version},
+        "status": status,
+    });
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    match asked(applications.patch_status(name, &parameters, &Patch::Apply(&patch))).await {
+        Outcome::Done(_) => Written::Done,
+        Outcome::Conflict => Written::Changed,
+        Outcome::NotFound => Written::Again("it is gone".to_owned()),
+        Outcome::Failed(error) => Written::Again(error),
+    }
+}
