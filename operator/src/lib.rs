@@ -6,11 +6,15 @@
 //! - [`pod_template`]: what users may add to pods.
 //! - [`build`]: the objects that run an application.
 //!
-//! All of it is pure. Not here: TaskManager pods, which an application's JobManager asks for
-//! itself, and the election of its leader.
+//! - [`controller`]: observing, applying, reporting; [`server`]: metrics and health.
+//!
+//! All but the last two is pure. Not here: TaskManager pods, which an application's JobManager asks
+//! for itself, and the election of its leader.
 
 pub mod build;
+pub mod controller;
 pub mod plan;
 pub mod pod_template;
 pub mod resource;
+pub mod server;
 pub mod validate;

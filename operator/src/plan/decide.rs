@@ -154,7 +154,12 @@ fn delete(facts: &Facts, since: &Time, now: &Time, decision: &mut Decision) {
         decision.actions.push(Action::Publish(Event {
             reason: "Cleanup",
             warning: false,
-            message: format!("the application was stopped, after {}", wish.described()),
+            message: match secured {
+                Secured::NotRunning => "the application was stopped; its job wasn't running, so \
+                                        its state is that of the newest checkpoint"
+                    .to_owned(),
+                _ => format!("the application was stopped, after {}", wish.described()),
+            },
             key: facts.identity.uid.clone(),
         }));
         decision.actions.push(Action::RemoveFinalizer);
