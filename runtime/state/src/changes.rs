@@ -50,6 +50,16 @@ impl Bits {
         self.0.get(word).copied()
     }
 
+    /// The bits of all places, 64 at a time.
+    pub(crate) fn words(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().copied()
+    }
+
+    /// Clears the bits of 64 places, and gives them as they were.
+    pub(crate) fn take_word(&mut self, word: usize) -> u64 {
+        self.0.get_mut(word).map_or(0, std::mem::take)
+    }
+
     #[inline]
     pub(crate) fn set(&mut self, place: usize) {
         if let Some(word) = self.0.get_mut(place / 64) {

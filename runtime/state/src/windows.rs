@@ -131,7 +131,7 @@ impl<K: Key, V: Record> SliceState<K, V> {
             return Err(self.foreign_key(hash));
         }
         let place = self.place(slice);
-        if self.encoding.is_some() {
+        if self.encoding.is_some() && self.awaits(place, group) {
             self.before_change(place, group, key, hash);
         }
         let slice = &mut self.slices[place];
@@ -152,11 +152,18 @@ impl<K: Key, V: Record> SliceState<K, V> {
     #[inline]
     pub fn get_mut(&mut self, slice: i64, key: &K, hash: u64) -> Option<ValueMut<'_, V>> {
         let (place, group) = (self.find(slice)?, self.group(hash));
-        if self.encoding.is_some() {
+        if self.encoding.is_some() && self.awaits(place, group) {
             self.before_change(place, group, key, hash);
         }
         let (value, _) = self.slices[place].tables.get_mut(group)?.find_mut::<false>(hash, key)?;
         Some(ValueMut::new(value, false, &mut self.account))
+    }
+
+    /// Whether an entry of this table may have to be written to a snapshot before it changes.
+    #[inline]
+    fn awaits(&self, place: usize, group: usize) -> bool {
+        let slice = self.slices.get(place);
+        slice.and_then(|slice| slice.tables.get(group)).is_some_and(Table::awaits)
     }
 
     /// Drops the slice and all its entries. Returns how many there were.

@@ -208,6 +208,12 @@ pub fn is_record(path: &BlobPath) -> bool {
     of_job && named && parts.next().is_none()
 }
 
+/// Whether it's the name of a record that nobody but the leader of a cluster writes.
+pub fn is_of_clusters_leader(path: &BlobPath) -> bool {
+    let starting = path.as_str().rsplit('/').next() == Some("application");
+    is_record(path) && without_epoch(path).is_none() && !starting
+}
+
 /// A savepoint's manifest, in the savepoint's own directory.
 ///
 /// # Errors
@@ -309,6 +315,9 @@ mod tests {
             leader(job).unwrap().join("x").unwrap(),
         ];
         assert!(!others.iter().any(is_record));
+        let of_leader = [leader(job).unwrap(), once(job, "any name").unwrap()];
+        let told: Vec<_> = records.iter().filter(|path| is_of_clusters_leader(path)).collect();
+        assert_eq!(told, of_leader.iter().collect::<Vec<_>>());
     }
 
     #[test]

@@ -46,6 +46,18 @@ impl Rest {
         )
     }
 
+    /// Status and JSON of the answer to a POST.
+    ///
+    /// # Panics
+    /// Nobody answers, or not as REST does.
+    pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let answer = self.agent.post(format!("http://{}{path}", self.address)).send_json(body);
+        let mut answer = answer.unwrap_or_else(|error| panic!("{path}: {error}"));
+        let text = answer.body_mut().read_to_string().expect("an answer has a text");
+        let value = serde_json::from_str(&text);
+        (answer.status().as_u16(), value.unwrap_or_else(|e| panic!("{path}: {e}\n{text}")))
+    }
+
     /// A header of the answer to a GET; none when nobody answers or there is no such header.
     pub fn header(&self, path: &str, name: &str) -> Option<String> {
         let answer = self.agent.get(format!("http://{}{path}", self.address)).call().ok()?;

@@ -13,6 +13,7 @@ use thalweg_operators::sink::{
 };
 
 use crate::dice::Dice;
+use crate::obedience::Obedience;
 use crate::store::FaultyStore;
 use crate::trace::Trace;
 
@@ -41,6 +42,7 @@ pub struct Ledger {
     commit_failures: u64,
     careless: bool,
     heal_at: std::time::Duration,
+    obedience: Obedience,
     trace: Trace,
 }
 
@@ -60,8 +62,14 @@ impl Ledger {
             commit_failures: plan.commit_failures,
             careless: plan.careless_sink,
             heal_at: plan.heal_at,
+            obedience: Obedience::default(),
             trace,
         }
+    }
+
+    /// Whose tasks open its sinks.
+    pub fn obedience(&self) -> &Obedience {
+        &self.obedience
     }
 
     /// The committed rows, ascending.
@@ -103,6 +111,7 @@ impl Sink for LedgerSink {
         let name = format!("{operator:?}/{}", context.subtask.index);
         let (from, committed) = (context.restored_from, ledger.highest_committed(operator));
         ledger.trace.event("sink", format_args!("{name} opens, restored from {from:?}"));
+        ledger.obedience.opened(context.job.epoch);
         // Another leader's tasks have seen less, and commit nothing that it hasn't.
         let counts = ledger.store.leads(context.job.epoch);
         if from < committed && counts && !ledger.careless {

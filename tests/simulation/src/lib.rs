@@ -4,7 +4,7 @@
 //!
 //! - [`plan`]: what a seed stands for. [`rows`], [`workload`], [`oracle`]: the job and its output.
 //! - [`network`], [`store`], [`clock`]: what the engine's traits are implemented by, with faults.
-//!   [`ledger`]: the sink's outside.
+//!   [`ledger`]: the sink's outside. [`obedience`]: whose tasks are begun.
 //! - [`cluster`]: the hosts. [`faults`]: what happens to them. [`mod@run`]: a run and its verdict.
 //!
 //! Not here: real processes, sockets and disks (`tests/integration`).
@@ -16,6 +16,7 @@ pub mod dice;
 pub mod faults;
 pub mod ledger;
 pub mod network;
+pub mod obedience;
 pub mod oracle;
 pub mod plan;
 pub mod rows;

@@ -148,7 +148,8 @@ fn simulate(
     let rows = Arc::new(Rows::of(plan));
     let ledger = Ledger::new(plan, store.clone(), trace.clone());
     let code = Arc::new(workload::job(plan, &rows, &ledger)?);
-    let world = World::new(plan.clone(), trace.clone(), store.clone(), code);
+    let world =
+        World::new(plan.clone(), trace.clone(), store.clone(), code, ledger.obedience().clone());
     add_hosts(sim, &world);
     let schedule = Schedule::new(plan, trace.clone());
     let expected = oracle::expected(&rows, plan.parallelism);
@@ -206,6 +207,7 @@ impl Running {
         }
         let mut violations = self.ledger.violations();
         violations.extend(self.world.store.violation());
+        violations.extend(self.world.obedience.violation());
         violations.into_iter().next().map_or(Ok(()), Err)
     }
 

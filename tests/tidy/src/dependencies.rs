@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("thalweg-network", &["thalweg-core"]),
     ("thalweg-rpc", &["thalweg-core"]),
     ("thalweg-jobmanager", &["thalweg-core", "thalweg-storage", "thalweg-rpc"]),
+    ("thalweg-kubernetes", &["thalweg-core", "thalweg-jobmanager"]),
     (
         "thalweg-taskmanager",
         &[
@@ -35,6 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "thalweg-core",
             "thalweg-datastream",
             "thalweg-jobmanager",
+            "thalweg-kubernetes",
             "thalweg-network",
             "thalweg-operators",
             "thalweg-rpc",
@@ -54,6 +56,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "thalweg-network",
             "thalweg-rpc",
             "thalweg-jobmanager",
+            "thalweg-kubernetes",
             "thalweg-taskmanager",
             "thalweg",
             "thalweg-operator",

@@ -111,6 +111,11 @@ impl<T: Record> Record for Vec<T> {
     fn heap_size(&self) -> usize {
         self.capacity() * size_of::<T>() + items_heap_size(self)
     }
+
+    #[inline]
+    fn heap_address(&self) -> Option<*const u8> {
+        Some(self.as_ptr().cast())
+    }
 }
 
 impl<T: Record> Record for VecDeque<T> {

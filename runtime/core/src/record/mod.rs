@@ -95,6 +95,14 @@ pub trait Record: Clone + Send + Sync + 'static {
     /// Bytes that the value owns on the heap, by capacity, approximately.
     fn heap_size(&self) -> usize;
 
+    /// Where what it owns on the heap begins, for asking the processor for that before the value
+    /// is encoded; nothing is read from there. None where nobody knows.
+    #[doc(hidden)]
+    #[inline]
+    fn heap_address(&self) -> Option<*const u8> {
+        None
+    }
+
     /// The schema of a list of these; u8 makes it bytes.
     #[doc(hidden)]
     fn list_schema() -> Schema {

@@ -314,6 +314,11 @@ macro_rules! text {
             fn heap_size(&$self) -> usize {
                 $heap_size
             }
+
+            #[inline]
+            fn heap_address(&self) -> Option<*const u8> {
+                Some(self.as_bytes().as_ptr())
+            }
         }
     };
 }
@@ -346,5 +351,10 @@ impl<T: Record> Record for Box<T> {
     #[inline]
     fn heap_size(&self) -> usize {
         size_of::<T>() + T::heap_size(self)
+    }
+
+    #[inline]
+    fn heap_address(&self) -> Option<*const u8> {
+        Some(std::ptr::from_ref::<T>(self).cast())
     }
 }

@@ -35,8 +35,8 @@ pub use savepoint::{Savepoint, SavepointError, open_savepoint};
 use crate::checkpoint_coordinator::CompletedCheckpoint;
 use crate::dispatcher::{Action, Dispatcher, DispatcherOptions, Event, PreparedJob};
 use crate::facts::ClusterDescription;
-use crate::high_availability::ElectionError;
 use crate::high_availability::job_log::JobLog;
+use crate::high_availability::{ElectionError, leftovers};
 use crate::job_master::JobResult;
 use crate::moment::Moment;
 use crate::resource_manager::{
@@ -94,6 +94,9 @@ impl JobManager {
     /// When it can't campaign.
     pub async fn start(mut options: JobManagerOptions) -> Result<JobManagerHandle, ElectionError> {
         let leadership = options.election.campaign().await?;
+        if let Some(records) = &options.records {
+            leftovers::collect_at_takeover(records).await;
+        }
         let now = Moment::of(options.clock.as_ref());
         let dispatcher_options = DispatcherOptions {
             epoch: leadership.epoch,
@@ -127,6 +130,9 @@ impl JobManager {
         };
         let weak_mailbox = sender.downgrade();
         options.driver.started(WorkerEvents::new(weak_mailbox.clone()), leadership.epoch);
+        if let Some(records) = options.records.clone() {
+            options.runtime.spawn(leftovers::watch(records, weak_mailbox.clone()));
+        }
         let held = recorded::hold(options.election, weak_mailbox.clone(), &options.runtime);
         let this = Self {
             dispatcher,

@@ -2,15 +2,16 @@
 //! it.
 //!
 //! Who leads is behind a trait: [`StandaloneElection`] where there's only one JobManager,
-//! [`StoreElection`] with a store, where a [`Turn`] says whose turn it is. An election only makes a takeover quick: what keeps
-//! two leaders apart are the logs of `thalweg_storage::log`, one for the cluster and one for each
-//! job. [`Records`] reads and writes what programs and jobs leave there, and `job_log` is the one
-//! place that appends to a job's log.
+//! [`StoreElection`] with a store, where a [`Turn`] says whose turn it is. An election only makes a
+//! takeover quick: what keeps two leaders apart are the logs of `thalweg_storage::log`, one for the
+//! cluster and one for each job. [`Records`] reads and writes what programs and jobs leave there,
+//! and `job_log` is the one place that appends to a job's log.
 
 mod error;
 mod garbage;
 mod hint;
 pub(crate) mod job_log;
+pub(crate) mod leftovers;
 mod locator;
 mod off_thread;
 mod recorded_result;

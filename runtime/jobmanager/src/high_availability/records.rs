@@ -118,6 +118,11 @@ impl Records {
         &self.options.cluster_id
     }
 
+    /// This process, in logs.
+    pub(super) fn writer(&self) -> WriterId {
+        self.options.writer
+    }
+
     fn cluster(&self) -> JobId {
         cluster_log_id(&self.options.cluster_id)
     }

@@ -1,5 +1,5 @@
-//! Election in a store: a log of claims for the cluster says who leads, and a hint (`hint`) that the
-//! leader writes says where. Not here: when a candidate stops waiting, which its `turn` decides.
+//! Election in a store: a log of claims for the cluster says who leads, and a hint (`hint`) that
+//! the leader writes says where. Not here: when a candidate stops waiting: its `turn` decides.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Who leads, by an application's Lease: quick to take over, and only a hint. What keeps two leaders
-//! apart is the log in the checkpoint store, which is claimed after the Lease was taken.
+//! Who leads, by an application's Lease: quick to take over, and only a hint. What keeps two
+//! leaders apart is the log in the checkpoint store, which is claimed after the Lease was taken.
 
 mod elector;
 #[cfg(test)]

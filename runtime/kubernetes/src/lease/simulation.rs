@@ -1,5 +1,5 @@
-//! Electors against an API server that is simulated: candidates that are killed, paused and cut off,
-//! writes that are done and not answered, a Lease that is stolen and deleted. Seeded.
+//! Electors against an API server that is simulated: candidates that are killed, paused and cut
+//! off, writes that are done and not answered, a Lease that is stolen and deleted. Seeded.
 
 use std::time::Duration;
 

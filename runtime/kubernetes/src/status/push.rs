@@ -100,8 +100,8 @@ struct Target {
     epoch: u64,
 }
 
-/// Writes only onto what was read, and only if no later leader has written that: one that was paused
-/// must not bring back what was.
+/// Writes only onto what was read, and only if no later leader has written that: one that was
+/// paused must not bring back what was.
 async fn write(target: &Target, status: &Value) -> Written {
     let Target { applications, name, uid, epoch } = target;
     let object = match asked(applications.get(name)).await {

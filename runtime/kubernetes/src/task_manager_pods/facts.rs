@@ -31,7 +31,7 @@ pub struct PodFacts {
     pub phase: PodPhase,
     /// It is being deleted, by whomever.
     pub deleting: bool,
-    /// What is wrong with it, in its own words: `OOMKilled (exit code 137)`, `ImagePullBackOff: ...`,
-    /// what the scheduler says.
+    /// What is wrong with it, in its own words: `OOMKilled (exit code 137)`, `ImagePullBackOff:
+    /// ...`, what the scheduler says.
     pub problem: Option<String>,
 }

@@ -10,7 +10,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     /// It can't be read.
-    #[error("the template of TaskManager pods {path} can't be read: {source}", path = path.display())]
+    #[error(
+        "the template of TaskManager pods {path} can't be read: {source}",
+        path = path.display()
+    )]
     File {
         /// The file.
         path: PathBuf,

@@ -236,7 +236,7 @@ fn whatever_happens_to_pods_as_many_run_in_the_end_as_are_required_and_nothing_i
             .filter(|(facts, _)| facts.phase == PodPhase::Running && !facts.deleting)
             .map(|(facts, _)| &facts.name)
             .collect();
-        // Those that have registered beyond what is required are for the ResourceManager to release.
+        // The ResourceManager releases those that have registered beyond what is required.
         assert!(running.len() >= required, "seed {seed}: {running:?} of {required}");
         let others = cluster.pods.len() - running.len();
         assert_eq!(others, 0, "seed {seed}: {:?}", cluster.pods);

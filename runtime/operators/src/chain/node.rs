@@ -357,6 +357,12 @@ impl Node {
         self.encoding.is_some()
     }
 
+    /// Rows that are written of the snapshot that was begun, and about how many there will be.
+    pub(super) fn encoded_rows(&self) -> Option<(u64, u64)> {
+        let writer = &self.encoding.as_ref()?.writer;
+        Some((writer.row_count(), writer.expected_rows()))
+    }
+
     /// Goes on with the snapshot that was begun.
     pub(super) fn encode(&mut self, budget: &mut EncodingBudget) -> Result<Encoded, ChainError> {
         let Some(mut encoding) = self.encoding.take() else { return Ok(Encoded::Partly) };

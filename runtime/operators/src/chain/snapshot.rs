@@ -103,6 +103,14 @@ impl Chain {
         self.nodes.iter().any(|node| node.is_encoding())
     }
 
+    /// How far the states that aren't complete are written: about the part of their rows, from 0
+    /// to 1; None if there are none.
+    pub fn encoded_part(&self) -> Option<f64> {
+        let rows = self.nodes.iter().filter_map(|node| node.encoded_rows());
+        let (written, expected) = rows.reduce(|(a, b), (c, d)| (a + c, b + d))?;
+        Some((written as f64 / expected.max(1) as f64).min(1.0))
+    }
+
     /// Goes on with writing the states, in this slice.
     pub fn encode(&mut self, budget: &mut EncodingBudget) -> Result<(), ChainError> {
         for at in 0..self.nodes.len() {

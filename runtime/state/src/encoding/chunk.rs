@@ -11,6 +11,9 @@ use crate::sorted::prefix;
 const ITEMS_MAX: usize = if cfg!(test) { 4 } else { 4096 };
 const BYTES_MAX: usize = 1 << 20;
 
+/// Set in the place of an item whose entry was copied: the rest is which copy it is.
+pub(super) const COPY: usize = 1 << 31;
+
 /// Some keys with what is known of their rows.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
@@ -29,7 +32,7 @@ struct Item {
     key_end: u32,
     /// Where its rows end: at `key_end` if there are none here.
     end: u32,
-    /// Where its entry is; for timers, the length of the namespace.
+    /// Where its entry is, or its copy with [`COPY`]; for timers, the length of the namespace.
     place: u32,
 }
 
@@ -87,11 +90,11 @@ impl Chunk {
         });
     }
 
-    /// Forgets the items that stand for places.
+    /// Forgets the items that stand for places in the table.
     pub(crate) fn forget_places(&mut self) {
         self.items.drain(..self.next);
         self.next = 0;
-        self.items.retain(|item| item.end > item.key_end);
+        self.items.retain(|item| item.end > item.key_end || item.place as usize & COPY != 0);
     }
 
     pub(crate) fn head(&self) -> Option<Head<'_>> {

@@ -12,6 +12,10 @@ use crate::changes::Bits;
 pub(crate) struct Frozen {
     /// Places of entries that wait; of places without an entry nothing is said.
     waiting: Bits,
+    /// Words of places of which some wait.
+    words: usize,
+    /// Places that waited at first.
+    places: usize,
     /// Places of entries that have to be told that the last snapshot was published.
     unsettled: Bits,
     /// All entries belong to it, and nothing of older runs counts.
@@ -29,7 +33,12 @@ impl Frozen {
         whole: bool,
         removed: Arc<BTreeSet<Box<[u8]>>>,
     ) -> Frozen {
-        Frozen { waiting, unsettled, whole, moved: false, removed }
+        let (mut words, mut places) = (0, 0);
+        for word in waiting.words() {
+            words += usize::from(word != 0);
+            places += word.count_ones() as usize;
+        }
+        Frozen { waiting, words, places, unsettled, whole, moved: false, removed }
     }
 
     /// Whether a run has nothing to hold, and no entry anything to be told.
@@ -42,6 +51,8 @@ impl Frozen {
     pub(crate) fn resized(&self, places: usize) -> Frozen {
         Frozen {
             waiting: Bits::new(places),
+            words: 0,
+            places: self.places,
             unsettled: Bits::new(if self.unsettled.is_empty() { 0 } else { places }),
             whole: self.whole,
             moved: true,
@@ -62,6 +73,12 @@ impl Frozen {
         std::mem::take(&mut self.moved)
     }
 
+    /// Whether any entry may have to be written, or told something, before it changes.
+    #[inline]
+    pub(crate) fn awaits(&self) -> bool {
+        self.words > 0 || !self.unsettled.is_empty()
+    }
+
     /// Whether the entry in this place has to be written, or told something, before it changes.
     #[inline]
     pub(crate) fn needs_care(&self, place: usize) -> bool {
@@ -71,7 +88,16 @@ impl Frozen {
     /// The entry in this place needn't be written any more: it was, or it's a new one.
     #[inline]
     pub(crate) fn take(&mut self, place: usize) -> bool {
-        self.waiting.take(place)
+        let was = self.waiting.take(place);
+        self.words -= usize::from(was && self.waiting.word(place / 64) == Some(0));
+        was
+    }
+
+    /// The entries in this word of places needn't be written any more. Those that had to be.
+    pub(crate) fn take_word(&mut self, word: usize) -> u64 {
+        let was = self.waiting.take_word(word);
+        self.words -= usize::from(was != 0);
+        was
     }
 
     /// The entry in this place was told what it had to be told, if it had to be.
@@ -81,17 +107,23 @@ impl Frozen {
 
     /// Forgets what is known about a place, which an entry leaves, in two bits.
     pub(crate) fn leave(&mut self, place: usize) -> (bool, bool) {
-        (self.waiting.take(place), self.unsettled.take(place))
+        (self.take(place), self.unsettled.take(place))
     }
 
     /// An entry has come to this place, with what was known about its former one.
     pub(crate) fn arrive(&mut self, place: usize, (waiting, unsettled): (bool, bool)) {
         if waiting {
+            self.words += usize::from(self.waiting.word(place / 64) == Some(0));
             self.waiting.set(place);
         }
         if unsettled {
             self.unsettled.set(place);
         }
+    }
+
+    /// How many places waited at first, with those without an entry.
+    pub(crate) fn places(&self) -> usize {
+        self.places
     }
 
     /// The places of this word of places, of those that wait; None beyond the end.

@@ -5,18 +5,20 @@
 //!
 //! Rows of a run are sorted. A table's turn comes key group by key group: the keys that wait in it
 //! are collected and sorted in pieces of bounded size (`chunk`), which are merged with one another
-//! (`merge`), with the copies, and with the tombstones (`rows`). Not here: what a row looks like,
-//! which its state knows, and when a slice is due, which the task decides.
+//! (`merge`), with the copies (`copied`), and with the tombstones (`rows`). Not here: what a row
+//! looks like, which its state knows, and when a slice is due, which the task decides.
 
 mod chunk;
+mod copied;
 mod frozen;
 mod merge;
 mod rows;
 
 pub(crate) use self::chunk::{Copies, push_row, read_rows};
+pub(crate) use self::copied::CopiedTables;
 pub(crate) use self::frozen::{Frozen, next_after};
 pub(crate) use self::merge::Merge;
-pub(crate) use self::rows::{TableRows, Turn};
+pub(crate) use self::rows::Turn;
 
 /// What one slice may still do. Counted and not timed, so that the same history always gives the
 /// same slices.

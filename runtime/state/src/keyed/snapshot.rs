@@ -6,7 +6,7 @@ use thalweg_core::record::Key;
 use super::CurrentKey;
 use super::table::{KeyedTable, Stored};
 use crate::budget::MemoryAccount;
-use crate::encoding::{Copies, EncodingBudget, TableRows, Turn, push_row, read_rows};
+use crate::encoding::{CopiedTables, EncodingBudget, Turn, push_row, read_rows};
 use crate::run::{LastSnapshot, RowKey, RowOperation, RunError, RunKind, RunWriter};
 use crate::table::{Entry, Table};
 use crate::ttl::Life;
@@ -19,23 +19,14 @@ pub(super) struct Encoding {
     begun: bool,
     /// Key groups before this place in the range are written.
     group: usize,
-    /// What was copied for the key groups from `group` on, by their places.
-    copies: Vec<Copies>,
-    /// Bytes of `copies`.
-    copied: usize,
-    /// The key group whose turn it is.
-    turn: Option<TableRows>,
-    /// What copies and collected keys take.
-    buffers: MemoryAccount,
-    /// Why it can't go on: it copied more than the buffers may hold, or a row can't be written.
-    failed: Option<RunError>,
+    /// What was copied for the key groups from `group` on, which have a table each.
+    copies: CopiedTables<()>,
     scratch: Vec<u8>,
 }
 
 impl<K: Key, S: Stored> KeyedTable<K, S> {
     pub(super) fn begin(&mut self, writer: &mut RunWriter) {
         self.abort();
-        writer.begin_slices();
         let (kind, tracking) = (writer.kind(), writer.tracking());
         for table in &mut self.tables {
             match S::TRACKED {
@@ -43,16 +34,13 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
                 false => table.freeze::<false>(kind, tracking, &mut self.account),
             }
         }
+        writer.begin_slices(self.tables.iter().map(Table::frozen_entries).sum());
         self.encoding = Some(Box::new(Encoding {
             kind,
             tracking,
             begun: false,
             group: 0,
-            copies: self.tables.iter().map(|_| Copies::default()).collect(),
-            copied: 0,
-            turn: None,
-            buffers: MemoryAccount::new(writer.buffers()),
-            failed: None,
+            copies: CopiedTables::new(self.tables.len(), MemoryAccount::new(writer.buffers())),
             scratch: Vec::new(),
         }));
     }
@@ -66,6 +54,9 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         let Some(place) = table.waiting(current.hash, &current.key) else { return };
         if let Some((entry, unchanged)) = table.take_unsettled(place) {
             entry.published(unchanged, &mut self.account);
+        }
+        if encoding.copy_around(current.group, table, place) {
+            return;
         }
         let whole = table.frozen().is_some_and(|frozen| frozen.is_whole());
         if let Some((entry, changed)) = table.take_waiting(place) {
@@ -85,7 +76,7 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         }
         while let Some(table) = self.tables.get_mut(encoding.group) {
             let key_group = (self.key_groups.start as usize + encoding.group) as u16;
-            if let Some(failed) = encoding.failed.take() {
+            if let Some(failed) = encoding.copies.take_failure() {
                 return Err(failed.of_state(&self.declaration.name));
             }
             let (life, account) = (&self.life, &mut self.account);
@@ -113,6 +104,26 @@ fn settle<S: Stored>(entry: &mut S, unchanged: bool, account: &mut MemoryAccount
 }
 
 impl Encoding {
+    /// Copies the entry in this place and those around it, if that's quick. Not while it's the
+    /// turn of their key group: its copies are collected.
+    fn copy_around<K: Key, S: Stored>(
+        &mut self,
+        group: usize,
+        table: &mut Table<K, S>,
+        place: usize,
+    ) -> bool {
+        let in_turn = self.copies.is_turn_of(group);
+        let entry = table.bucket(place).filter(|_| !K::OWNS_HEAP && !in_turn);
+        if S::TRACKED || entry.and_then(|entry| entry.value.copied()).is_none() {
+            return false;
+        }
+        let copy = |entry: &Entry<K, S>| {
+            Some(Entry { key: entry.key.clone(), value: entry.value.copied()? })
+        };
+        self.copies.copied_elsewhere(0, table.copy_around(place, copy));
+        true
+    }
+
     /// Keeps what the entry's key has for its turn.
     fn copy<K: Key, S: Stored>(
         &mut self,
@@ -122,7 +133,7 @@ impl Encoding {
         (whole, changed): (bool, bool),
         account: &mut MemoryAccount,
     ) {
-        if self.failed.is_some() {
+        if self.copies.has_failed() {
             return;
         }
         let mut rows = Vec::new();
@@ -141,40 +152,14 @@ impl Encoding {
                 entry.value.taken(mark, account);
             }
             Ok(_) => {}
-            Err(error) => return self.failed = Some(error),
+            Err(error) => return self.copies.fail(error),
         }
         // All that it had has expired: a piece takes an item without rows for a place.
         if rows.is_empty() {
             return;
         }
-        match &mut self.turn {
-            Some(turn) if group == self.group => {
-                let mut key = Vec::new();
-                entry.key.encode_key(&mut key);
-                turn.copy(key, rows);
-            }
-            _ => {
-                let Some(copies) = self.copies.get_mut(group) else { return };
-                let chunk = copies.last();
-                let before = chunk.size();
-                let key = |out: &mut Vec<u8>| entry.key.encode_key(out);
-                if !chunk.push(0, key, |out| out.extend_from_slice(&rows)) {
-                    return self.failed = Some(RunError::too_large());
-                }
-                self.copied += chunk.size() - before;
-            }
-        }
-        self.measure();
-    }
-
-    /// Notes what the buffers hold.
-    fn measure(&mut self) {
-        let before = self.buffers.used();
-        let turn = self.turn.as_ref().map_or(0, TableRows::size);
-        self.buffers.change(before, self.copied + turn);
-        if let Err(overdrawn) = self.buffers.check() {
-            self.failed.get_or_insert(overdrawn.into());
-        }
+        let key = |out: &mut Vec<u8>| entry.key.encode_key(out);
+        self.copies.copy(group, (), key, |out| out.extend_from_slice(&rows));
     }
 
     /// Goes on with a key group. Whether it's complete; then the next one's turn comes.
@@ -188,17 +173,16 @@ impl Encoding {
         account: &mut MemoryAccount,
     ) -> Result<bool, RunError> {
         let whole = table.frozen().is_some_and(|frozen| frozen.is_whole());
-        let Self { turn, scratch, tracking, kind, copies, group, copied, .. } = self;
-        if turn.is_none() {
+        let Self { scratch, tracking, kind, copies, group, .. } = self;
+        if !copies.is_turn() {
             if whole && *kind == RunKind::Delta {
                 writer.write(row_key(key_group, &[], &[]), RowOperation::DeleteRange)?;
             }
-            let copies = copies.get_mut(*group).map(std::mem::take).unwrap_or_default();
-            *copied -= copies.size();
-            *turn = Some(TableRows::new(copies));
+            copies.begin_turn(*group, ());
         }
-        let Some(rows) = turn else { return Ok(true) };
-        let complete = rows.go_on(table, budget, account, settle, |key, turn, account| {
+        let Some(rows) = copies.turn() else { return Ok(true) };
+        let heap = S::heap_address;
+        let complete = rows.go_on(table, budget, account, settle, heap, |key, turn, account| {
             let mut bytes = 0;
             let mut put = |sub_key: &[u8], operation: RowOperation<'_>| {
                 let Some(operation) = unexpired(operation, life, whole) else { return Ok(()) };
@@ -223,11 +207,10 @@ impl Encoding {
             Ok(bytes)
         })?;
         if complete {
-            self.turn = None;
-            self.group += 1;
+            self.copies.copied_elsewhere(size_of_val(table.copied()), 0);
         }
-        self.measure();
-        self.buffers.give_back_unused();
+        self.group += usize::from(complete);
+        self.copies.went_on(complete);
         Ok(complete)
     }
 }

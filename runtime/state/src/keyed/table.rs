@@ -29,6 +29,17 @@ pub(crate) trait Stored: Send + Sized + 'static {
     /// Whether it knows which of its rows have changed.
     const TRACKED: bool;
 
+    /// A copy of it, for those that are quickly copied, which is all of a type or none.
+    fn copied(&self) -> Option<Self> {
+        None
+    }
+
+    /// Where it goes on that isn't all in its entry, if that's known.
+    #[inline]
+    fn heap_address(&self) -> Option<*const u8> {
+        None
+    }
+
     /// What a delta says about a key that was removed.
     const REMOVED: RowOperation<'static>;
 
@@ -203,6 +214,12 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         }
     }
 
+    /// Whether the current key's entry may have to be written to a snapshot before it changes.
+    #[inline]
+    fn awaits(&self, current: &CurrentKey<K>) -> bool {
+        self.encoding.is_some() && self.tables.get(current.group).is_some_and(Table::awaits)
+    }
+
     /// The current key's entry, to be changed, if there is one.
     #[inline]
     pub(crate) fn find_mut(
@@ -210,7 +227,7 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         current: &CurrentKey<K>,
     ) -> Result<Option<(&mut S, &mut MemoryAccount)>, StateError> {
         self.check()?;
-        if self.encoding.is_some() {
+        if self.awaits(current) {
             self.before_change(current);
         }
         match self.tables.get_mut(current.group) {
@@ -239,7 +256,7 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
         make: impl FnOnce() -> S,
     ) -> Result<(&mut S, bool, &mut MemoryAccount), StateError> {
         self.check()?;
-        if self.encoding.is_some() {
+        if self.awaits(current) {
             self.before_change(current);
         }
         match self.tables.get_mut(current.group) {
@@ -260,7 +277,7 @@ impl<K: Key, S: Stored> KeyedTable<K, S> {
 
     /// Takes the current key's entry out.
     pub(crate) fn remove(&mut self, current: &CurrentKey<K>) -> Result<Option<S>, StateError> {
-        if self.encoding.is_some() {
+        if self.awaits(current) {
             self.before_change(current);
         }
         let Some(table) = self.tables.get_mut(current.group) else {

@@ -153,12 +153,26 @@ impl<K: Key, V: Record, L: Lifetime> KeyedTable<K, Timed<V, L>> {
     }
 }
 
+/// Values up to this size are copied with their neighbours.
+const COPIED_BYTES_MAX: usize = 64;
+
 /// As it's stored: one row, without a sub-key.
 impl<V: Record, L: Lifetime> Stored for Timed<V, L> {
     const TRACKED: bool = false;
     const REMOVED: RowOperation<'static> = RowOperation::Delete;
     type Mark = ();
     type Life = L;
+
+    #[inline]
+    fn copied(&self) -> Option<Self> {
+        let quick = !V::OWNS_HEAP && size_of::<Self>() <= COPIED_BYTES_MAX;
+        quick.then(|| Timed { value: self.value.clone(), expiry: self.expiry.clone() })
+    }
+
+    #[inline]
+    fn heap_address(&self) -> Option<*const u8> {
+        self.value.heap_address()
+    }
 
     fn declare(declaration: &mut StateDeclaration) {
         declaration.value = Some(V::schema());

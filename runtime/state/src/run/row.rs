@@ -102,22 +102,27 @@ impl RowKey<'_> {
     }
 }
 
-/// Appends a row to a block's bytes. `previous` is the full key of the row before it in the
-/// block, or nothing.
+/// Appends a row to a block's bytes. It has the first `shared` bytes of its full key in common
+/// with the row before it in the block.
 pub(super) fn write(
-    previous: &[u8],
+    shared: usize,
     full: &[u8],
-    key_length: usize,
-    namespace_length: usize,
+    lengths: Lengths,
     operation: RowOperation<'_>,
     block: &mut Vec<u8>,
 ) {
-    let shared = shared_prefix(previous, full);
-    block.push(operation.flags());
-    varint::write(shared as u64, block);
-    varint::write((full.len() - shared) as u64, block);
-    varint::write(key_length as u64, block);
-    varint::write(namespace_length as u64, block);
+    let numbers = [shared, full.len() - shared, lengths.key, lengths.namespace];
+    match numbers.iter().all(|number| *number < 0x80) {
+        // Almost always: each is a byte.
+        true => {
+            let [shared, differing, key, namespace] = numbers.map(|number| number as u8);
+            block.extend_from_slice(&[operation.flags(), shared, differing, key, namespace]);
+        }
+        false => {
+            block.push(operation.flags());
+            numbers.iter().for_each(|number| varint::write(*number as u64, block));
+        }
+    }
     block.extend_from_slice(&full[shared..]);
     if let Some(expiry) = operation.expiry() {
         block.extend_from_slice(&expiry.to_le_bytes());
@@ -129,8 +134,18 @@ pub(super) fn write(
     }
 }
 
-fn shared_prefix(a: &[u8], b: &[u8]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+/// How many bytes two keys begin with in common.
+#[inline]
+pub(super) fn shared_prefix(a: &[u8], b: &[u8]) -> usize {
+    let mut shared = 0;
+    for (a, b) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
+        let differing = a.iter().zip(b).position(|(a, b)| a != b);
+        match differing {
+            Some(differing) => return shared + differing,
+            None => shared += 8,
+        }
+    }
+    shared + a[shared..].iter().zip(&b[shared..]).take_while(|(a, b)| a == b).count()
 }
 
 /// The lengths of a row's parts; its full key is where [`read`] put it.

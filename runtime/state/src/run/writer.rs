@@ -30,6 +30,8 @@ pub struct RunWriter {
     sliced: bool,
     /// States that were begun and aren't complete.
     unfinished: usize,
+    /// Keys and timers of states that are written in slices.
+    expected: u64,
     /// For what waits to be written.
     buffers: MemoryBudget,
     /// What the run takes of them.
@@ -70,6 +72,7 @@ impl RunWriter {
             tracking,
             sliced: false,
             unfinished: 0,
+            expected: 0,
             buffers: MemoryBudget::unlimited(),
             account: MemoryAccount::uncharged(),
             taken: 0,
@@ -114,9 +117,16 @@ impl RunWriter {
         Ok(self.account.check()?)
     }
 
-    /// A state will be written, by slices or at once.
-    pub(crate) fn begin_slices(&mut self) {
+    /// A state of so many keys or timers will be written, by slices or at once.
+    pub(crate) fn begin_slices(&mut self, expected: usize) {
         self.unfinished += 1;
+        self.expected += expected as u64;
+    }
+
+    /// About how many rows will have been written once all states are that were begun: for some
+    /// kinds of state a key has more than one.
+    pub fn expected_rows(&self) -> u64 {
+        self.expected
     }
 
     /// It was.
@@ -180,12 +190,12 @@ impl RunWriter {
     #[inline]
     pub fn write(&mut self, key: RowKey<'_>, operation: RowOperation<'_>) -> Result<(), RunError> {
         key.write_full(&mut self.key);
-        let range = operation == RowOperation::DeleteRange;
-        if self.state_rows > 0 {
-            let order = self.last_key.as_slice().cmp(&self.key);
-            if order == Ordering::Greater
-                || (order == Ordering::Equal && (range || !self.last_was_range))
-            {
+        let range = matches!(operation, RowOperation::DeleteRange);
+        let mut shared = row::shared_prefix(&self.last_key, &self.key);
+        let order = self.last_key[shared..].first().cmp(&self.key[shared..].first());
+        if self.state_rows > 0 && order != Ordering::Less {
+            let doubled = order == Ordering::Equal && (range || !self.last_was_range);
+            if order == Ordering::Greater || doubled {
                 return Err(self.unwritable("its rows are out of order"));
             }
         }
@@ -203,16 +213,15 @@ impl RunWriter {
         }
         // A block never begins with the key that the one before ended with.
         let full = self.block.len() + size > block::TARGET_LENGTH;
-        if !self.block.is_empty() && full && self.last_key != self.key {
+        if full && !self.block.is_empty() && order != Ordering::Equal {
             self.finish_block();
         }
         if self.block.is_empty() {
             self.block_first_key.clone_from(&self.key);
-            self.last_key.clear();
+            shared = 0;
         }
-        let (key_length, namespace_length) = (key.key.len(), key.namespace.len());
-        let block = &mut self.block;
-        row::write(&self.last_key, &self.key, key_length, namespace_length, operation, block);
+        let lengths = row::Lengths { key: key.key.len(), namespace: key.namespace.len() };
+        row::write(shared, &self.key, lengths, operation, &mut self.block);
         std::mem::swap(&mut self.last_key, &mut self.key);
         self.last_was_range = range;
         self.block_rows += 1;
@@ -226,7 +235,9 @@ impl RunWriter {
         if self.out.len() < at_least.max(1) {
             return None;
         }
-        let finished = std::mem::take(&mut self.out);
+        // The next part will be as large: growing to that would copy it, in fresh memory.
+        let next = Vec::with_capacity(self.out.len() + self.out.len() / 8);
+        let finished = std::mem::replace(&mut self.out, next);
         self.taken += finished.len() as u64;
         self.account.change(self.account.used(), self.index.len());
         self.account.give_back_unused();

@@ -2,6 +2,7 @@
 //! restores at other parallelisms, and with what must be refused.
 
 mod budget;
+mod copies;
 mod encoding;
 mod evolution;
 mod hostile;

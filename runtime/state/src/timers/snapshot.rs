@@ -56,7 +56,6 @@ impl<K: Key, N: Key> TimerQueue<K, N> {
     /// A snapshot begins that is written to `writer`.
     pub(super) fn begin_snapshot(&mut self, writer: &mut RunWriter) {
         self.abort_snapshot();
-        writer.begin_slices();
         if let Some(last) = writer.tracking() {
             self.changes.settle(last, &mut self.account);
         }
@@ -67,6 +66,7 @@ impl<K: Key, N: Key> TimerQueue<K, N> {
         }
         let last = self.changes.end_interval();
         let added = (!whole).then(|| (self.changes.added(), self.changes.published()));
+        writer.begin_slices(added.as_ref().map_or(self.length, |(added, _)| added.len()));
         self.encoding = Some(Box::new(Encoding {
             hides_older: delta && whole,
             begun: false,

@@ -1,14 +1,12 @@
 //! The rows of slices in a snapshot: key group by key group, and in each the slices by their ends.
 //! A value is copied before it changes; a slice that's dropped stays until it's written.
 
-use std::collections::BTreeMap;
-
 use thalweg_core::Record;
 use thalweg_core::record::Key;
 
 use super::{Dropped, Slice, SliceState};
 use crate::budget::MemoryAccount;
-use crate::encoding::{Copies, EncodingBudget, TableRows, Turn, push_row, read_rows};
+use crate::encoding::{CopiedTables, EncodingBudget, Turn, push_row, read_rows};
 use crate::run::{LastSnapshot, RowKey, RowOperation, RunError, RunKind, RunWriter};
 use crate::table::Table;
 use crate::timers::write_time;
@@ -25,16 +23,8 @@ pub(super) struct Encoding {
     /// How far it is: the place of a key group in the range, and of an end in `ends`.
     group: usize,
     at: usize,
-    /// What was copied of tables whose turn hasn't come, by key group and end.
-    copies: BTreeMap<(usize, i64), Copies>,
-    /// Bytes of `copies`.
-    copied: usize,
-    /// The table whose turn it is.
-    turn: Option<TableRows>,
-    /// What copies and collected keys take.
-    buffers: MemoryAccount,
-    /// Why it can't go on.
-    failed: Option<RunError>,
+    /// What was copied of tables that aren't written yet, by key group and end.
+    copies: CopiedTables<i64>,
     scratch: (Vec<u8>, Vec<u8>),
 }
 
@@ -49,7 +39,6 @@ impl<K: Key, V: Record> SliceState<K, V> {
     /// A snapshot begins that is written to `writer`.
     pub(super) fn begin_snapshot(&mut self, writer: &mut RunWriter) {
         self.abort_snapshot();
-        writer.begin_slices();
         let (kind, tracking) = (writer.kind(), writer.tracking());
         let whole = self.dropped.is_none();
         if tracking == Some(LastSnapshot::Published)
@@ -71,6 +60,9 @@ impl<K: Key, V: Record> SliceState<K, V> {
             }
             slices.iter_mut().for_each(|slice| slice.fresh = false);
         }
+        let tables = self.slices.iter().flat_map(|slice| &slice.tables);
+        writer.begin_slices(tables.map(Table::frozen_entries).sum());
+        let key_groups = self.key_groups.len() as usize;
         self.encoding = Some(Box::new(Encoding {
             kind,
             whole,
@@ -78,11 +70,7 @@ impl<K: Key, V: Record> SliceState<K, V> {
             ends,
             group: 0,
             at: 0,
-            copies: BTreeMap::new(),
-            copied: 0,
-            turn: None,
-            buffers: MemoryAccount::new(writer.buffers()),
-            failed: None,
+            copies: CopiedTables::new(key_groups, MemoryAccount::new(writer.buffers())),
             scratch: (Vec::new(), Vec::new()),
         }));
     }
@@ -144,7 +132,7 @@ impl<K: Key, V: Record> SliceState<K, V> {
         }
         while encoding.group < self.key_groups.len() as usize {
             let key_group = (self.key_groups.start as usize + encoding.group) as u16;
-            if let Some(failed) = encoding.failed.take() {
+            if let Some(failed) = encoding.copies.take_failure() {
                 return Err(failed.of_state(&self.declaration.name));
             }
             if budget.is_spent() {
@@ -214,48 +202,19 @@ fn release_table<K: Key, V: Record>(table: &mut Table<K, V>, account: &mut Memor
 impl Encoding {
     /// Whether nothing of the key group was written.
     fn begins_group(&self) -> bool {
-        self.at == 0 && self.turn.is_none()
+        self.at == 0 && !self.copies.is_turn()
     }
 
     /// Keeps a value for its turn.
     fn copy<K: Key, V: Record>(&mut self, end: i64, group: usize, key: &K, value: &V) {
-        if self.failed.is_some() {
+        if self.copies.has_failed() {
             return;
         }
-        let now = group == self.group && self.ends.get(self.at).is_some_and(|at| at.end == end);
-        let mut encode = |out: &mut Vec<u8>| {
-            let (_, scratch) = &mut self.scratch;
-            scratch.clear();
-            value.encode(scratch);
-            push_row(&[], RowOperation::Value(scratch), out);
-        };
-        match &mut self.turn {
-            Some(turn) if now => {
-                let (mut encoded, mut rows) = (Vec::new(), Vec::new());
-                key.encode_key(&mut encoded);
-                encode(&mut rows);
-                turn.copy(encoded, rows);
-            }
-            _ => {
-                let chunk = self.copies.entry((group, end)).or_default().last();
-                let before = chunk.size();
-                if !chunk.push(0, |out| key.encode_key(out), encode) {
-                    return self.failed = Some(RunError::too_large());
-                }
-                self.copied += chunk.size() - before;
-            }
-        }
-        self.measure();
-    }
-
-    /// Notes what the buffers hold.
-    fn measure(&mut self) {
-        let before = self.buffers.used();
-        let turn = self.turn.as_ref().map_or(0, TableRows::size);
-        self.buffers.change(before, self.copied + turn);
-        if let Err(overdrawn) = self.buffers.check() {
-            self.failed.get_or_insert(overdrawn.into());
-        }
+        let (_, scratch) = &mut self.scratch;
+        scratch.clear();
+        value.encode(scratch);
+        let row = |out: &mut Vec<u8>| push_row(&[], RowOperation::Value(scratch), out);
+        self.copies.copy(group, end, |out| key.encode_key(out), row);
     }
 
     /// Goes on with the table of a slice in a key group. Whether it's complete.
@@ -268,22 +227,21 @@ impl Encoding {
         budget: &mut EncodingBudget,
         account: &mut MemoryAccount,
     ) -> Result<bool, RunError> {
-        if self.turn.is_none() {
+        if !self.copies.is_turn() {
             let all = table.frozen().is_some_and(|frozen| frozen.is_whole());
             if all && !self.whole && self.kind == RunKind::Delta {
                 write_dropped(writer, key_group, end)?;
             }
-            let copies = self.copies.remove(&(self.group, end)).unwrap_or_default();
-            self.copied -= copies.size();
-            self.turn = Some(TableRows::new(copies));
+            self.copies.begin_turn(self.group, end);
         }
-        let Self { turn, scratch: (full, value), .. } = self;
-        let Some(rows) = turn else { return Ok(true) };
+        let Self { copies, scratch: (full, value), .. } = self;
+        let Some(rows) = copies.turn() else { return Ok(true) };
         let complete = rows.go_on(
             table,
             budget,
             account,
             |_, _, _| (),
+            V::heap_address,
             |key, turn, _| {
                 full.clear();
                 write_time(end, full);
@@ -305,11 +263,7 @@ impl Encoding {
                 Ok(full.len() + operation.value().len())
             },
         )?;
-        if complete {
-            self.turn = None;
-        }
-        self.measure();
-        self.buffers.give_back_unused();
+        self.copies.went_on(complete);
         Ok(complete)
     }
 }

@@ -66,11 +66,37 @@ pub async fn plan_unfinished(
     view: &CollectorView,
     origin_of: impl Fn(&BlobPath) -> Option<ObjectOrigin>,
 ) -> Result<Vec<UnfinishedWrite>, LogError> {
+    let is_garbage =
+        |path: &BlobPath| classify_object(view, origin_of(path), false) == ObjectClass::Garbage;
+    plan_unfinished_where(log, store, view, is_garbage).await
+}
+
+/// The same of a cluster's own folder, of which this is the log: its entries, and what nobody but
+/// its leader writes. To be called before the leader writes any of that.
+///
+/// # Errors
+/// The store fails.
+pub async fn plan_unfinished_of_cluster(
+    log: &Log,
+    store: &dyn BlobStore,
+    view: &CollectorView,
+) -> Result<Vec<UnfinishedWrite>, LogError> {
+    let is_record = |path: &BlobPath| layout::is_of_clusters_leader(path);
+    plan_unfinished_where(log, store, view, is_record).await
+}
+
+/// Those at places of the log that are taken, and those of which `is_garbage` says that.
+async fn plan_unfinished_where(
+    log: &Log,
+    store: &dyn BlobStore,
+    view: &CollectorView,
+    is_garbage: impl Fn(&BlobPath) -> bool,
+) -> Result<Vec<UnfinishedWrite>, LogError> {
     let last = view.last().position;
     let is_over = |path: &BlobPath| match names::parse(log.job, path) {
         Some(LogName::Entry(position)) => position <= last,
         Some(LogName::Seal(segment)) => segment < Segment::of(last, log.segment_length),
-        None => classify_object(view, origin_of(path), false) == ObjectClass::Garbage,
+        None => is_garbage(path),
     };
     let mut found = store.unfinished(&layout::job_folder(log.job)?).await?;
     found.retain(|write| view.may_collect() && is_over(&write.path));

@@ -83,6 +83,14 @@ pub fn probe(writer: WriterId) -> Result<BlobPath, BlobPathError> {
     BlobPath::parse(&format!("probe/{writer}"))
 }
 
+/// The folder of those objects.
+///
+/// # Errors
+/// As [`folder`].
+pub fn probes() -> Result<BlobPath, BlobPathError> {
+    BlobPath::parse("probe")
+}
+
 /// What a path in the log's folder names; nothing if it isn't a name of the log's.
 pub fn parse(job: JobId, path: &BlobPath) -> Option<LogName> {
     let name = path.as_str().rsplit('/').next()?;

@@ -14,6 +14,9 @@ use crate::blob::{BlobError, BlobErrorKind, BlobPath, BlobStore};
 /// worth and one for each segment before it.
 const MAX_STEPS: u32 = 1 << 20;
 
+/// How often an entry is read before it counts as damaged: an answer may be cut short on its way.
+const READS_MAX: u32 = 3;
+
 /// A job's log in a store. Clones are the same log.
 #[derive(Clone)]
 pub struct Log {
@@ -41,14 +44,17 @@ impl Log {
     /// The entry at a place, or nothing.
     ///
     /// # Errors
-    /// The store fails, or what is there isn't this place's entry.
+    /// The store fails, or what is there isn't this place's entry, however often it is read.
     pub async fn read(&self, position: LogPosition) -> Result<Option<LogEntry>, LogError> {
         let path = names::entry(self.job, position)?;
-        match found(self.store.get(&path).await)? {
-            Some(bytes) => {
-                LogEntry::from_bytes(&bytes, path.as_str(), self.job, position).map(Some)
+        let mut reads = 0;
+        loop {
+            reads += 1;
+            let Some(bytes) = found(self.store.get(&path).await)? else { return Ok(None) };
+            match LogEntry::from_bytes(&bytes, path.as_str(), self.job, position) {
+                Err(LogError::Damaged { .. }) if reads < READS_MAX => {}
+                read => return read.map(Some),
             }
-            None => Ok(None),
         }
     }
 

@@ -1,15 +1,16 @@
 //! When a task writes its part of a checkpoint: in slices between its batches, so that none takes
 //! long, and at once while there's nothing else to do. Not here: what is written (`Chain`).
 //!
-//! 1. A slice is due when the task had nothing to do in this step, or has worked for some time
-//!    since the last slice: some times as long as that took.
+//! 1. A slice is due when the task had nothing to do in this step; or when less is written than
+//!    there would be at a steady pace, and the task has worked for some time since the last slice:
+//!    some times as long as that took.
 //! 2. It's always due while the buffers for snapshots are half full, and nothing else is done while
 //!    they're three quarters full: what is about to change has to be copied to them before its
 //!    turn, and they mustn't overflow before that.
 //! 3. None is while so much is being uploaded that the next part has no room: a slow store slows
 //!    the snapshot and nothing else. How long that may take is the checkpoint's time-out.
-//! 4. It ends when it has taken half a millisecond, or after so many pieces; the pieces are
-//!    counted in rows and bytes. So it's short also where the clock stands still, in simulations.
+//! 4. It ends when it has taken 0.8 ms, or after so many pieces; the pieces are counted in rows and
+//!    bytes. So it's short also where the clock stands still, in simulations.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,15 +26,24 @@ use super::{Now, SnapshotPart, Task, TaskEvent};
 const PIECE_ROWS: usize = 512;
 const PIECE_BYTES: usize = 64 * 1024;
 /// Pieces in a slice.
-const PIECES_MAX: u32 = 8;
-/// A slice ends with the piece that reaches this.
-const SLICE: Duration = Duration::from_micros(500);
+const PIECES_MAX: u32 = 16;
+/// A slice ends with the piece that reaches this. In a shorter one few key groups are collected and
+/// written: what was collected is no longer in the processor's caches in the next one.
+const SLICE: Duration = Duration::from_micros(800);
 /// A part of a run is given away when it has so many bytes, or a quarter of the room for uploads.
 const PART_BYTES: usize = 1 << 20;
 /// When there's no room it's looked for again after this.
 const LOOK: Duration = Duration::from_millis(5);
-/// After a slice the task does other work for so many times as long as it took: more at first, so
-/// that what is written in a second is hardly felt, ...
+/// A slice that took longer has waited for a processor: it isn't felt as so much work.
+const SLICE_MAX: Duration = Duration::from_millis(1);
+/// A snapshot takes so long, if that's enough: what is spread out is hardly felt, and with the
+/// upload it still takes less than a second.
+const STEADY: Duration = Duration::from_millis(700);
+/// It needn't take longer than with so much other work after each slice, in times of the slice: a
+/// small one is soon written, since rows that change meanwhile cost more.
+const WORK_PER_SLICE_MAX: u32 = 63;
+/// After a slice the task does other work for at least so many times as long as it took: more at
+/// first, so that what is written in a second is hardly felt, ...
 const WORK_PER_SLICE_AT_FIRST: u32 = 9;
 /// ... and less after that, so that large snapshots come to their end.
 const WORK_PER_SLICE: u32 = 3;
@@ -68,7 +78,9 @@ impl Task {
                 break;
             }
         }
-        self.next_slice = begun + taken * (1 + self.work_per_slice(begun));
+        let after = |times| begun + taken + taken.min(SLICE_MAX) * times;
+        let (earliest, latest) = (after(self.work_per_slice(begun)), after(WORK_PER_SLICE_MAX));
+        self.next_slice = self.steady().unwrap_or(earliest).clamp(earliest, latest);
         self.hand_over_snapshot();
         Ok(true)
     }
@@ -77,6 +89,12 @@ impl Task {
         let since = self.under_way.as_ref().map(|under_way| under_way.begun);
         let is_first = since.is_some_and(|since| now.saturating_sub(since) < AT_FIRST);
         if is_first { WORK_PER_SLICE_AT_FIRST } else { WORK_PER_SLICE }
+    }
+
+    /// When as much as is written would be at a steady pace.
+    fn steady(&self) -> Option<Duration> {
+        let written = self.chain.as_ref()?.encoded_part()?;
+        Some(self.under_way.as_ref()?.begun + STEADY.mul_f64(written))
     }
 
     /// Whether it may do nothing but encode.

@@ -1,7 +1,7 @@
 //! What a JobManager in Kubernetes goes by: its application's Lease, and pods for TaskManagers; and
 //! the status that it writes. On where `high-availability.type` is `kubernetes`,
-//! `kubernetes.taskmanager.template` and `kubernetes.application.name` are set. Not here: what any of it
-//! means (`thalweg-kubernetes`).
+//! `kubernetes.taskmanager.template` and `kubernetes.application.name` are set. Not here: what any
+//! of it means (`thalweg-kubernetes`).
 
 use std::path::Path;
 use std::sync::Arc;

@@ -66,7 +66,7 @@ fn a_job_that_was_stopped_has_ended_for_its_next_job_manager_too_and_goes_on_els
 }
 
 /// The file of the last published checkpoint's manifest.
-fn last_manifest(storage: &Path, job: &str) -> PathBuf {
+pub(crate) fn last_manifest(storage: &Path, job: &str) -> PathBuf {
     let log = storage.join(job).join("log");
     let mut entries: Vec<PathBuf> =
         fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -11,7 +11,7 @@ use crate::high_availability::{self, all_end, restored, stand_by, wait_for_check
 use crate::s3::check;
 
 /// A cluster with these settings and what it needs for S3, without any process yet.
-fn cluster(s3: &S3, proxy: Option<&FaultProxy>, more: &[(&str, &str)]) -> Cluster {
+pub(crate) fn cluster(s3: &S3, proxy: Option<&FaultProxy>, more: &[(&str, &str)]) -> Cluster {
     let mut settings = s3.settings(proxy);
     let own = [
         ("heartbeat.interval", "200 ms"),
@@ -21,14 +21,15 @@ fn cluster(s3: &S3, proxy: Option<&FaultProxy>, more: &[(&str, &str)]) -> Cluste
         ("restart-strategy.fixed-delay.attempts", "100"),
         ("restart-strategy.fixed-delay.delay", "100 ms"),
     ];
-    let all = own.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let own = own.iter().filter(|(key, _)| more.iter().all(|(other, _)| other != key));
+    let all = own.chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     settings.extend(all);
     let settings: Vec<_> = settings.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     Cluster::new(&application("fraud-detection"), &settings)
 }
 
 /// One that is recorded in S3, with three slots and a JobManager.
-fn recorded(s3: &S3, proxy: Option<&FaultProxy>, arguments: &[String]) -> Cluster {
+pub(crate) fn recorded(s3: &S3, proxy: Option<&FaultProxy>, arguments: &[String]) -> Cluster {
     let storage = s3.location("storage");
     let settings = [
         ("high-availability.storageDir", storage.as_str()),
@@ -43,7 +44,7 @@ fn recorded(s3: &S3, proxy: Option<&FaultProxy>, arguments: &[String]) -> Cluste
 }
 
 /// The store holds what is referenced, and the logs.
-fn check_store(s3: &S3, input: &FraudInput, job: &str) {
+pub(crate) fn check_store(s3: &S3, input: &FraudInput, job: &str) {
     let storage = input.path("storage");
     s3.download("storage", &storage);
     high_availability::check_store(&storage, job);

@@ -21,6 +21,7 @@ use crate::clock::SimulatedClock;
 use crate::dice::Dice;
 use crate::network::one_way::OneWay;
 use crate::network::rpc::RpcTransport;
+use crate::obedience::Obedience;
 use crate::plan::Plan;
 use crate::store::FaultyStore;
 use crate::trace::Trace;
@@ -51,6 +52,8 @@ pub struct World {
     pub code: Arc<JobCode>,
     /// What became of the job, as each JobManager that learned of it says.
     pub results: Mutex<Vec<Result<JobResult, String>>>,
+    /// Whose tasks are begun.
+    pub obedience: Obedience,
     /// Which links are open in one direction only.
     pub one_way: OneWay,
     lives: Mutex<Vec<Life>>,
@@ -65,7 +68,13 @@ pub struct World {
 
 impl World {
     /// Nothing has started.
-    pub fn new(plan: Plan, trace: Trace, store: FaultyStore, code: Arc<JobCode>) -> Arc<Self> {
+    pub fn new(
+        plan: Plan,
+        trace: Trace,
+        store: FaultyStore,
+        code: Arc<JobCode>,
+        obedience: Obedience,
+    ) -> Arc<Self> {
         let hosts = plan.job_manager_hosts().chain(plan.task_manager_hosts());
         let stops = hosts.map(|host| (host, Notify::new())).collect();
         Arc::new(Self {
@@ -74,6 +83,7 @@ impl World {
             trace,
             store,
             code,
+            obedience,
             results: Mutex::default(),
             one_way: OneWay::default(),
             lives: Mutex::default(),

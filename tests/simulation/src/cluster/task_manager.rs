@@ -21,6 +21,7 @@ use super::{BUILD, RPC_PORT, START_AGAIN, STORE, World, configuration};
 use crate::capture::CLUSTER_ID;
 use crate::dice::Dice;
 use crate::network::data::DataTransport;
+use crate::obedience::Obedience;
 use crate::plan::Plan;
 use crate::trace::Trace;
 
@@ -105,6 +106,8 @@ fn connector(world: &Arc<World>, host: &str, start: u64) -> Connector {
 /// How long steps take: mostly no time at all, sometimes some, and long for a slow task.
 struct SeededPace {
     host: String,
+    start: u64,
+    obedience: Obedience,
     dice: Mutex<Dice>,
     slow_task: Option<&'static str>,
     slow_step: Duration,
@@ -115,7 +118,8 @@ impl SeededPace {
     fn new(world: &World, host: &str, start: u64) -> Self {
         let Plan { seed, slow_task, slow_step, .. } = world.plan;
         let dice = Mutex::new(Dice::new(seed, &format!("pace {host} {start}")));
-        Self { host: host.to_owned(), dice, slow_task, slow_step, trace: world.trace.clone() }
+        let (obedience, trace) = (world.obedience.clone(), world.trace.clone());
+        Self { host: host.to_owned(), start, obedience, dice, slow_task, slow_step, trace }
     }
 }
 
@@ -128,6 +132,7 @@ impl Pace for SeededPace {
             Step::Finished => 0,
         };
         self.trace.detail(&self.host, task, &step, number);
+        self.obedience.stepped(&self.host, self.start);
         if self.slow_task.is_some_and(|slow| task.contains(slow)) && step == Step::Ready {
             return self.slow_step;
         }

@@ -19,8 +19,8 @@ option_group! {
     APPLICATION: Option<String> = ConfigOption::new(
         "kubernetes.application.name",
         || None,
-        "The FlinkApplication that the process belongs to. The leading JobManager writes its status; \
-         the Lease that JobManagers campaign for has the same name.",
+        "The FlinkApplication that the process belongs to. The leading JobManager writes its \
+         status; the Lease that JobManagers campaign for has the same name.",
     );
 
     /// Tells it from another one of that name.
@@ -42,9 +42,9 @@ option_group! {
     REVISION: Option<String> = ConfigOption::new(
         "kubernetes.revision",
         || None,
-        "The revision of the application that this process runs, which is its Deployment's name too. \
-         A JobManager campaigns only for a Lease whose annotation `thalweg.dev/revision` names it, \
-         or that has none.",
+        "The revision of the application that this process runs, which is its Deployment's name \
+         too. A JobManager campaigns only for a Lease whose annotation \
+         `thalweg.dev/revision` names it, or that has none.",
     );
 
     /// The process's pod.

@@ -113,7 +113,10 @@ impl BlobStore for S3Store {
     }
 
     fn put<'s>(&'s self, path: &'s BlobPath, bytes: Vec<u8>) -> BlobFuture<'s, ()> {
-        self.with(path, |store, object| async move { store.put_object(&object, bytes).await })
+        self.with(
+            path,
+            |store, object| async move { store.put_object(&object, bytes.into()).await },
+        )
     }
 
     fn put_if_absent<'s>(
@@ -121,7 +124,10 @@ impl BlobStore for S3Store {
         path: &'s BlobPath,
         bytes: Vec<u8>,
     ) -> BlobFuture<'s, PutOutcome> {
-        self.with(path, |store, object| async move { store.create_object(&object, bytes).await })
+        self.with(
+            path,
+            |store, object| async move { store.create_object(&object, bytes.into()).await },
+        )
     }
 
     fn get<'s>(&'s self, path: &'s BlobPath) -> BlobFuture<'s, Vec<u8>> {

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
 
 use super::super::{
     BlobError, BlobErrorKind, BlobPath, PutOutcome, RequestKind, RequestMetrics, RequestOutcome,
@@ -50,15 +51,10 @@ async fn read(
 }
 
 impl S3Store {
-    pub(super) async fn put_object(
-        &self,
-        object: &Object,
-        bytes: Vec<u8>,
-    ) -> Result<(), BlobError> {
+    pub(super) async fn put_object(&self, object: &Object, bytes: Bytes) -> Result<(), BlobError> {
         if bytes.len() as u64 > self.client.settings().part_bytes {
             return self.put_in_parts(object, bytes).await;
         }
-        let bytes = bytes::Bytes::from(bytes);
         let attempt = |client: aws_sdk_s3::Client| {
             let request = client
                 .put_object()
@@ -76,12 +72,11 @@ impl S3Store {
     pub(super) async fn create_object(
         &self,
         object: &Object,
-        bytes: Vec<u8>,
+        bytes: Bytes,
     ) -> Result<PutOutcome, BlobError> {
         if bytes.len() as u64 > self.client.settings().part_bytes {
             return self.create_in_parts(object, bytes).await;
         }
-        let bytes = bytes::Bytes::from(bytes);
         let attempt = |client: aws_sdk_s3::Client| {
             let request = client
                 .put_object()

@@ -33,7 +33,7 @@ impl S3Store {
     pub(super) async fn put_in_parts(
         &self,
         object: &Object,
-        bytes: Vec<u8>,
+        bytes: Bytes,
     ) -> Result<(), BlobError> {
         let finished = self.upload_all(object, bytes).await?;
         self.replace_by(object, &finished).await
@@ -63,7 +63,7 @@ impl S3Store {
     pub(super) async fn create_in_parts(
         &self,
         object: &Object,
-        bytes: Vec<u8>,
+        bytes: Bytes,
     ) -> Result<PutOutcome, BlobError> {
         let finished = self.upload_all(object, bytes).await?;
         match self.finish(object, &finished, Some("*"), Repeat::No).await? {
@@ -85,14 +85,10 @@ impl S3Store {
     }
 
     /// Uploads all parts of an object, so many at a time.
-    async fn upload_all(
-        &self,
-        object: &Object,
-        bytes: Vec<u8>,
-    ) -> Result<FinishedUpload, BlobError> {
+    async fn upload_all(&self, object: &Object, bytes: Bytes) -> Result<FinishedUpload, BlobError> {
         let note = self.note();
         let upload = self.begin(object, &note).await?;
-        match self.upload_parts(object, &upload, bytes.into()).await {
+        match self.upload_parts(object, &upload, bytes).await {
             Ok(parts) => Ok(FinishedUpload { upload, parts, note }),
             Err(error) => {
                 self.give_up(object, &upload).await;

@@ -28,6 +28,8 @@ pub(super) struct FaultyStore {
     faults: Mutex<VecDeque<Fault>>,
     /// Reads fail as long as this is more than 0: so many.
     failing_reads: Mutex<u32>,
+    /// As long as this is more than 0, what is read is cut short: so often.
+    cut_reads: Mutex<u32>,
     /// What listings end with, if they are old.
     stale: Mutex<Option<usize>>,
     /// So many deletions are done; then each fails, done or not.
@@ -39,8 +41,17 @@ pub(super) struct FaultyStore {
 impl FaultyStore {
     pub(super) fn new(inner: Arc<dyn BlobStore>) -> FaultyStore {
         let (faults, failing_reads) = (Mutex::default(), Mutex::default());
+        let cut_reads = Mutex::default();
         let (stale, deletions) = (Mutex::default(), Mutex::new((usize::MAX, false)));
-        FaultyStore { inner, faults, failing_reads, stale, deletions, ignores_conditions: false }
+        FaultyStore {
+            inner,
+            faults,
+            failing_reads,
+            cut_reads,
+            stale,
+            deletions,
+            ignores_conditions: false,
+        }
     }
 
     pub(super) fn ignoring_conditions(self) -> FaultyStore {
@@ -53,6 +64,10 @@ impl FaultyStore {
 
     pub(super) fn fail_reads(&self, count: u32) {
         *self.failing_reads.lock().unwrap() = count;
+    }
+
+    pub(super) fn cut_reads(&self, count: u32) {
+        *self.cut_reads.lock().unwrap() = count;
     }
 
     /// From now on listings hold only so many names.
@@ -122,7 +137,15 @@ impl BlobStore for FaultyStore {
         Box::pin(async move {
             match fails {
                 true => Err(FaultyStore::timed_out(path)),
-                false => self.inner.get(path).await,
+                false => {
+                    let mut bytes = self.inner.get(path).await?;
+                    let mut cut = self.cut_reads.lock().unwrap();
+                    if *cut > 0 {
+                        *cut -= 1;
+                        bytes.truncate(bytes.len() / 2);
+                    }
+                    Ok(bytes)
+                }
             }
         })
     }

@@ -142,6 +142,19 @@ fn an_entry_survives_its_bytes_and_damage_is_named() {
 }
 
 #[test]
+fn an_entry_that_is_cut_short_on_its_way_is_read_again() {
+    on_every_store(|store| {
+        let log = log(&store);
+        lead(&log, 1);
+        store.cut_reads(2);
+        assert!(now(log.read(LogPosition(0))).unwrap().is_some());
+        store.cut_reads(3);
+        let damaged = now(log.read(LogPosition(0))).unwrap_err();
+        assert!(damaged.to_string().contains("is damaged"), "{damaged}");
+    });
+}
+
+#[test]
 fn a_store_that_ignores_conditions_is_refused() {
     on_every_store(|store| {
         now(probe(&*store, WriterId(1))).unwrap();

@@ -6,6 +6,8 @@
 mod accounts;
 mod counts;
 mod not_deterministic;
+mod parts;
+mod remembered;
 mod two_jobs;
 
 use std::process::ExitCode;
@@ -14,8 +16,10 @@ fn main() -> ExitCode {
     thalweg::run("test-programs", |env, args| match args.split_first() {
         Some((name, args)) if name == "accounts" => accounts::run(env, args),
         Some((name, args)) if name == "counts" => counts::run(env, args),
+        Some((name, args)) if name == "parts" => parts::run(env, args),
+        Some((name, args)) if name == "remembered" => remembered::run(env, args),
         Some((name, args)) if name == "two-jobs" => two_jobs::run(env, args),
         Some((name, args)) if name == "not-deterministic" => not_deterministic::run(env, args),
-        _ => Err("the first argument is accounts, counts, two-jobs or not-deterministic".into()),
+        _ => Err("the first argument isn't the name of a program".into()),
     })
 }
