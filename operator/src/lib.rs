@@ -2,15 +2,19 @@
 //!
 //! - [`resource`]: what a user writes and what is reported back.
 //! - [`validate`]: what is wrong with a resource that the API server has let through.
-//! - [`plan`]: what a change leads to.
+//! - [`plan`]: what is to be done, and what is reported.
 //! - [`pod_template`]: what users may add to pods.
 //! - [`build`]: the objects that run an application.
 //!
-//! All of it is pure. Not here: TaskManager pods, which an application's JobManager asks for
-//! itself, and the election of its leader.
+//! - [`controller`]: observing, applying, reporting; [`server`]: metrics and health.
+//!
+//! All but the last two is pure. Not here: TaskManager pods, which an application's JobManager asks
+//! for itself, and the election of its leader.
 
 pub mod build;
+pub mod controller;
 pub mod plan;
 pub mod pod_template;
 pub mod resource;
+pub mod server;
 pub mod validate;

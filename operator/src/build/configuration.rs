@@ -63,10 +63,6 @@ pub fn job_manager_configuration(
     if let Some(location) = &spec.state.savepoints.location {
         set("execution.checkpointing.savepoint-dir", location.clone());
     }
-    // Only read by a job without a checkpoint of its own: a new restore has a new identity.
-    if let Some(path) = spec.state.restore.as_ref().and_then(|each| each.from.path.as_ref()) {
-        set("execution.state-recovery.path", path.clone());
-    }
     let drop_unclaimed = spec.job.allow_non_restored_state.to_string();
     set("execution.state-recovery.ignore-unclaimed-state", drop_unclaimed);
     restart_strategy(&spec.job.restart_strategy, &mut set);

@@ -17,6 +17,7 @@ mod job_manager;
 mod lease;
 mod network_policy;
 mod pod;
+mod preflight;
 mod revision;
 mod services;
 mod task_manager;
@@ -33,6 +34,7 @@ pub use identity::{
     APPLICATION_LABEL, Identity, REVISION_ANNOTATION, REVISION_LABEL, SAVEPOINT_ANNOTATION,
 };
 pub use pod::{METRICS_PORT, OPERATOR_VARIABLES, REST_PORT, RPC_PORT};
+pub use preflight::{PREFLIGHT, preflight_name};
 pub use revision::{Revision, revision_name};
 
 /// Why objects can't be made of a resource. `validate` reports these to users before.

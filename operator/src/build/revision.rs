@@ -47,7 +47,8 @@ pub fn revision_name(name: &str, spec: &FlinkApplicationSpec) -> Result<String, 
 }
 
 impl Revision {
-    /// Renders the revision that a spec asks for. `cluster_id` is the identity of its state.
+    /// Renders the revision that a spec asks for. `cluster_id` is the identity of its state;
+    /// `begin_with`, what its job begins with if there is no checkpoint under it.
     ///
     /// # Errors
     /// When a template can't be read; `validate` reports that before.
@@ -55,6 +56,7 @@ impl Revision {
         identity: &Identity,
         spec: &FlinkApplicationSpec,
         cluster_id: &str,
+        begin_with: Option<&str>,
     ) -> Result<Revision, BuildError> {
         let name = revision_name(&identity.name, spec)?;
         let [job_manager, task_manager] = Revision::templates(identity, &name, spec)?;
@@ -63,7 +65,11 @@ impl Revision {
             settings.insert(key, cluster_id.to_owned());
             serde_yaml::to_string(&settings)
         };
-        let job_manager_settings = job_manager_configuration(identity, &name, spec);
+        let mut job_manager_settings = job_manager_configuration(identity, &name, spec);
+        if let Some(path) = begin_with {
+            let key = "execution.state-recovery.path".to_owned();
+            job_manager_settings.insert(key, path.to_owned());
+        }
         let files = BTreeMap::from([
             (configuration_key(Role::JobManager), with_identity(job_manager_settings)?),
             (

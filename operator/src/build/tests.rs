@@ -21,7 +21,7 @@ fn spec(sample: &str) -> FlinkApplicationSpec {
 }
 
 fn objects(identity: &Identity, spec: &FlinkApplicationSpec) -> Vec<Value> {
-    let revision = Revision::render(identity, spec, &identity.name).expect("a revision");
+    let revision = Revision::render(identity, spec, &identity.name, None).expect("a revision");
     let name = revision.name.as_str();
     let mut objects = application_objects(identity, spec, Some(name), &[name]).expect("objects");
     objects.push(revision.record(identity, 1).expect("a record"));
@@ -104,7 +104,7 @@ fn the_engine_knows_every_setting() {
     }
     for spec in specs {
         let identity = identity("minimal");
-        let revision = Revision::render(&identity, &spec, "minimal").expect("a revision");
+        let revision = Revision::render(&identity, &spec, "minimal", None).expect("a revision");
         for file in ["jobmanager.yaml", "taskmanager.yaml"] {
             let yaml = &revision.files[file];
             if let Err(error) = Configuration::from_yaml(yaml, file) {
@@ -130,7 +130,9 @@ fn a_revision_is_named_by_what_forms_it_and_kept_as_it_was_rendered() {
     assert_eq!(name(&crate::resource::tests::application("minimal.yaml").spec), "a-3918ca3408");
 
     let identity = identity("personalisation");
-    let revision = Revision::render(&identity, &spec, "personalisation").expect("a revision");
+    let revision = Revision::render(&identity, &spec, "personalisation", Some("s3://b/c"))
+        .expect("a revision");
+    assert!(revision.files["jobmanager.yaml"].contains("state-recovery.path: s3://b/c"));
     let record = revision.record(&identity, 7).expect("a record");
     let read = Revision::from_record(record["data"].clone()).expect("a revision");
     assert_eq!(read, revision);
@@ -143,6 +145,31 @@ fn a_revision_is_named_by_what_forms_it_and_kept_as_it_was_rendered() {
     assert_eq!(configuration["data"]["jobmanager.yaml"], "as it was");
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["args"][0], "as it was");
+}
+
+#[test]
+fn a_check_runs_the_new_program_with_the_jobs_arguments_and_without_a_token() {
+    let identity = identity("fraud-detection");
+    let mut spec = spec("fraud-detection");
+    spec.job.allow_non_restored_state = true;
+    let revision = Revision::render(&identity, &spec, "a", None).expect("a revision");
+    let [configuration, pod] = revision.preflight(&identity, "s3://b/7").expect("objects");
+    assert_eq!(configuration["kind"], "ConfigMap");
+    let name = pod["metadata"]["name"].as_str().expect("a name");
+    assert!(name.ends_with("-check") && name.len() <= 63);
+    assert_eq!(pod["metadata"]["labels"]["app.kubernetes.io/component"], "preflight");
+    assert_eq!(pod["spec"]["automountServiceAccountToken"], false);
+    assert_eq!(pod["spec"]["restartPolicy"], "Never");
+    let container = &pod["spec"]["containers"][0];
+    let args: Vec<&str> =
+        container["args"].as_array().expect("arguments").iter().filter_map(Value::as_str).collect();
+    let path = ["check", "--from-savepoint", "s3://b/7", "--config"];
+    assert_eq!(args[..4], path);
+    assert_eq!(args[5..7], ["--allow-non-restored-state", "--"]);
+    assert_eq!(args[7..], spec.job.binary.args);
+    let template = serde_json::json!({ "spec": pod["spec"] });
+    let template = serde_json::from_value(template).expect("a template");
+    assert_eq!(violations(&template), Vec::<String>::new());
 }
 
 #[test]

@@ -59,10 +59,11 @@ const EDGES: &[(&str, &[&str])] = &[
             "thalweg-kubernetes",
             "thalweg-taskmanager",
             "thalweg",
+            "thalweg-operator",
         ],
     ),
-    ("axum", &["thalweg-jobmanager", "thalweg"]),
-    ("prometheus", &["thalweg"]),
+    ("axum", &["thalweg-jobmanager", "thalweg", "thalweg-operator"]),
+    ("prometheus", &["thalweg", "thalweg-operator"]),
     ("aws-sdk-s3", &["thalweg-storage"]),
 ];
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{EFFECTS, Effect, difference, effect_of, forming_part};
+use crate::plan::{EFFECTS, Effect, difference, effect_of, forming_part};
 use crate::resource::definition;
 use crate::resource::tests::application;
 

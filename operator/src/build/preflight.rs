@@ -1,0 +1,60 @@
+//! The pod that checks, before an old job stops, whether the new program can read its state.
+//!
+//! It runs the new image's `check`, without a token for the API server. What is wrong is its
+//! termination message.
+
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
+
+use super::pod::{self, CONFIGURATION_PATH};
+use super::{BuildError, Identity, Revision, object};
+use crate::pod_template::Role;
+
+/// The component in the labels of such a pod.
+pub const PREFLIGHT: &str = "preflight";
+/// The longest that a check may take, image and all.
+const CHECK_SECONDS_MAX: i64 = 300;
+
+/// The name of a revision's check.
+pub fn preflight_name(revision: &str) -> String {
+    format!("{revision}-check")
+}
+
+impl Revision {
+    /// What is applied to check whether the revision can begin with a checkpoint or savepoint: its
+    /// settings, and the pod.
+    ///
+    /// # Errors
+    /// When an object can't be written as JSON.
+    pub fn preflight(&self, identity: &Identity, path: &str) -> Result<[Value; 2], BuildError> {
+        let mut metadata = identity.revision_metadata(preflight_name(&self.name), &self.name);
+        let labels = metadata.labels.get_or_insert_default();
+        labels.insert("app.kubernetes.io/component".to_owned(), PREFLIGHT.to_owned());
+        let mut spec = self.job_manager.spec.clone().unwrap_or_default();
+        spec.restart_policy = Some("Never".to_owned());
+        spec.service_account_name = Some(identity.task_managers());
+        spec.automount_service_account_token = Some(false);
+        spec.active_deadline_seconds = Some(CHECK_SECONDS_MAX);
+        spec.termination_grace_period_seconds = Some(pod::GRACE_SECONDS.min(5));
+        // The user's helpers beside the JobManager have no part in it.
+        spec.containers.retain(|container| container.name == Role::JobManager.as_str());
+        for container in &mut spec.containers {
+            let mut args: Vec<String> =
+                ["check", "--from-savepoint", path, "--config", CONFIGURATION_PATH]
+                    .map(str::to_owned)
+                    .into();
+            if self.spec.job.allow_non_restored_state {
+                args.push("--allow-non-restored-state".to_owned());
+            }
+            let own = container.args.iter().flatten().skip_while(|each| *each != "--");
+            args.extend(own.cloned());
+            container.args = Some(args);
+            container.readiness_probe = None;
+            container.liveness_probe = None;
+            container.ports = None;
+        }
+        let pod = Pod { metadata, spec: Some(spec), status: None };
+        let [configuration, _] = self.objects(identity, 0)?;
+        Ok([configuration, object(&pod)?])
+    }
+}

@@ -1,0 +1,378 @@
+//! The decision: from facts and the time to what is to be done. The rules, the first that applies:
+//!
+//! 1. A resource that is being deleted: its state is secured as its policy says, its pods go, and
+//!    it goes; at the latest when its time is over.
+//! 2. An invalid spec isn't acted upon: the last valid one goes on.
+//! 3. A job that has ended: its pods go; the resource stays with the result until its time to live
+//!    is over. A new revision runs it again.
+//! 4. Suspended: a final checkpoint, then its pods go.
+//! 5. Another revision is deployed than the one that is wanted: an upgrade. The old state is
+//!    secured, the old pods go, and only when they are gone the new ones come.
+//! 6. The wanted revision is deployed: it is watched until it is stable, or rolled back; and what
+//!    can be changed in place is.
+//!
+//! Every step has a deadline, is harmless when repeated, and is left as soon as the spec asks for
+//! something else. Not here: how any of it is done.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use super::action::{Action, Decision, Event, Situation};
+use super::facts::{Facts, has_ended};
+use super::preflight;
+use super::running;
+use super::secure::{self, Secured, Wish};
+use crate::resource::{DeletionPolicy, FlinkApplicationSpec, Operation, UpgradeMode};
+
+/// The steps of an operation: the old state is secured, the new revision is started.
+pub(super) const SECURE: &str = "Secure";
+const START: &str = "Start";
+
+/// Decides what is to be done.
+pub fn decide(facts: &Facts, now: Time) -> Decision {
+    let mut decision = rules(facts, &now);
+    // What was due has been done: only a change leads to more.
+    decision.again_at = decision.again_at.filter(|moment| *moment > now);
+    decision
+}
+
+fn rules(facts: &Facts, now: &Time) -> Decision {
+    let given_up = facts.given_up();
+    let mut decision = Decision {
+        actions: Vec::new(),
+        situation: Situation::Deploying,
+        operation: None,
+        current: facts.deployed().map(|deployed| deployed.revision.clone()),
+        stable: facts.status.stable_revision.clone(),
+        given_up,
+        compatible: None,
+        again_at: None,
+    };
+    if let Some(since) = &facts.deleting_since {
+        delete(facts, since, now, &mut decision);
+        return decision;
+    }
+    if !facts.has_finalizer {
+        decision.actions.push(Action::AddFinalizer);
+    }
+    let Some((spec, wanted)) = effective(facts, &mut decision) else { return decision };
+    if ended(facts, &spec, &wanted, now, &mut decision) {
+        return decision;
+    }
+    if spec.suspend {
+        suspend(facts, &spec, now, &mut decision);
+    } else {
+        run(facts, &spec, &wanted, now, &mut decision);
+    }
+    decision
+}
+
+impl Facts {
+    /// The revision that was rolled back and isn't tried again before the spec changes.
+    fn given_up(&self) -> Option<String> {
+        let conditions = self.status.conditions.iter();
+        let mut rolled_back =
+            conditions.filter(|each| each.r#type == "RolledBack" && each.status == "True");
+        rolled_back.next()?;
+        self.status.update_revision.clone()
+    }
+}
+
+/// The spec that is acted upon, and its revision: the user's, or the last valid one, or the stable
+/// one while the user's was given up.
+fn effective(facts: &Facts, decision: &mut Decision) -> Option<(FlinkApplicationSpec, String)> {
+    if !facts.problems.is_empty() {
+        let problems: Vec<String> = facts.problems.iter().map(ToString::to_string).collect();
+        let message = problems.join("; ");
+        decision.actions.push(Action::Publish(Event {
+            reason: "ValidationError",
+            warning: true,
+            message: message.clone(),
+            key: facts.generation.to_string(),
+        }));
+        decision.situation = Situation::Stalled { reason: "InvalidSpec", message };
+        // The one that is deployed goes on as it is.
+        return None;
+    }
+    if let Some(given_up) = &decision.given_up
+        && *given_up == facts.wanted
+        && let Some(stable) = &decision.stable
+        && let Some(record) = facts.record(stable)
+    {
+        // What isn't part of a revision is the user's: suspend, parallelism, policies.
+        let mut spec = record.spec.clone();
+        spec.suspend = facts.spec.suspend;
+        spec.job.parallelism = facts.spec.job.parallelism.min(spec.job.max_parallelism);
+        spec.job_manager.replicas = facts.spec.job_manager.replicas;
+        spec.upgrade = facts.spec.upgrade.clone();
+        spec.deletion = facts.spec.deletion.clone();
+        return Some((spec, stable.clone()));
+    }
+    decision.given_up = None;
+    Some((facts.spec.clone(), facts.wanted.clone()))
+}
+
+fn delete(facts: &Facts, since: &Time, now: &Time, decision: &mut Decision) {
+    decision.situation = Situation::Deleting;
+    if !facts.has_finalizer {
+        return;
+    }
+    let deletion = &facts.spec.deletion;
+    let deadline = after(since, deletion.timeout_seconds);
+    let wish = match deletion.policy {
+        DeletionPolicy::Retain => Wish::Checkpoint,
+        DeletionPolicy::Savepoint => Wish::Savepoint,
+        DeletionPolicy::Delete => Wish::Nothing,
+    };
+    let operation = begin(facts, "Delete", None, now, &deadline);
+    let secured = secure::secure(facts, &facts.spec, wish, &operation, decision);
+    decision.operation = Some(operation);
+    if *now >= deadline {
+        if secured != Secured::Yes {
+            decision.actions.push(Action::Publish(Event {
+                reason: "CleanupFailed",
+                warning: true,
+                message: format!(
+                    "deletion.timeoutSeconds ({}) have passed: the resource goes without {}; what \
+                     was published before stays",
+                    deletion.timeout_seconds,
+                    wish.described()
+                ),
+                key: facts.identity.uid.clone(),
+            }));
+        }
+        stop_all(facts, decision);
+        decision.actions.push(Action::RemoveFinalizer);
+        return;
+    }
+    decision.again_at = Some(deadline);
+    if secured == Secured::NotYet {
+        return;
+    }
+    stop_all(facts, decision);
+    if facts.deployments.is_empty() && facts.pods.is_empty() {
+        decision.actions.push(Action::Publish(Event {
+            reason: "Cleanup",
+            warning: false,
+            message: match secured {
+                Secured::NotRunning => "the application was stopped; its job wasn't running, so \
+                                        its state is that of the newest checkpoint"
+                    .to_owned(),
+                _ => format!("the application was stopped, after {}", wish.described()),
+            },
+            key: facts.identity.uid.clone(),
+        }));
+        decision.actions.push(Action::RemoveFinalizer);
+    }
+}
+
+/// Rule 3; whether it applied.
+fn ended(
+    facts: &Facts,
+    spec: &FlinkApplicationSpec,
+    wanted: &str,
+    now: &Time,
+    decision: &mut Decision,
+) -> bool {
+    let Some(job) = facts.job_of(wanted).filter(|job| has_ended(&job.state)) else { return false };
+    stop_all(facts, decision);
+    decision.current = Some(wanted.to_owned());
+    let finished = job.state == "FINISHED";
+    decision.actions.push(Action::Publish(Event {
+        reason: "JobStatusChanged",
+        warning: !finished,
+        message: format!("the job is {}", job.state),
+        key: format!("{} {}", job.id, job.state),
+    }));
+    if !finished {
+        decision.situation = Situation::Failed { state: job.state.clone() };
+        return true;
+    }
+    decision.situation = Situation::Finished;
+    if let (Some(ttl), Some(end)) = (spec.ttl_seconds_after_finished, &job.ended_at) {
+        let over = after(end, ttl);
+        if *now >= over {
+            decision.actions.push(Action::DeleteResource);
+        } else {
+            decision.again_at = Some(over);
+        }
+    }
+    true
+}
+
+fn suspend(facts: &Facts, spec: &FlinkApplicationSpec, now: &Time, decision: &mut Decision) {
+    if facts.deployments.is_empty() {
+        let gone = facts.pods.is_empty();
+        decision.situation = if gone { Situation::Suspended } else { Situation::Suspending };
+        decision.actions.push(Action::ApplyApplication { leading: None });
+        return;
+    }
+    decision.situation = Situation::Suspending;
+    let deadline = after(now, spec.upgrade.progress_deadline_seconds);
+    let operation = begin(facts, "Suspend", None, now, &deadline);
+    let secured = secure::secure(facts, spec, Wish::Checkpoint, &operation, decision);
+    let over = operation.deadline.as_ref().is_some_and(|deadline| now >= deadline);
+    decision.again_at = operation.deadline.clone();
+    decision.operation = Some(operation);
+    if secured != Secured::NotYet || over {
+        stop_all(facts, decision);
+        decision.actions.push(Action::Publish(Event {
+            reason: "Suspended",
+            warning: secured == Secured::NotYet,
+            message: match secured {
+                Secured::NotYet => {
+                    "suspended without a final checkpoint, which took too long: it will go on \
+                     with the newest one"
+                }
+                _ => "suspended",
+            }
+            .to_owned(),
+            key: facts.generation.to_string(),
+        }));
+    }
+}
+
+/// Rules 5 and 6.
+fn run(
+    facts: &Facts,
+    spec: &FlinkApplicationSpec,
+    wanted: &str,
+    now: &Time,
+    decision: &mut Decision,
+) {
+    let rollback = decision.given_up.is_some();
+    let others: Vec<_> = facts.deployments.iter().filter(|each| each.revision != wanted).collect();
+    let is_there = facts.deployments.iter().find(|each| each.revision == wanted && !each.deleting);
+    if others.is_empty()
+        && let Some(deployment) = is_there
+    {
+        running::watch(facts, spec, deployment, now, decision);
+        return;
+    }
+    let kind = match (rollback, facts.recorded.is_empty()) {
+        (true, _) => "Rollback",
+        (false, true) => "Deploy",
+        (false, false) => "Upgrade",
+    };
+    decision.situation = match kind {
+        "Rollback" => Situation::RollingBack,
+        "Deploy" => Situation::Deploying,
+        _ => Situation::Upgrading,
+    };
+    let deadline = after(now, spec.upgrade.progress_deadline_seconds);
+    let operation = begin(facts, kind, Some(wanted), now, &deadline);
+    let old_runs = others.iter().any(|old| !old.deleting);
+    let may_go = !old_runs || may_stop(facts, spec, wanted, &operation, now, decision);
+    decision.again_at = operation.deadline.clone();
+    decision.operation = Some(operation);
+    if !may_go {
+        return;
+    }
+    let left: Vec<&str> = facts.pods.iter().map(|pod| pod.revision.as_str()).collect();
+    if !facts.deployments.is_empty() || left.iter().any(|revision| *revision != wanted) {
+        // Two revisions never run at once: the old one's pods have to be gone.
+        stop_all(facts, decision);
+        return;
+    }
+    if let Some(operation) = &mut decision.operation
+        && operation.step != START
+    {
+        // The new revision has all of the time, however long the old one took to go.
+        operation.step = START.to_owned();
+        operation.started_at = now.clone();
+        operation.deadline = Some(deadline);
+        decision.again_at = operation.deadline.clone();
+    }
+    start(facts, spec, wanted, decision);
+}
+
+/// Whether the old revision's pods may go: the new program can read its state, and that is secured.
+fn may_stop(
+    facts: &Facts,
+    spec: &FlinkApplicationSpec,
+    wanted: &str,
+    operation: &Operation,
+    now: &Time,
+    decision: &mut Decision,
+) -> bool {
+    // A revision that failed takes no more checkpoints: the newest one counts.
+    let wish = match spec.upgrade.mode {
+        _ if decision.given_up.is_some() => return true,
+        UpgradeMode::Savepoint => Wish::Savepoint,
+        UpgradeMode::LastState => Wish::Checkpoint,
+        UpgradeMode::Stateless => Wish::Nothing,
+    };
+    if !preflight::check(facts, spec, wanted, operation, now, decision) {
+        return false;
+    }
+    if secure::secure(facts, spec, wish, operation, decision) != Secured::NotYet {
+        return true;
+    }
+    if operation.deadline.as_ref().is_some_and(|deadline| now >= deadline) {
+        decision.situation = Situation::Stalled {
+            reason: "UpgradeStalled",
+            message: format!(
+                "{} didn't come about in time; the old revision goes on: see lastFailure, or set \
+                 upgrade.mode to Stateless to go on with the newest checkpoint",
+                wish.described()
+            ),
+        };
+    }
+    false
+}
+
+fn start(facts: &Facts, spec: &FlinkApplicationSpec, wanted: &str, decision: &mut Decision) {
+    let (cluster_id, begin_with) = super::lineage::lineage(facts, spec, wanted);
+    decision.actions.push(Action::ApplyApplication { leading: Some(wanted.to_owned()) });
+    decision.actions.push(Action::StartRevision {
+        revision: wanted.to_owned(),
+        cluster_id,
+        replicas: spec.job_manager.replicas,
+        begin_with,
+    });
+    decision.actions.push(Action::Publish(Event {
+        reason: "Submit",
+        warning: false,
+        message: format!("revision {wanted} is started"),
+        key: format!("{wanted} {}", facts.generation),
+    }));
+    decision.current = Some(wanted.to_owned());
+}
+
+/// All pods go.
+fn stop_all(facts: &Facts, decision: &mut Decision) {
+    for (revision, _) in &facts.checks {
+        decision.actions.push(Action::EndCheck { revision: revision.clone() });
+    }
+    for deployment in facts.deployments.iter().filter(|deployment| !deployment.deleting) {
+        let revision = deployment.revision.clone();
+        decision.actions.push(Action::StopRevision { revision });
+    }
+}
+
+/// The operation that is under way, if it is this one; else its beginning.
+fn begin(
+    facts: &Facts,
+    kind: &str,
+    target: Option<&str>,
+    now: &Time,
+    deadline: &Time,
+) -> Operation {
+    let under_way = facts.status.operation.as_ref();
+    let same = under_way.filter(|each| each.r#type == kind && each.target.as_deref() == target);
+    same.cloned().unwrap_or_else(|| Operation {
+        r#type: kind.to_owned(),
+        step: SECURE.to_owned(),
+        attempt: 0,
+        started_at: now.clone(),
+        deadline: Some(deadline.clone()),
+        target: target.map(str::to_owned),
+        message: None,
+    })
+}
+
+/// So many seconds later; the end of time if there is no such moment.
+pub(super) fn after(then: &Time, seconds: i64) -> Time {
+    let second = then.0.as_second().saturating_add(seconds);
+    Time(Timestamp::from_second(second).unwrap_or(Timestamp::MAX))
+}

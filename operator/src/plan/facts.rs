@@ -1,0 +1,138 @@
+//! What was observed of an application: the input of every decision.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::build::Identity;
+use crate::resource::{FlinkApplicationSpec, FlinkApplicationStatus, JobStatus};
+use crate::validate::Problem;
+
+/// Everything that decisions are made from, besides the time.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Whose resource it is.
+    pub identity: Identity,
+    /// The generation of its spec.
+    pub generation: i64,
+    /// The spec as the user wrote it.
+    pub spec: FlinkApplicationSpec,
+    /// What was last reported.
+    pub status: FlinkApplicationStatus,
+    /// Since when it is being deleted.
+    pub deleting_since: Option<Time>,
+    /// Whether its deletion waits for the operator.
+    pub has_finalizer: bool,
+    /// The token of a savepoint that is asked for.
+    pub savepoint_token: Option<String>,
+    /// What is wrong with the spec.
+    pub problems: Vec<Problem>,
+    /// The name of the revision that the spec asks for.
+    pub wanted: String,
+    /// The revisions that are on record.
+    pub recorded: Vec<Recorded>,
+    /// The Deployments that there are.
+    pub deployments: Vec<DeploymentFact>,
+    /// The pods that there are, of both roles.
+    pub pods: Vec<PodFact>,
+    /// Checks of revisions, by revision.
+    pub checks: Vec<(String, Check)>,
+}
+
+/// What has become of a check whether a revision can read the old one's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// It isn't done yet.
+    UnderWay,
+    /// It can.
+    Passed,
+    /// It can't, or the check couldn't be made: why.
+    Refused(String),
+}
+
+/// A revision on record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// Its name.
+    pub name: String,
+    /// Rises with each new one.
+    pub number: i64,
+    /// The identity of its state.
+    pub cluster_id: String,
+    /// What it was made of.
+    pub spec: FlinkApplicationSpec,
+}
+
+/// A revision's Deployment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeploymentFact {
+    /// The revision.
+    pub revision: String,
+    /// How many JobManagers it is to have.
+    pub replicas: i32,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+}
+
+/// A pod.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PodFact {
+    /// Its name.
+    pub name: String,
+    /// The revision in its labels.
+    pub revision: String,
+    /// What keeps its main container from running, or ended it: the pod's own word.
+    pub trouble: Option<Trouble>,
+}
+
+/// What is wrong with a pod.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trouble {
+    /// In one word: `OOMKilled`, `ImagePullBackOff`, `Unschedulable`, `Error`.
+    pub reason: String,
+    /// The pod's message.
+    pub message: String,
+    /// The exit code, of a container that ended.
+    pub exit_code: Option<i32>,
+}
+
+impl Facts {
+    /// The job as a JobManager of this revision has reported it; none while an earlier revision's
+    /// report stands there.
+    pub fn job_of(&self, revision: &str) -> Option<&JobStatus> {
+        let leader = self.status.job_manager.as_ref().map(|leading| leading.leader.as_str())?;
+        // Pods are named after their Deployment, which is named after the revision.
+        leader.strip_prefix(revision)?.starts_with('-').then_some(())?;
+        self.status.job.as_ref()
+    }
+
+    /// The revision whose pods run or are going, if any.
+    pub fn deployed(&self) -> Option<&DeploymentFact> {
+        let rank = |each: &&DeploymentFact| (!each.deleting, self.number(each));
+        self.deployments.iter().max_by_key(rank)
+    }
+
+    fn number(&self, deployment: &DeploymentFact) -> i64 {
+        let record = self.recorded.iter().find(|record| record.name == deployment.revision);
+        record.map_or(0, |record| record.number)
+    }
+
+    /// The record of a revision.
+    pub fn record(&self, revision: &str) -> Option<&Recorded> {
+        self.recorded.iter().find(|record| record.name == revision)
+    }
+
+    /// Whether a checkpoint was completed since then.
+    pub fn checkpoint_since(&self, then: &Time) -> bool {
+        let completed = self.status.checkpoint.as_ref().and_then(|each| each.completed_at.as_ref());
+        completed.is_some_and(|completed| completed >= then)
+    }
+
+    /// Whether a savepoint with this token is reported.
+    pub fn has_savepoint(&self, token: &str) -> bool {
+        self.status.savepoints.iter().any(|savepoint| savepoint.token == token)
+    }
+}
+
+/// Whether a job in this state has ended for good.
+pub fn has_ended(state: &str) -> bool {
+    matches!(state, "FINISHED" | "FAILED" | "CANCELED")
+}

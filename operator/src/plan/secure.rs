@@ -1,0 +1,76 @@
+//! Securing a job's state before its pods go: by a checkpoint or a savepoint that is newer than the
+//! operation's beginning.
+
+use super::action::{Action, Decision};
+use super::facts::Facts;
+use crate::resource::{FlinkApplicationSpec, Operation};
+
+/// What is wanted before pods go.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Wish {
+    /// What was published up to now is enough.
+    Nothing,
+    /// A final checkpoint.
+    Checkpoint,
+    /// A savepoint.
+    Savepoint,
+}
+
+impl Wish {
+    /// For messages.
+    pub(super) fn described(self) -> &'static str {
+        match self {
+            Wish::Nothing => "nothing",
+            Wish::Checkpoint => "a final checkpoint",
+            Wish::Savepoint => "a savepoint",
+        }
+    }
+}
+
+/// Whether the wish has come true.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Secured {
+    /// It has.
+    Yes,
+    /// It can't: the job doesn't run. Its newest checkpoint counts.
+    NotRunning,
+    /// Not yet.
+    NotYet,
+}
+
+/// Whether the state is secured; asks for what is missing.
+pub(super) fn secure(
+    facts: &Facts,
+    spec: &FlinkApplicationSpec,
+    wish: Wish,
+    operation: &Operation,
+    decision: &mut Decision,
+) -> Secured {
+    if wish == Wish::Nothing || spec.state.checkpoints.location.is_none() {
+        return Secured::Yes;
+    }
+    let token = token(operation);
+    let done = match wish {
+        Wish::Savepoint => facts.has_savepoint(&token),
+        _ => facts.checkpoint_since(&operation.started_at),
+    };
+    if done {
+        return Secured::Yes;
+    }
+    let deployed = facts.deployed().filter(|deployed| !deployed.deleting);
+    let job = deployed.and_then(|deployed| facts.job_of(&deployed.revision));
+    let Some(job) = job.filter(|job| job.state == "RUNNING") else { return Secured::NotRunning };
+    let job = job.id.clone();
+    decision.actions.push(match (wish, &spec.state.savepoints.location) {
+        (Wish::Savepoint, Some(location)) => {
+            Action::TakeSavepoint { job, token, location: location.clone() }
+        }
+        _ => Action::TakeCheckpoint { job, token },
+    });
+    Secured::NotYet
+}
+
+/// What makes repeats of an operation's request the same: it lasts as long as the operation.
+fn token(operation: &Operation) -> String {
+    format!("{}-{}", operation.r#type.to_lowercase(), operation.started_at.0.as_millisecond())
+}

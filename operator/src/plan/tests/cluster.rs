@@ -1,0 +1,254 @@
+//! A model of a cluster: it performs actions on plain data, so that decisions can be played
+//! through. It checks on the way what must never happen.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use crate::build::{Identity, revision_name};
+use crate::plan::{
+    Action, Check, Decision, DeploymentFact, Facts, PodFact, Recorded, decide, report,
+};
+use crate::resource::tests::application;
+use crate::resource::{
+    CheckpointStatus, FlinkApplicationSpec, FlinkApplicationStatus, JobManagerStatus, JobStatus,
+    SavepointStatus,
+};
+use crate::validate::problems;
+
+pub(super) struct Cluster {
+    pub(super) now: i64,
+    pub(super) spec: FlinkApplicationSpec,
+    pub(super) generation: i64,
+    pub(super) status: FlinkApplicationStatus,
+    pub(super) deleting_since: Option<i64>,
+    pub(super) finalizer: bool,
+    pub(super) token: Option<String>,
+    pub(super) recorded: BTreeMap<String, Recorded>,
+    pub(super) deployments: BTreeMap<String, DeploymentFact>,
+    pub(super) pods: Vec<PodFact>,
+    pub(super) begun_with: Option<String>,
+    pub(super) events: Vec<String>,
+    pub(super) gone: bool,
+    /// Whether new jobs get to run.
+    pub(super) healthy: bool,
+    /// Whether requests for checkpoints and savepoints come to anything.
+    pub(super) checkpoints: bool,
+    pub(super) checks: Vec<(String, Check)>,
+    /// What becomes of checks.
+    pub(super) check: Check,
+    pub(super) last: Option<Decision>,
+}
+
+pub(super) fn at(second: i64) -> Time {
+    Time(Timestamp::from_second(second).expect("a time"))
+}
+
+impl Cluster {
+    pub(super) fn new() -> Cluster {
+        Cluster {
+            now: 1_000_000,
+            spec: application("personalisation.yaml").spec,
+            generation: 1,
+            status: FlinkApplicationStatus::default(),
+            deleting_since: None,
+            finalizer: false,
+            token: None,
+            recorded: BTreeMap::new(),
+            deployments: BTreeMap::new(),
+            pods: Vec::new(),
+            begun_with: None,
+            events: Vec::new(),
+            gone: false,
+            healthy: true,
+            checkpoints: true,
+            checks: Vec::new(),
+            check: Check::Passed,
+            last: None,
+        }
+    }
+
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut FlinkApplicationSpec)) {
+        change(&mut self.spec);
+        self.generation += 1;
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            identity: identity(),
+            generation: self.generation,
+            spec: self.spec.clone(),
+            status: self.status.clone(),
+            deleting_since: self.deleting_since.map(at),
+            has_finalizer: self.finalizer,
+            savepoint_token: self.token.clone(),
+            problems: problems(&self.spec),
+            wanted: self.wanted(),
+            recorded: self.recorded.values().cloned().collect(),
+            deployments: self.deployments.values().cloned().collect(),
+            pods: self.pods.clone(),
+            checks: self.checks.clone(),
+        }
+    }
+
+    pub(super) fn wanted(&self) -> String {
+        revision_name("a", &self.spec).expect("a name")
+    }
+
+    /// Decides once, performs it, and lets a second go by.
+    pub(super) fn step(&mut self) -> Decision {
+        let facts = self.facts();
+        let decision = decide(&facts, at(self.now));
+        assert_eq!(decision, decide(&facts, at(self.now)), "decided otherwise the second time");
+        let reported = report(&facts, &decision, &at(self.now));
+        let conditions = reported.conditions.iter();
+        let is = |kind: &str| {
+            conditions.clone().any(|each| each.r#type == kind && each.status == "True")
+        };
+        assert!(!(is("Ready") && is("Stalled")), "{decision:?}");
+        assert!(is("Ready") || is("Reconciling") || is("Stalled"), "{decision:?}");
+        let JsonParts { current, stable, operation } = JsonParts::of(&reported);
+        self.status.observed_generation = Some(self.generation);
+        self.status.conditions = reported.conditions;
+        self.status.phase = Some(reported.phase);
+        self.status.current_revision = current;
+        self.status.update_revision = reported.update_revision;
+        self.status.stable_revision = stable;
+        self.status.operation = operation;
+        for action in decision.actions.clone() {
+            self.perform(action);
+        }
+        self.pass(1);
+        self.last = Some(decision.clone());
+        decision
+    }
+
+    /// Decides until the phase is this one.
+    pub(super) fn until(&mut self, phase: &str, stable: bool) {
+        for _ in 0..2_000 {
+            self.step();
+            let settled = !stable || self.status.stable_revision == self.status.current_revision;
+            if self.status.phase.as_deref() == Some(phase) && settled {
+                return;
+            }
+        }
+        panic!("never {phase}: {:?}", self.status);
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::AddFinalizer => self.finalizer = true,
+            Action::RemoveFinalizer => {
+                self.finalizer = false;
+                self.gone = self.deleting_since.is_some();
+            }
+            Action::DeleteResource => self.deleting_since = Some(self.now),
+            Action::ApplyApplication { .. } => {}
+            Action::StartCheck { revision, .. } => self.checks.push((revision, self.check.clone())),
+            Action::EndCheck { revision } => self.checks.retain(|each| each.0 != revision),
+            Action::StartRevision { revision, cluster_id, replicas, begin_with } => {
+                let others = self.deployments.keys().any(|other| *other != revision);
+                assert!(!others, "two revisions at once: {revision}, {:?}", self.deployments);
+                assert!(self.pods.iter().all(|pod| pod.revision == revision), "pods are left");
+                let number = self.recorded.len() as i64 + 1;
+                let spec = self.spec.clone();
+                let record = Recorded { name: revision.clone(), number, cluster_id, spec };
+                self.recorded.entry(revision.clone()).or_insert(record);
+                let name = format!("{revision}-0");
+                self.pods.push(PodFact { name, revision: revision.clone(), trouble: None });
+                let made = DeploymentFact { revision: revision.clone(), replicas, deleting: false };
+                self.deployments.insert(revision.clone(), made);
+                self.begun_with = begin_with;
+                if self.healthy {
+                    self.job_runs(&revision);
+                }
+            }
+            Action::SetReplicas { revision, replicas } => {
+                self.deployments.get_mut(&revision).expect("a Deployment").replicas = replicas;
+            }
+            Action::StopRevision { revision } => {
+                self.deployments.remove(&revision);
+                self.pods.retain(|pod| pod.revision != revision);
+            }
+            Action::ForgetRevision { revision } => drop(self.recorded.remove(&revision)),
+            Action::TakeCheckpoint { .. } if self.checkpoints => self.checkpoint(),
+            Action::TakeSavepoint { token, location, .. } if self.checkpoints => {
+                let path = format!("{location}/{token}");
+                let taken = SavepointStatus { token, path, completed_at: Some(at(self.now)) };
+                self.status.savepoints.insert(0, taken);
+                self.status.savepoints.truncate(10);
+            }
+            Action::TakeCheckpoint { .. } | Action::TakeSavepoint { .. } => {}
+            Action::Rescale { parallelism, .. } => {
+                self.status.job.as_mut().expect("a job").parallelism = Some(parallelism);
+            }
+            Action::Publish(event) => {
+                let name = event.name("a");
+                if !self.events.iter().any(|known| known.ends_with(&name)) {
+                    self.events.push(format!("{} {name}", event.reason));
+                }
+            }
+        }
+    }
+
+    pub(super) fn job_runs(&mut self, revision: &str) {
+        let leader = format!("{revision}-5d8f-x2");
+        self.status.job_manager = Some(JobManagerStatus { leader, ..Default::default() });
+        self.status.job = Some(JobStatus {
+            id: "job".to_owned(),
+            state: "RUNNING".to_owned(),
+            started_at: Some(at(self.now)),
+            parallelism: Some(self.spec.job.parallelism),
+            restarts: Some(0),
+            restored_from: self.status.checkpoint.as_ref().map(|newest| {
+                crate::resource::RestoredFrom {
+                    path: newest.path.clone(),
+                    checkpoint_id: Some(newest.id),
+                    at: None,
+                }
+            }),
+            ..Default::default()
+        });
+    }
+
+    pub(super) fn checkpoint(&mut self) {
+        let id = self.status.checkpoint.as_ref().map_or(0, |newest| newest.id) + 1;
+        let path = format!("s3://b/{id}");
+        let completed_at = Some(at(self.now));
+        self.status.checkpoint =
+            Some(CheckpointStatus { id, path, completed_at, ..Default::default() });
+    }
+
+    /// Lets time go by; a running job takes its checkpoints.
+    pub(super) fn pass(&mut self, seconds: i64) {
+        for _ in 0..seconds {
+            self.now += 1;
+            let runs = self.status.job.as_ref().is_some_and(|job| job.state == "RUNNING");
+            let on_time = self.now % self.spec.state.checkpoints.interval_seconds == 0;
+            if runs && on_time && self.checkpoints && !self.deployments.is_empty() {
+                self.checkpoint();
+            }
+        }
+    }
+}
+
+struct JsonParts {
+    current: Option<String>,
+    stable: Option<String>,
+    operation: Option<crate::resource::Operation>,
+}
+
+impl JsonParts {
+    fn of(reported: &crate::plan::OperatorStatus) -> JsonParts {
+        JsonParts {
+            current: reported.current_revision.clone(),
+            stable: reported.stable_revision.clone(),
+            operation: reported.operation.clone(),
+        }
+    }
+}
+
+fn identity() -> Identity {
+    Identity { namespace: "shop".to_owned(), name: "a".to_owned(), uid: "uid".to_owned() }
+}

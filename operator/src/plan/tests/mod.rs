@@ -1,0 +1,5 @@
+//! Decisions, played through against a model of a cluster, and the table of effects.
+
+mod cluster;
+mod decide;
+mod effect;
