@@ -64,7 +64,9 @@ pub fn referenced_objects<'m>(
     manifests: impl IntoIterator<Item = &'m Value>,
 ) -> BTreeSet<String> {
     let mut parts = BTreeMap::new();
-    manifests.into_iter().for_each(|manifest| references(manifest, &mut parts));
+    // That of a job which was stopped with a savepoint names what is in the savepoint's folder.
+    let own = manifests.into_iter().filter(|manifest| manifest["stopped_with"].is_null());
+    own.for_each(|manifest| references(manifest, &mut parts));
     let runs: usize = parts.values().map(BTreeSet::len).sum();
     eprintln!("{runs} runs are in {} objects", parts.len());
     for (object, parts) in &parts {
