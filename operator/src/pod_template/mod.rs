@@ -3,7 +3,7 @@
 //! - [`read`]: a template as it was written, read strictly.
 //! - [`merge`]: the operator's defaults, the common template, the role's, then what the operator
 //!   insists on; lists merged by name.
-//! - [`restricted`]: the Pod Security Standard "restricted", which all pods must pass.
+//! - `restricted`: the Pod Security Standard "restricted", which all pods must pass.
 //!
 //! Not here: whether the cluster would admit the pod; a server-side dry run tells that.
 

@@ -2,7 +2,7 @@
 //!
 //! The doc comments of these types become the descriptions in the CustomResourceDefinition and in
 //! docs/flinkapplication.md, so they are written for users. [`rules`] holds what the API server
-//! checks beyond types and bounds, [`definition`] makes the CustomResourceDefinition, [`reference`]
+//! checks beyond types and bounds, [`definition`] makes the CustomResourceDefinition, `reference`
 //! the page.
 //!
 //! Not here: checks that the API server can't make (`validate`), and what a change of a field
