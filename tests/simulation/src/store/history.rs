@@ -38,6 +38,8 @@ pub struct History {
     highest: Option<CheckpointId>,
     /// Lives that have read that another one has claimed their job since they did.
     fenced: BTreeSet<WriterId>,
+    /// JobManagers that have read that another one leads the cluster.
+    superseded: BTreeSet<WriterId>,
     violations: Vec<String>,
 }
 
@@ -56,6 +58,7 @@ impl History {
             cluster_log: Vec::new(),
             highest: None,
             fenced: BTreeSet::new(),
+            superseded: BTreeSet::new(),
             violations: Vec::new(),
         }
     }
@@ -91,9 +94,9 @@ impl History {
         (of(&self.cluster_log), of(&self.job_log))
     }
 
-    /// How many leaders have found that another one leads their job.
+    /// How many leaders have found that another one leads: their job, or first the cluster.
     pub fn fenced(&self) -> u64 {
-        self.fenced.len() as u64
+        self.fenced.union(&self.superseded).count() as u64
     }
 
     /// What was done that must never be.
@@ -125,17 +128,11 @@ impl History {
     /// A read gave these bytes.
     pub fn read(&mut self, path: &BlobPath, bytes: &[u8], by: &User) {
         let Some(life) = by.life else { return };
-        let Some(LogName::Entry(position)) = names::parse(self.job, path) else { return };
-        let Ok(entry) = LogEntry::from_bytes(bytes, path.as_str(), self.job, position) else {
-            return;
-        };
-        let own = self
-            .job_log
-            .iter()
-            .rfind(|own| own.header.writer == life && own.header.kind == EntryKind::Claim);
-        let later = own.is_some_and(|own| own.header.position < position);
-        if later && entry.header.writer != life && entry.header.kind == EntryKind::Claim {
+        if overtaken(self.job, &self.job_log, path, bytes, life) {
             self.fenced.insert(life);
+        }
+        if overtaken(self.cluster, &self.cluster_log, path, bytes, life) {
+            self.superseded.insert(life);
         }
     }
 
@@ -277,4 +274,14 @@ impl History {
         let missing = objects.iter().find(|object| !self.objects.contains_key(*object))?;
         Some(format!("{missing} isn't there"))
     }
+}
+
+/// Whether these bytes are another one's claim after the last one of this writer in the log.
+fn overtaken(of: JobId, log: &[LogEntry], path: &BlobPath, bytes: &[u8], writer: WriterId) -> bool {
+    let Some(LogName::Entry(position)) = names::parse(of, path) else { return false };
+    let Ok(entry) = LogEntry::from_bytes(bytes, path.as_str(), of, position) else { return false };
+    let is_own =
+        |own: &&LogEntry| own.header.writer == writer && own.header.kind == EntryKind::Claim;
+    let later = log.iter().rfind(is_own).is_some_and(|own| own.header.position < position);
+    later && entry.header.writer != writer && entry.header.kind == EntryKind::Claim
 }
