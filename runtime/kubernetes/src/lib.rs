@@ -9,3 +9,5 @@ mod api;
 pub mod lease;
 pub mod status;
 pub mod task_manager_pods;
+#[cfg(test)]
+mod testing;

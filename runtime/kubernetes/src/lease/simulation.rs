@@ -4,18 +4,7 @@
 use std::time::Duration;
 
 use super::*;
-
-/// xorshift64*: enough for drawing faults.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) % n
-    }
-}
+use crate::testing::Dice;
 
 #[derive(Default)]
 struct ApiServer {
@@ -70,7 +59,7 @@ fn process(pod: usize, lives: u64, now: u64) -> JobManager {
 /// Runs one seed: five minutes of faults, then a minute without. At its end exactly one leads, and
 /// it is the one that the Lease names.
 fn run(seed: u64) {
-    let mut dice = Dice(seed.wrapping_mul(2) + 1);
+    let mut dice = Dice::of(seed);
     let mut api = ApiServer::default();
     api.make();
     let mut pods: Vec<JobManager> = (0..3).map(|pod| process(pod, 0, 0)).collect();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
+use crate::testing::Dice;
 
 fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -125,18 +126,6 @@ fn a_pod_that_others_delete_is_about_to_go_and_replaced_before_it_is_gone() {
     pods.observe(vec![again], at(6));
 }
 
-/// xorshift64*: enough for drawing faults.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) % n
-    }
-}
-
 /// Pods as the API server has them, and when each goes on.
 #[derive(Default)]
 struct Cluster {
@@ -199,7 +188,7 @@ impl Cluster {
 #[test]
 fn whatever_happens_to_pods_as_many_run_in_the_end_as_are_required_and_nothing_is_left() {
     for seed in 0..100 {
-        let mut dice = Dice(seed * 2 + 1);
+        let mut dice = Dice::of(seed);
         let mut cluster = Cluster::default();
         let mut pods = planner();
         let mut required = 0;
