@@ -79,7 +79,6 @@ pub fn task_manager_configuration(identity: &Identity, spec: &FlinkApplicationSp
     set("jobmanager.rpc.port", RPC_PORT.to_string());
     set("taskmanager.bind-host", "0.0.0.0".to_owned());
     set("taskmanager.data.port", super::pod::DATA_PORT.to_string());
-    set("taskmanager.numberOfTaskSlots", spec.task_manager.slots.to_string());
     // The one memory number: the container's limit. `validate` has read it.
     let limit = spec.task_manager.resources.limits.get("memory");
     if let Some(bytes) = limit.and_then(|limit| limit.units().ok()) {
@@ -91,12 +90,15 @@ pub fn task_manager_configuration(identity: &Identity, spec: &FlinkApplicationSp
     settings
 }
 
-/// What both roles need: the user's settings, where state is, how metrics are read.
+/// What both roles need: the user's settings, where state is, how metrics are read, how many slots
+/// a TaskManager has.
 fn common(identity: &Identity, spec: &FlinkApplicationSpec) -> Settings {
     let mut settings = spec.configuration.clone();
     let mut set = |key: &str, value: String| drop(settings.insert(key.to_owned(), value));
     set("metrics.port", METRICS_PORT.to_string());
     set("metrics.bind-host", "0.0.0.0".to_owned());
+    // The JobManager makes as many TaskManagers as these are enough for.
+    set("taskmanager.numberOfTaskSlots", spec.task_manager.slots.to_string());
     set("high-availability.cluster-id", identity.name.clone());
     set("high-availability.type", "kubernetes".to_owned());
     if let Some(location) = state_location(identity, spec) {

@@ -123,7 +123,15 @@ async fn rendered(
     if let Some(record) = records.get_opt(revision).await?
         && let Some(data) = record.data
     {
-        return Ok(Revision::from_record(data.0)?);
+        let revision = Revision::from_record(data.0)?;
+        if revision.cluster_id != cluster_id {
+            return Err(ReconcileError::OtherState {
+                revision: revision.name,
+                recorded: revision.cluster_id,
+                wanted: cluster_id.to_owned(),
+            });
+        }
+        return Ok(revision);
     }
     let wanted = Revision::render(identity, &facts.spec, cluster_id, begin_with)?;
     let newest = facts.recorded.iter().map(|record| record.number).max().unwrap_or(0);

@@ -4,7 +4,8 @@
 //! tokens than its role needs.
 
 use k8s_openapi::api::core::v1::{
-    Container, PodSpec, PodTemplateSpec, SecurityContext, Volume, VolumeProjection,
+    AppArmorProfile, Container, PodSpec, PodTemplateSpec, SELinuxOptions, SecurityContext, Volume,
+    VolumeProjection,
 };
 
 /// Sysctls that the baseline standard allows.
@@ -69,19 +70,31 @@ fn pod(spec: &PodSpec, found: &mut Vec<String>) {
         refuse(!allowed, &format!("securityContext.sysctls: {} isn't allowed", sysctl.name));
     }
     let seccomp = context.seccomp_profile.as_ref().map(|profile| profile.type_.as_str());
-    let wrong = seccomp.is_some_and(|kind| !matches!(kind, "RuntimeDefault" | "Localhost"));
+    let wrong = seccomp.is_some_and(|kind| !is_profile(kind));
     refuse(wrong, "securityContext.seccompProfile: must be RuntimeDefault or Localhost");
-    let profile = context.app_armor_profile.as_ref().map(|profile| profile.type_.as_str());
-    let wrong = profile.is_some_and(|kind| !matches!(kind, "RuntimeDefault" | "Localhost"));
+    kernel(context.app_armor_profile.as_ref(), context.se_linux_options.as_ref(), &mut refuse);
+    let windows = context.windows_options.is_some();
+    refuse(windows, "securityContext.windowsOptions: remove them");
+}
+
+fn is_profile(kind: &str) -> bool {
+    matches!(kind, "RuntimeDefault" | "Localhost")
+}
+
+/// What holds for the security contexts of pods and of containers alike.
+fn kernel(
+    app_armor: Option<&AppArmorProfile>,
+    se_linux: Option<&SELinuxOptions>,
+    refuse: &mut impl FnMut(bool, &str),
+) {
+    let wrong = app_armor.is_some_and(|profile| !is_profile(&profile.type_));
     refuse(wrong, "securityContext.appArmorProfile: must be RuntimeDefault or Localhost");
-    if let Some(options) = &context.se_linux_options {
+    if let Some(options) = se_linux {
         let kind = options.type_.as_deref().unwrap_or_default();
         let identity = options.user.is_some() || options.role.is_some();
         let wrong = identity || !SELINUX_TYPES.contains(&kind);
         refuse(wrong, "securityContext.seLinuxOptions: no user, no role, a container's type");
     }
-    let windows = context.windows_options.is_some();
-    refuse(windows, "securityContext.windowsOptions: remove them");
 }
 
 fn volume(volume: &Volume, found: &mut Vec<String>) {
@@ -136,20 +149,11 @@ fn container(path: &str, pod: &PodSpec, container: &Container, found: &mut Vec<S
     refuse(!non_root, "securityContext.runAsNonRoot: must be true");
     refuse(context.run_as_user == Some(0), "securityContext.runAsUser: must not be 0");
     let seccomp = context.seccomp_profile.as_ref().or(of_pod.seccomp_profile.as_ref());
-    let right = seccomp
-        .is_some_and(|profile| matches!(profile.type_.as_str(), "RuntimeDefault" | "Localhost"));
+    let right = seccomp.is_some_and(|profile| is_profile(&profile.type_));
     refuse(!right, "securityContext.seccompProfile: must be RuntimeDefault or Localhost");
     let mount = context.proc_mount.as_deref().unwrap_or("Default");
     refuse(mount != "Default", "securityContext.procMount: must be Default");
-    let profile = context.app_armor_profile.as_ref().map(|profile| profile.type_.as_str());
-    let wrong = profile.is_some_and(|kind| !matches!(kind, "RuntimeDefault" | "Localhost"));
-    refuse(wrong, "securityContext.appArmorProfile: must be RuntimeDefault or Localhost");
-    if let Some(options) = &context.se_linux_options {
-        let kind = options.type_.as_deref().unwrap_or_default();
-        let identity = options.user.is_some() || options.role.is_some();
-        let wrong = identity || !SELINUX_TYPES.contains(&kind);
-        refuse(wrong, "securityContext.seLinuxOptions: no user, no role, a container's type");
-    }
+    kernel(context.app_armor_profile.as_ref(), context.se_linux_options.as_ref(), &mut refuse);
     refuse(context.windows_options.is_some(), "securityContext.windowsOptions: remove them");
     for port in container.ports.iter().flatten() {
         let host = port.host_port.unwrap_or(0) != 0;

@@ -27,7 +27,7 @@ pub trait ResourceManagerDriver: Debug + Send {
     /// This many are needed altogether, those that have registered included. Told again with every
     /// change; what is missing is started, and started again if it doesn't come.
     fn require_workers(&mut self, total: u32);
-    /// One has registered, or is gone: no replacement for it is started before this is known.
+    /// One has registered, or its registration is over.
     fn worker_changed(&mut self, _id: &TaskManagerId, _registered: bool) {}
     /// Ends one that isn't used any more. No slot of it is given away after that.
     fn release_worker(&mut self, id: &TaskManagerId);
@@ -40,7 +40,8 @@ pub trait ResourceManagerDriver: Debug + Send {
 pub enum WorkerEvent {
     /// Its process has ended, or never comes: why, for people.
     Gone(String),
-    /// It is about to be ended from outside: it gets no more slots, and its tasks are to move.
+    /// It is about to be ended from outside: it gets no more slots, and another one is required for
+    /// those that jobs have of it. Its tasks stay until it is gone.
     Leaving(String),
 }
 

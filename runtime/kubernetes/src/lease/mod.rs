@@ -46,8 +46,6 @@ pub struct LeaseRecord {
     pub holder: Option<String>,
     /// The revision that may campaign; None: any.
     pub revision: Option<String>,
-    /// How often it changed hands.
-    pub transitions: i32,
 }
 
 impl LeaseRecord {

@@ -20,7 +20,6 @@ impl ApiServer {
         };
         self.versions += 1;
         lease.version = self.versions.to_string();
-        lease.transitions += i32::from(lease.holder.as_deref() != Some(holder));
         lease.holder = Some(holder.to_owned());
         true
     }

@@ -24,7 +24,6 @@ fn lease(version: u64, holder: &str) -> LeaseRecord {
         version: version.to_string(),
         holder: Some(holder.to_owned()),
         revision: Some("r2".to_owned()),
-        transitions: 1,
     }
 }
 

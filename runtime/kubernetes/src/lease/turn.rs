@@ -87,11 +87,10 @@ impl LeaseTurn {
             CandidateDecision::Take(_) => {
                 let Some(lease) = lease else { return again };
                 if self.write(lease, self.clock.elapsed()).await {
-                    self.elector.taken(self.clock.elapsed());
                     return HintDecision::Claim;
                 }
                 // Somebody was quicker, or nobody knows: the next look tells.
-                HintDecision::LookAgainAfter(Duration::ZERO.max(self.times.retry_period / 10))
+                HintDecision::LookAgainAfter(self.times.retry_period / 10)
             }
         }
     }
@@ -199,7 +198,6 @@ fn record(lease: &Lease) -> LeaseRecord {
         version: lease.metadata.resource_version.clone().unwrap_or_default(),
         holder: spec.and_then(|spec| spec.holder_identity.clone()),
         revision: annotations.and_then(|all| all.get(REVISION_ANNOTATION)).cloned(),
-        transitions: spec.and_then(|spec| spec.lease_transitions).unwrap_or_default(),
     }
 }
 
