@@ -13,6 +13,7 @@
 
 pub mod build;
 pub mod controller;
+pub mod election;
 pub mod plan;
 pub mod pod_template;
 pub mod resource;
