@@ -85,8 +85,8 @@ impl Elector {
             Looked::There(lease) => lease,
             Looked::Absent => return Step::Create,
             Looked::Unknown(why) => {
-                let hurry = self.leads().then_some(period / HURRY).unwrap_or(period);
-                return Step::LookAgainAfter(hurry, why);
+                let pause = if self.leads() { period / HURRY } else { period };
+                return Step::LookAgainAfter(pause, why);
             }
         };
         let Some(holder) = lease.held_by().filter(|holder| *holder != self.identity) else {

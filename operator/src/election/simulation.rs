@@ -67,7 +67,13 @@ fn reconciling(operators: &[Operator], now: u64) -> Vec<&str> {
     active.map(|each| each.elector.identity()).collect()
 }
 
-fn fault(dice: &mut Dice, api: &mut ApiServer, operators: &mut [Operator], now: u64, foreign: bool) {
+fn fault(
+    dice: &mut Dice,
+    api: &mut ApiServer,
+    operators: &mut [Operator],
+    now: u64,
+    foreign: bool,
+) {
     let pod = dice.below(3) as usize;
     match dice.below(if foreign { 6 } else { 3 }) {
         0 => operators[pod] = process(pod, operators[pod].lives + 1, now + dice.below(20 * SECOND)),
