@@ -31,9 +31,9 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunOptions {
-    /// Only this namespace's; else all
-    #[arg(long)]
-    namespace: Option<String>,
+    /// Only this namespace's; may be given several times. Without it, all
+    #[arg(long, value_name = "NAMESPACE")]
+    namespace: Vec<String>,
     /// Where metrics and health are served
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
@@ -70,8 +70,8 @@ async fn run(options: RunOptions) -> Result<(), Box<dyn std::error::Error>> {
     let metrics = Metrics::new()?;
     let listener = tokio::net::TcpListener::bind(options.listen).await?;
     let served = server::serve(listener, metrics.clone());
-    let reconciled =
-        controller::run(client, options.namespace, Arc::new(SystemClock::new()), metrics);
+    let namespaces = options.namespace.into_iter().collect();
+    let reconciled = controller::run(client, namespaces, Arc::new(SystemClock::new()), metrics);
     tokio::select! {
         outcome = served => outcome?,
         () = reconciled => tracing::info!("told to end"),
