@@ -13,6 +13,8 @@
 //! asks for itself, and the election of its leader.
 
 pub mod build;
+#[cfg(test)]
+mod chart;
 pub mod controller;
 pub mod election;
 pub mod plan;

@@ -2,7 +2,7 @@
 //!
 //! `crd` prints the CustomResourceDefinition, for `kubectl apply -f -`; `run` reconciles.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -35,8 +35,8 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunOptions {
-    /// Only this namespace's; repeat it for several; else all
-    #[arg(long)]
+    /// Only this namespace's; may be given several times. Without it, all
+    #[arg(long, value_name = "NAMESPACE")]
     namespace: Vec<String>,
     /// Where metrics and health are served
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:8080")]
@@ -72,7 +72,11 @@ fn print_definition() -> Result<(), Box<dyn std::error::Error>> {
 #[tokio::main]
 async fn run(options: RunOptions) -> Result<(), Box<dyn std::error::Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let (metrics, health) = (Metrics::new()?, Arc::new(Health::default()));
     let config = kube::Config::infer().await?;

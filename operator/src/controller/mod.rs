@@ -42,19 +42,6 @@ pub enum ReconcileError {
     /// Something couldn't be written as JSON.
     #[error("it can't be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// A revision as it was recorded would go on with state from before a restore.
-    #[error(
-        "revision {revision} was rendered for the state {recorded:?}, and the job's is {wanted:?} \
-         since a restore; set spec.restartedAt, which makes another revision of the same spec"
-    )]
-    OtherState {
-        /// The revision.
-        revision: String,
-        /// Whose state it was rendered for.
-        recorded: String,
-        /// Whose state the job has.
-        wanted: String,
-    },
     /// A revision whose record somebody has deleted.
     #[error(
         "the ControllerRevision {revision} is gone, so that its objects can't be mended; what runs \
@@ -96,8 +83,7 @@ impl ReconcileError {
             | ReconcileError::Json(_)
             | ReconcileError::NoIdentity
             | ReconcileError::NoKind { .. }
-            | ReconcileError::NoRecord { .. }
-            | ReconcileError::OtherState { .. } => true,
+            | ReconcileError::NoRecord { .. } => true,
             ReconcileError::Api(_)
             | ReconcileError::TooSlow(_)
             | ReconcileError::JobManager { .. } => false,

@@ -14,10 +14,8 @@ use super::ReconcileError;
 use super::cache::{Guarded, Item, Items, Kind, Seen, fingerprint};
 use super::pods::trouble;
 use super::queue::Key;
-use crate::build::{
-    APPLICATION_LABEL, Identity, PREFLIGHT, REVISION_LABEL, SAVEPOINT_ANNOTATION, revision_name,
-};
-use crate::plan::{Check, DeploymentFact, Facts, PodFact, Recorded};
+use crate::build::{APPLICATION_LABEL, Identity, PREFLIGHT, REVISION_LABEL, SAVEPOINT_ANNOTATION};
+use crate::plan::{Check, DeploymentFact, Facts, PodFact, Recorded, wanted_revision};
 use crate::resource::{FlinkApplication, FlinkApplicationSpec};
 use crate::validate::problems;
 
@@ -86,7 +84,7 @@ pub(super) fn facts(
             .filter(|token| !token.is_empty() && token.len() <= TOKEN_LENGTH_MAX)
             .cloned(),
         problems: problems(&application.spec),
-        wanted: revision_name(&identity.name, &application.spec)?,
+        wanted: String::new(),
         recorded: Vec::new(),
         deployments: Vec::new(),
         pods: Vec::new(),
@@ -105,6 +103,8 @@ pub(super) fn facts(
             Seen::Record(..) | Seen::Application(_) | Seen::Object => {}
         }
     }
+    let Facts { identity, spec, recorded, status, .. } = &facts;
+    facts.wanted = wanted_revision(&identity.name, spec, recorded, status)?;
     Ok(facts)
 }
 
@@ -155,7 +155,10 @@ pub(super) fn pod(pod: Pod) -> Option<Item> {
         let fingerprint = hashed((uid, &revision, &check));
         return Some(Item { key, name, seen: Seen::Check(revision, check), fingerprint });
     }
-    let fact = PodFact { name: name.clone(), revision, trouble: trouble(&pod) };
+    // One that is told to end has no trouble when it does.
+    let goes = pod.metadata.deletion_timestamp.is_some();
+    let trouble = if goes { None } else { trouble(&pod) };
+    let fact = PodFact { name: name.clone(), revision, trouble };
     let fingerprint = hashed((uid, &fact));
     Some(Item { key, name, seen: Seen::Pod(fact), fingerprint })
 }
