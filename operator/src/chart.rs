@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role};
 
-use crate::build::{Identity, application_objects};
+use crate::build::{Identity, References, application_objects};
 use crate::resource::tests::{application, root};
 
 fn read(path: &str) -> String {
@@ -45,6 +45,20 @@ fn the_charts_version_is_the_operators() {
     }
 }
 
+/// References of every kind.
+fn every_reference() -> References {
+    let template = serde_yaml::from_str(
+        "metadata: {labels: {a: b}}
+spec:
+  imagePullSecrets: [{name: pull}]
+  containers: [{name: c, env: [{name: E, valueFrom: {configMapKeyRef: {name: m, key: k}}}]}]
+  volumes:
+  - {name: claim, persistentVolumeClaim: {claimName: claim}}
+  - {name: driver, csi: {driver: example.com}}",
+    );
+    References::of(&template.expect("a template"))
+}
+
 #[test]
 fn the_operator_may_do_all_that_it_grants() {
     let identity = Identity {
@@ -53,7 +67,9 @@ fn the_operator_may_do_all_that_it_grants() {
         uid: "u".to_owned(),
     };
     let spec = application("personalisation.yaml").spec;
-    let objects = application_objects(&identity, &spec, Some("r"), &["r"]).expect("objects");
+    let references = every_reference();
+    let objects =
+        application_objects(&identity, &spec, Some("r"), &["r"], &references).expect("objects");
     let role = objects.into_iter().find(|object| object["kind"] == "Role").expect("a role");
     let role: Role = serde_json::from_value(role).expect("a role");
     let granted = allowed(role.rules.iter().flatten());

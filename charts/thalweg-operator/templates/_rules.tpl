@@ -44,6 +44,17 @@ what they don't have). A test compares this with what it grants (operator/src/bu
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
+# Only granted: what the admission policy asks for before a JobManager's pod may use it. No API has
+# this verb.
+- apiGroups: [""]
+  resources: [configmaps, secrets, persistentvolumeclaims]
+  verbs: [use]
+- apiGroups: [storage.k8s.io]
+  resources: [csidrivers]
+  verbs: [use]
+- apiGroups: [thalweg.dev]
+  resources: [podlabels]
+  verbs: [use]
 {{- end -}}
 
 {{- define "thalweg-operator.subjects" -}}

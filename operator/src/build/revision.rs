@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::configuration::{Settings, job_manager_configuration, task_manager_configuration};
 use super::pod::{TEMPLATE_KEY, configuration_key};
-use super::{BuildError, Identity, job_manager, object, task_manager};
+use super::{BuildError, Identity, References, job_manager, object, task_manager};
 use crate::plan::forming_part;
 use crate::pod_template::{Role, read};
 use crate::resource::{FlinkApplicationSpec, PodTemplate};
@@ -34,6 +34,12 @@ pub struct Revision {
     /// The digest of the image that ran, once it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_digest: Option<String>,
+}
+
+/// The file with the TaskManagers' template.
+#[derive(Deserialize)]
+struct PodTemplateFile {
+    template: PodTemplateSpec,
 }
 
 /// The name of the revision that a spec asks for: `NAME-HASH`, at most 56 characters.
@@ -100,6 +106,16 @@ impl Revision {
     ) -> Result<[PodTemplateSpec; 2], BuildError> {
         let job_manager = job_manager::template(identity, name, spec)?;
         Ok([job_manager, task_manager::template(identity, name, spec)?])
+    }
+
+    /// What its TaskManagers use, by their template as it was rendered.
+    ///
+    /// # Errors
+    /// When that isn't there or can't be read.
+    pub fn references(&self) -> Result<References, BuildError> {
+        let template = self.files.get(TEMPLATE_KEY).map(String::as_str).unwrap_or_default();
+        let PodTemplateFile { template } = serde_yaml::from_str(template)?;
+        Ok(References::of(&template))
     }
 
     /// What is applied when the revision is to run, in this order.

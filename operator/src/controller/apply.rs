@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use super::observe::FINALIZER;
 use super::{FIELD_MANAGER, ReconcileError, requests};
-use crate::build::{Identity, Revision, application_objects, preflight_name, superfluous};
+use crate::build::{
+    Identity, References, Revision, application_objects, preflight_name, superfluous,
+};
 use crate::plan::{Action, Event, Facts, OperatorStatus};
 use crate::resource::{FlinkApplication, GROUP, VERSION};
 
@@ -148,7 +150,19 @@ async fn application_level(
     let mut revisions: Vec<&str> =
         facts.deployments.iter().map(|each| each.revision.as_str()).collect();
     revisions.extend(leading.filter(|leading| !revisions.contains(leading)));
-    for object in application_objects(identity, &facts.spec, leading, &revisions)? {
+    let mut references = References::default();
+    for revision in &revisions {
+        match facts.record(revision) {
+            Some(record) => references.extend(record.references.clone()),
+            // It is recorded when it is started, which comes next.
+            None if *revision == facts.wanted => {
+                let [_, task_manager] = Revision::templates(identity, revision, &facts.spec)?;
+                references.extend(References::of(&task_manager));
+            }
+            None => {}
+        }
+    }
+    for object in application_objects(identity, &facts.spec, leading, &revisions, &references)? {
         apply(client, &identity.namespace, object).await?;
     }
     for (kind, name) in superfluous(identity, &facts.spec) {

@@ -70,8 +70,11 @@ fn recorded(record: ControllerRevision, identity: &Identity) -> Option<Recorded>
     let mut owners = record.owner_references().iter();
     owners.find(|owner| owner.uid == identity.uid)?;
     let number = record.revision;
-    let Revision { name, spec, cluster_id, .. } = Revision::from_record(record.data?.0).ok()?;
-    Some(Recorded { name, number, cluster_id, spec })
+    let revision = Revision::from_record(record.data?.0).ok()?;
+    // Without them its TaskManagers are refused with a message that says so.
+    let references = revision.references().unwrap_or_default();
+    let Revision { name, spec, cluster_id, .. } = revision;
+    Some(Recorded { name, number, cluster_id, spec, references })
 }
 
 fn deployment(deployment: &Deployment) -> DeploymentFact {

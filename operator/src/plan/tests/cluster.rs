@@ -153,7 +153,9 @@ impl Cluster {
                 assert!(self.pods.iter().all(|pod| pod.revision == revision), "pods are left");
                 let number = self.recorded.len() as i64 + 1;
                 let spec = self.spec.clone();
-                let record = Recorded { name: revision.clone(), number, cluster_id, spec };
+                let references = Default::default();
+                let name = revision.clone();
+                let record = Recorded { name, number, cluster_id, spec, references };
                 self.recorded.entry(revision.clone()).or_insert(record);
                 let name = format!("{revision}-0");
                 self.pods.push(PodFact { name, revision: revision.clone(), trouble: None });
