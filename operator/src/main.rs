@@ -2,7 +2,7 @@
 //!
 //! `crd` prints the CustomResourceDefinition, for `kubectl apply -f -`; `run` reconciles.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -61,7 +61,11 @@ fn print_definition() -> Result<(), Box<dyn std::error::Error>> {
 #[tokio::main]
 async fn run(options: RunOptions) -> Result<(), Box<dyn std::error::Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let client = kube::Client::try_default().await?;
     let metrics = Metrics::new()?;
     let listener = tokio::net::TcpListener::bind(options.listen).await?;

@@ -53,19 +53,6 @@ pub enum ReconcileError {
     /// Something couldn't be written as JSON.
     #[error("it can't be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// A revision as it was recorded would go on with state from before a restore.
-    #[error(
-        "revision {revision} was rendered for the state {recorded:?}, and the job's is {wanted:?} \
-         since a restore; set spec.restartedAt, which makes another revision of the same spec"
-    )]
-    OtherState {
-        /// The revision.
-        revision: String,
-        /// Whose state it was rendered for.
-        recorded: String,
-        /// Whose state the job has.
-        wanted: String,
-    },
     /// A resource that was never stored.
     #[error("the resource has no name, namespace or uid")]
     NoIdentity,
@@ -180,10 +167,7 @@ fn after_failure(guarded: Arc<Guarded>, error: &ReconcileError, _: Arc<Context>)
     let (shortest, longest) = PAUSE_SECONDS;
     // What a user has to mend isn't tried as often as what mends itself.
     let pause = match error {
-        ReconcileError::Build(_)
-        | ReconcileError::Json(_)
-        | ReconcileError::NoIdentity
-        | ReconcileError::OtherState { .. } => longest,
+        ReconcileError::Build(_) | ReconcileError::Json(_) | ReconcileError::NoIdentity => longest,
         ReconcileError::Api(_) | ReconcileError::JobManager { .. } => shortest,
     };
     tracing::warn!(application = %guarded.name_any(), %error, pause, "not reconciled");
