@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role};
 
-use crate::build::{Identity, References, application_objects};
+use crate::build::{Identity, REFERENCES_MAX, References, application_objects};
 use crate::resource::tests::{application, root};
 
 fn read(path: &str) -> String {
@@ -57,6 +57,12 @@ spec:
   - {name: driver, csi: {driver: example.com}}",
     );
     References::of(&template.expect("a template"))
+}
+
+#[test]
+fn the_admission_policy_asks_for_as_many_references_as_a_template_may_have() {
+    let limit = format!("{{{{- $references := {REFERENCES_MAX} }}}}");
+    assert!(read("templates/admissionpolicy.yaml").contains(&limit), "{limit}");
 }
 
 #[test]

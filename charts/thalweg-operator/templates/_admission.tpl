@@ -16,14 +16,10 @@ Whether a request is one of an application's JobManagers. system:serviceaccount:
 
 {{/* Whose JobManager asks. */}}
 {{- define "thalweg-operator.application" -}}
-- name: namespace
+- name: ownNamespace
   expression: request.userInfo.username.split(':')[2]
 - name: account
   expression: request.userInfo.username.split(':')[3]
 - name: application
   expression: variables.account.substring(0, size(variables.account) - size('-jobmanager'))
-- name: groups
-  expression: >-
-    {'configmaps': '', 'secrets': '', 'persistentvolumeclaims': '', 'csidrivers': 'storage.k8s.io',
-    'podlabels': 'thalweg.dev'}
 {{- end -}}
