@@ -1,6 +1,8 @@
 //! The operator's own HTTP: `/metrics`, `/healthz` (it works through its queue), `/readyz` (it has
 //! read all resources once).
 
+mod probe;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,6 +15,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus::{Encoder, Histogram, HistogramOpts, IntCounterVec, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
+
+pub use probe::{ProbeError, probe};
 
 /// What the operator counts of itself.
 #[derive(Clone, Debug)]
@@ -85,5 +89,34 @@ async fn show(State(metrics): State<Metrics>) -> Response {
     match encoder.encode(&metrics.registry.gather(), &mut text) {
         Ok(()) => ([(CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::{Metrics, probe, serve};
+
+    #[tokio::test]
+    async fn a_probe_succeeds_when_the_operator_is_ready_and_says_why_when_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let metrics = Metrics::new().expect("metrics");
+        let server = tokio::spawn(serve(listener, metrics.clone()));
+        let ask = move |path: &'static str| async move {
+            let asked =
+                tokio::task::spawn_blocking(move || probe(&format!("http://{address}/{path}")));
+            asked.await.expect("it ends").map_err(|error| error.to_string())
+        };
+        let refused = ask("readyz").await.expect_err("not ready");
+        assert!(refused.contains("answered 503: the resources haven't been read"), "{refused}");
+        metrics.set_ready();
+        assert_eq!(ask("readyz").await, Ok("ok\n".to_owned()));
+        assert_eq!(ask("healthz").await, Ok("ok\n".to_owned()));
+        server.abort();
+        let _ = server.await;
+        let refused = ask("healthz").await.expect_err("nobody there");
+        assert!(refused.contains("gave no answer"), "{refused}");
     }
 }
