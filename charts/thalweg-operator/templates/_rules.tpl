@@ -23,6 +23,7 @@ watches what it makes, so that what others change or delete is put right.
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, create, patch, delete]
+# Of these and the following the operator follows the metadata, to mend what others change.
 - apiGroups: [""]
   resources: [configmaps, services, serviceaccounts]
   verbs: [list, watch, create, patch]

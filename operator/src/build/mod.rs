@@ -37,7 +37,7 @@ pub use identity::{
 pub use pod::{METRICS_PORT, OPERATOR_VARIABLES, REST_PORT, RPC_PORT};
 pub use preflight::{PREFLIGHT, preflight_name};
 pub use references::{REFERENCES_MAX, References};
-pub use revision::{Revision, revision_name};
+pub use revision::{Revision, references, revision_name};
 
 /// Why objects can't be made of a resource. `validate` reports these to users before.
 #[derive(Debug, thiserror::Error)]

@@ -59,6 +59,16 @@ pub fn revision_name(
     Ok(format!("{name}-{:010x}", hash & 0xff_ffff_ffff))
 }
 
+/// What TaskManagers use, by the template in a revision's files.
+///
+/// # Errors
+/// When that isn't there or can't be read.
+pub fn references(files: &BTreeMap<String, String>) -> Result<References, BuildError> {
+    let template = files.get(TEMPLATE_KEY).map(String::as_str).unwrap_or_default();
+    let PodTemplateFile { template } = serde_yaml::from_str(template)?;
+    Ok(References::of(&template))
+}
+
 impl Revision {
     /// Renders the revision that a spec asks for. `cluster_id` is the identity of its state;
     /// `begin_with`, what its job begins with if there is no checkpoint under it.
@@ -120,9 +130,7 @@ impl Revision {
     /// # Errors
     /// When that isn't there or can't be read.
     pub fn references(&self) -> Result<References, BuildError> {
-        let template = self.files.get(TEMPLATE_KEY).map(String::as_str).unwrap_or_default();
-        let PodTemplateFile { template } = serde_yaml::from_str(template)?;
-        Ok(References::of(&template))
+        references(&self.files)
     }
 
     /// What is applied when the revision is to run, in this order.

@@ -43,6 +43,13 @@ pub enum Action {
         /// What its job begins with if it has no checkpoint of its own.
         begin_with: Option<String>,
     },
+    /// Apply a revision's objects again as they were recorded, if somebody has changed them.
+    KeepRevision {
+        /// The revision.
+        revision: String,
+        /// How many JobManagers it has.
+        replicas: i32,
+    },
     /// Set the number of a revision's JobManagers.
     SetReplicas {
         /// The revision.

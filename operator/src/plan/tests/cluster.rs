@@ -147,6 +147,10 @@ impl Cluster {
             }
             Action::DeleteResource => self.deleting_since = Some(self.now),
             Action::ApplyApplication { .. } => {}
+            Action::KeepRevision { revision, replicas } => {
+                assert!(self.recorded.contains_key(&revision), "there is no record of {revision}");
+                assert_eq!(self.deployments[&revision].replicas, replicas);
+            }
             Action::StartCheck { revision, .. } => self.checks.push((revision, self.check.clone())),
             Action::EndCheck { revision } => self.checks.retain(|each| each.0 != revision),
             Action::StartRevision { revision, cluster_id, replicas, begin_with } => {

@@ -34,7 +34,11 @@ fn an_application_is_deployed_and_becomes_stable_and_then_nothing_is_done() {
     assert_eq!(condition(&cluster, "Ready"), Some(("True".into(), "JobRunning".into())));
     assert_eq!(condition(&cluster, "Reconciling"), None);
     let decision = cluster.step();
-    let quiet = [Action::ApplyApplication { leading: Some(cluster.wanted()) }];
+    let (revision, replicas) = (cluster.wanted(), cluster.spec.job_manager.replicas);
+    let quiet = [
+        Action::ApplyApplication { leading: Some(revision.clone()) },
+        Action::KeepRevision { revision, replicas },
+    ];
     let rest: Vec<_> = decision
         .actions
         .into_iter()
