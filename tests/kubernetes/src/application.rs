@@ -131,18 +131,27 @@ impl Application {
         });
     }
 
-    /// Waits until its job runs and this many more checkpoints are complete than before.
+    /// The id of the newest checkpoint of its job, if that runs and REST answers.
+    pub fn running_checkpoint(&self) -> Option<u64> {
+        let jobs = self.rest("/jobs/overview")?;
+        let job = jobs["jobs"].as_array()?.iter().find(|job| job["state"] == "RUNNING")?;
+        let checkpoints = self.rest(&format!("/jobs/{}/checkpoints", job["jid"].as_str()?))?;
+        let latest = &checkpoints["latest"];
+        let restored = latest["restored"]["id"].as_u64();
+        latest["completed"]["id"].as_u64().or(restored).or(Some(0))
+    }
+
+    /// Waits until its job runs and has so many more checkpoints than before.
     ///
     /// # Panics
-    /// They aren't in time.
+    /// It hasn't in time.
     pub fn wait_for_checkpoints(&self, more: u64) -> u64 {
-        let before = self.status("/checkpoint/id").as_u64().unwrap_or(0);
-        let resource = self.wait_until(&format!("{more} checkpoints more than {before}"), |it| {
-            let status = &it["status"];
-            let id = status["checkpoint"]["id"].as_u64().unwrap_or(0);
-            status["job"]["state"] == "RUNNING" && id >= before + more
-        });
-        resource["status"]["checkpoint"]["id"].as_u64().expect("it was waited for")
+        let mut before = None;
+        wait_within(LIMIT, &format!("{} has {more} more checkpoints", self.name), || {
+            let now = self.running_checkpoint()?;
+            let before = *before.get_or_insert(now);
+            (now >= before + more).then_some(now)
+        })
     }
 
     /// What the leader's REST answers at a path; none if it doesn't.

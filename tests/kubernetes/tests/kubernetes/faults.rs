@@ -17,10 +17,12 @@ fn delete(pod: &Value) {
 /// Does something to a job that runs and has a checkpoint, and waits until it has another two
 /// after it: the first one may have been under way.
 fn strike(what: &str, application: &Application, fault: impl FnOnce()) {
-    application.wait_for_checkpoints(1);
+    let before = application.wait_for_checkpoints(1);
     let struck = now();
     fault();
-    application.wait_for_checkpoints(2);
+    wait_until(&format!("checkpoints after this: {what}"), || {
+        application.running_checkpoint().filter(|now| *now >= before + 2)
+    });
     println!("{what}: checkpoints again after {:.1} s", struck.elapsed().as_secs_f64());
 }
 
