@@ -19,14 +19,16 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::action::{Action, Decision, Event, Situation};
 use super::facts::{Facts, has_ended};
-use super::lineage::Lineage;
+use super::lineage::{Lineage, form};
 use super::preflight;
+use super::rollback;
 use super::running;
 use super::secure::{self, Secured, Wish};
 use crate::resource::{DeletionPolicy, FlinkApplicationSpec, Operation, UpgradeMode};
 
-/// The steps of an operation: the old state is secured, the new revision is started.
+/// The steps of an operation: the old state is secured, the old revision goes, the new one comes.
 pub(super) const SECURE: &str = "Secure";
+const STOP: &str = "Stop";
 const START: &str = "Start";
 
 /// Decides what is to be done.
@@ -73,8 +75,8 @@ impl Facts {
     /// The revision that was rolled back and isn't tried again before the spec changes.
     fn given_up(&self) -> Option<String> {
         let conditions = self.status.conditions.iter();
-        let mut rolled_back =
-            conditions.filter(|each| each.r#type == "RolledBack" && each.status == "True");
+        // False as long as the stable one isn't back.
+        let mut rolled_back = conditions.filter(|each| each.r#type == "RolledBack");
         rolled_back.next()?;
         self.status.update_revision.clone()
     }
@@ -94,8 +96,12 @@ fn effective(facts: &Facts, decision: &mut Decision) -> Option<(FlinkApplication
         invalid(facts, "InvalidPodTemplate", message.clone(), decision);
         return None;
     }
-    if let Some(given_up) = &decision.given_up
-        && *given_up == facts.wanted
+    // Its name is another one when the job has ended since.
+    let asked_again = |given_up: &String| {
+        let record = facts.record(given_up);
+        *given_up == facts.wanted || record.is_some_and(|it| form(&it.spec) == form(&facts.spec))
+    };
+    if decision.given_up.as_ref().is_some_and(asked_again)
         && let Some(stable) = &decision.stable
         && let Some(record) = facts.record(stable)
     {
@@ -284,9 +290,14 @@ fn run(
         _ => Situation::Upgrading,
     };
     let deadline = after(now, spec.upgrade.progress_deadline_seconds);
-    let operation = begin(facts, kind, Some(wanted), now, &deadline);
+    let mut operation = begin(facts, kind, Some(wanted), now, &deadline);
     let old_runs = others.iter().any(|old| !old.deleting);
-    let may_go = !old_runs || may_stop(facts, spec, wanted, &operation, now, decision);
+    // What comes back has to be checked even if nothing runs.
+    let asks = old_runs || (rollback && operation.step == SECURE);
+    let may_go = !asks || may_stop(facts, spec, wanted, &operation, now, decision);
+    if may_go && operation.step == SECURE {
+        operation.step = STOP.to_owned();
+    }
     decision.again_at = operation.deadline.clone();
     decision.operation = Some(operation);
     if !may_go {
@@ -319,9 +330,11 @@ fn may_stop(
     now: &Time,
     decision: &mut Decision,
 ) -> bool {
-    // A revision that failed takes no more checkpoints: the newest one counts.
+    if decision.given_up.is_some() {
+        // A revision that failed takes no more checkpoints: the newest one counts.
+        return rollback::may_stop(facts, spec, wanted, operation, now, decision);
+    }
     let wish = match spec.upgrade.mode {
-        _ if decision.given_up.is_some() => return true,
         UpgradeMode::Savepoint => Wish::Savepoint,
         UpgradeMode::LastState => Wish::Checkpoint,
         UpgradeMode::Stateless => Wish::Nothing,

@@ -13,6 +13,7 @@ mod facts;
 mod lineage;
 mod preflight;
 mod report;
+mod rollback;
 mod running;
 mod secure;
 #[cfg(test)]

@@ -81,7 +81,9 @@ pub fn report(facts: &Facts, decision: &Decision, now: &Time) -> OperatorStatus 
     }
     if let Some(given_up) = &decision.given_up {
         let message = format!("{given_up} was given up; change the spec to try again");
-        made.put("RolledBack", true, "NotStable", &message);
+        let back = decision.current.is_some() && decision.current == decision.stable;
+        let reason = if back { "NotStable" } else { "NotYetBack" };
+        made.put("RolledBack", back, reason, &message);
     }
     let mut templates: Vec<String> = of_kind(&facts.problems, ProblemKind::InvalidPodTemplate);
     templates.extend(facts.refused.clone().filter(|_| facts.needs_admission()));
