@@ -1,6 +1,7 @@
 //! `thalweg-operator`: the command line of the operator.
 //!
-//! `crd` prints the CustomResourceDefinition, for `kubectl apply -f -`; `run` reconciles.
+//! `crd` prints the CustomResourceDefinition, for `kubectl apply -f -`; `run` reconciles; `probe`
+//! asks one that runs how it is.
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -29,6 +30,11 @@ struct Arguments {
 enum Command {
     /// Print the CustomResourceDefinition of FlinkApplication as YAML
     Crd,
+    /// Ask a process for its health or readiness, once: the end of `helm test`
+    Probe {
+        /// As http://thalweg-operator.NAMESPACE.svc:8080/readyz
+        url: String,
+    },
     /// Reconcile FlinkApplications, until SIGTERM
     Run(RunOptions),
 }
@@ -53,6 +59,7 @@ struct RunOptions {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Crd => print_definition(),
+        Command::Probe { url } => probe(&url),
         Command::Run(options) => run(options),
     };
     match outcome {
@@ -67,6 +74,11 @@ fn main() -> ExitCode {
 fn print_definition() -> Result<(), Box<dyn std::error::Error>> {
     let yaml = definition::definition_yaml()?;
     Ok(std::io::stdout().write_all(yaml.as_bytes())?)
+}
+
+fn probe(url: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let answer = server::probe(url)?;
+    Ok(std::io::stdout().write_all(answer.as_bytes())?)
 }
 
 #[tokio::main]

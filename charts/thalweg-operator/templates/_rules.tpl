@@ -1,6 +1,7 @@
 {{/*
 What the operator may do: what it does itself, and what it grants to JobManagers (nobody can grant
-what they don't have). A test compares this with what it grants (operator/src/build/access.rs).
+what they don't have). A test compares this with what it grants (operator/src/build/access.rs). It
+watches what it makes, so that what others change or delete is put right.
 */}}
 {{- define "thalweg-operator.rules" -}}
 # The resource: followed, its finalizer set (patch), deleted when its time to live is over.
@@ -45,6 +46,17 @@ what they don't have). A test compares this with what it grants (operator/src/bu
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
+# Only granted: what the admission policy asks for before a JobManager's pod may use it. No API has
+# this verb.
+- apiGroups: [""]
+  resources: [configmaps, secrets, persistentvolumeclaims]
+  verbs: [use]
+- apiGroups: [storage.k8s.io]
+  resources: [csidrivers]
+  verbs: [use]
+- apiGroups: [thalweg.dev]
+  resources: [podlabels]
+  verbs: [use]
 {{- end -}}
 
 {{- define "thalweg-operator.subjects" -}}

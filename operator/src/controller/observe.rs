@@ -1,6 +1,7 @@
 //! From the API server's objects to facts. The same conversion for what the watches show and for
 //! what is read at once before something is changed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
@@ -14,7 +15,9 @@ use super::ReconcileError;
 use super::cache::{Guarded, Item, Items, Kind, Seen, fingerprint};
 use super::pods::trouble;
 use super::queue::Key;
-use crate::build::{APPLICATION_LABEL, Identity, PREFLIGHT, REVISION_LABEL, SAVEPOINT_ANNOTATION};
+use crate::build::{
+    self, APPLICATION_LABEL, Identity, PREFLIGHT, REVISION_LABEL, SAVEPOINT_ANNOTATION,
+};
 use crate::plan::{Check, DeploymentFact, Facts, PodFact, Recorded, wanted_revision};
 use crate::resource::{FlinkApplication, FlinkApplicationSpec};
 use crate::validate::problems;
@@ -183,14 +186,19 @@ struct RecordHead {
     name: String,
     spec: FlinkApplicationSpec,
     cluster_id: String,
+    /// Read for what TaskManagers use, then dropped.
+    files: BTreeMap<String, String>,
 }
 
 pub(super) fn record(record: ControllerRevision) -> Option<Item> {
     let (key, number) = (key_of(&record)?, record.revision);
     let owners = record.owner_references().iter().map(|owner| owner.uid.clone()).collect();
     let fingerprint = fingerprint(Some(Kind::ControllerRevision), &record.metadata);
-    let RecordHead { name, spec, cluster_id } = serde_json::from_value(record.data?.0).ok()?;
-    let recorded = Recorded { name: name.clone(), number, cluster_id, spec };
+    let head = serde_json::from_value(record.data?.0).ok()?;
+    let RecordHead { name, spec, cluster_id, files } = head;
+    // Without them its TaskManagers are refused with a message that says so.
+    let references = build::references(&files).unwrap_or_default();
+    let recorded = Recorded { name: name.clone(), number, cluster_id, spec, references };
     Some(Item { key, name, seen: Seen::Record(Box::new(recorded), owners), fingerprint })
 }
 

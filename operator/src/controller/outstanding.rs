@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::ReconcileError;
 use super::cache::{Items, Kind};
 use super::memory::{Memory, Need};
-use crate::build::{self, superfluous};
+use crate::build::{self, References, Revision, superfluous};
 use crate::plan::{Action, Decision, Facts, OperatorStatus};
 use crate::resource::FlinkApplicationSpec;
 
@@ -98,7 +98,20 @@ pub(super) fn application_objects(
     let mut revisions: Vec<&str> =
         facts.deployments.iter().map(|each| each.revision.as_str()).collect();
     revisions.extend(leading.filter(|leading| !revisions.contains(leading)));
-    Ok(build::application_objects(&facts.identity, spec, leading, &revisions)?)
+    let identity = &facts.identity;
+    let mut references = References::default();
+    for revision in &revisions {
+        match facts.record(revision) {
+            Some(record) => references.extend(record.references.clone()),
+            // It is recorded when it is started, which comes next.
+            None if *revision == facts.wanted => {
+                let [_, task_manager] = Revision::templates(identity, revision, spec)?;
+                references.extend(References::of(&task_manager));
+            }
+            None => {}
+        }
+    }
+    Ok(build::application_objects(identity, spec, leading, &revisions, &references)?)
 }
 
 /// Whether a revision's objects are to be applied.

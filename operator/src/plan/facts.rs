@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use thalweg_core::ids::TriggerId;
 
-use crate::build::Identity;
+use crate::build::{Identity, References};
 use crate::resource::{FlinkApplicationSpec, FlinkApplicationStatus, JobStatus};
 use crate::validate::Problem;
 
@@ -63,6 +63,8 @@ pub struct Recorded {
     pub cluster_id: String,
     /// What it was made of.
     pub spec: FlinkApplicationSpec,
+    /// What its TaskManagers use.
+    pub references: References,
 }
 
 /// A revision's Deployment.

@@ -17,12 +17,14 @@ use tokio::net::TcpListener;
 
 mod health;
 mod metrics;
+mod probe;
 mod requests;
 #[cfg(test)]
 mod tests;
 
 pub use health::Health;
 pub use metrics::Metrics;
+pub use probe::{ProbeError, probe};
 pub use requests::{CountRequests, CountedRequests};
 
 /// What is served from.

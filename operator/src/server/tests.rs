@@ -83,3 +83,24 @@ async fn each_request_is_counted_with_its_answer() {
         assert!(text.lines().any(|each| each == line), "{line} isn't in {text}");
     }
 }
+
+#[tokio::test]
+async fn a_probe_succeeds_when_the_operator_is_ready_and_says_why_when_not() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (health, clock) = (Arc::new(Health::default()), Arc::new(SystemClock::new()));
+    let metrics = Metrics::new().expect("metrics");
+    let server = tokio::spawn(serve(listener, metrics, Arc::clone(&health), clock));
+    let ask = move |path: &'static str| async move {
+        let asked = tokio::task::spawn_blocking(move || probe(&format!("http://{address}/{path}")));
+        asked.await.expect("it ends").map_err(|error| error.to_string())
+    };
+    let refused = ask("readyz").await.expect_err("not ready");
+    assert!(refused.contains("answered 503: the reconcile loop hasn't begun"), "{refused}");
+    health.beat(Duration::ZERO, None, Vec::new());
+    assert_eq!(ask("readyz").await, Ok("ok\n".to_owned()));
+    server.abort();
+    let _ = server.await;
+    let refused = ask("healthz").await.expect_err("nobody there");
+    assert!(refused.contains("gave no answer"), "{refused}");
+}

@@ -164,7 +164,9 @@ impl Cluster {
                 let newest = self.recorded.values().map(|record| record.number).max();
                 let number = newest.unwrap_or(0) + 1;
                 let spec = self.spec.clone();
-                let made = Recorded { name: revision.clone(), number, cluster_id, spec };
+                let references = Default::default();
+                let name = revision.clone();
+                let made = Recorded { name, number, cluster_id, spec, references };
                 let record = self.recorded.entry(revision.clone()).or_insert(made.clone());
                 assert_eq!(record.cluster_id, made.cluster_id, "it has another state than before");
                 record.number = number;
