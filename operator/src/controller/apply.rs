@@ -14,7 +14,7 @@ use super::cache::{Items, Kind, fingerprint};
 use super::memory::{Memory, Need};
 use super::observe::FINALIZER;
 use super::{FIELD_MANAGER, ReconcileError, outstanding, requests};
-use crate::build::{Identity, Revision, preflight_name, superfluous};
+use crate::build::{IMAGE_ANNOTATION, Identity, Revision, preflight_name, superfluous};
 use crate::plan::{Action, Event, Facts, OperatorStatus};
 use crate::resource::{FlinkApplication, FlinkApplicationSpec, GROUP, VERSION};
 
@@ -94,6 +94,12 @@ impl Performer<'_> {
                 let params =
                     PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
                 deployments.patch(revision, &params, &patch).await?;
+            }
+            Action::RecordImage { revision, image } => {
+                let records: Api<ControllerRevision> = Api::namespaced(client.clone(), namespace);
+                let annotations = json!({ IMAGE_ANNOTATION: image });
+                let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
+                gone(records.patch(revision, &PatchParams::default(), &patch).await)?;
             }
             Action::StopRevision { revision } => {
                 let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);

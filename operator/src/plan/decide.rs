@@ -20,23 +20,39 @@ use k8s_openapi::jiff::Timestamp;
 use super::action::{Action, Decision, Event, Situation};
 use super::facts::{Facts, has_ended};
 use super::lineage::{Lineage, form};
+use super::notice;
 use super::preflight;
 use super::rollback;
 use super::running;
 use super::secure::{self, Secured, Wish};
-use crate::resource::{DeletionPolicy, FlinkApplicationSpec, Operation, UpgradeMode};
+use crate::resource::{
+    DeletionPolicy, FlinkApplicationSpec, FlinkApplicationStatus, Operation, UpgradeMode,
+};
 
 /// The steps of an operation: the old state is secured, the old revision goes, the new one comes.
 pub(super) const SECURE: &str = "Secure";
 const STOP: &str = "Stop";
 const START: &str = "Start";
+/// The operation that makes again what somebody has deleted.
+const RECOVER: &str = "Recover";
 
 /// Decides what is to be done.
 pub fn decide(facts: &Facts, now: Time) -> Decision {
     let mut decision = rules(facts, &now);
+    let notices = notice::notices(facts, &decision, &now);
+    decision.actions.extend(notices.into_iter().map(Action::Publish));
+    let unsafe_at = unsafe_at(facts).filter(|moment| *moment > now);
+    decision.again_at = [decision.again_at, unsafe_at].into_iter().flatten().min();
     // What was due has been done: only a change leads to more.
     decision.again_at = decision.again_at.filter(|moment| *moment > now);
     decision
+}
+
+/// When the newest checkpoint is too old, if no other comes.
+fn unsafe_at(facts: &Facts) -> Option<Time> {
+    let runs = facts.status.job.as_ref().is_some_and(|job| job.state == "RUNNING");
+    let completed = facts.status.checkpoint.as_ref().filter(|_| runs)?.completed_at.as_ref()?;
+    Some(after(completed, 2 * facts.spec.state.checkpoints.interval_seconds))
 }
 
 fn rules(facts: &Facts, now: &Time) -> Decision {
@@ -279,18 +295,15 @@ fn run(
         running::watch(facts, spec, deployment, now, decision);
         return;
     }
-    let kind = match (rollback, facts.recorded.is_empty()) {
-        (true, _) => "Rollback",
-        (false, true) => "Deploy",
-        (false, false) => "Upgrade",
-    };
+    let kind = kind(facts, wanted, rollback);
     decision.situation = match kind {
         "Rollback" => Situation::RollingBack,
-        "Deploy" => Situation::Deploying,
-        _ => Situation::Upgrading,
+        "Upgrade" => Situation::Upgrading,
+        _ => Situation::Deploying,
     };
     let deadline = after(now, spec.upgrade.progress_deadline_seconds);
     let mut operation = begin(facts, kind, Some(wanted), now, &deadline);
+    decision.actions.extend(begun(facts, &operation).into_iter().map(Action::Publish));
     let old_runs = others.iter().any(|old| !old.deleting);
     // What comes back has to be checked even if nothing runs.
     let asks = old_runs || (rollback && operation.step == SECURE);
@@ -319,6 +332,45 @@ fn run(
         decision.again_at = operation.deadline.clone();
     }
     start(facts, spec, wanted, decision);
+}
+
+/// What kind of operation leads to the wanted revision.
+fn kind(facts: &Facts, wanted: &str, rollback: bool) -> &'static str {
+    let FlinkApplicationStatus { operation, current_revision, stable_revision, .. } = &facts.status;
+    let settled = operation.is_none() && current_revision.as_deref() == Some(wanted);
+    let vanished = settled && current_revision == stable_revision && facts.deployments.is_empty();
+    let recovers = operation
+        .as_ref()
+        .is_some_and(|each| each.r#type == RECOVER && each.target.as_deref() == Some(wanted));
+    match (rollback, facts.recorded.is_empty()) {
+        (true, _) => "Rollback",
+        (false, true) => "Deploy",
+        (false, false) if vanished || recovers => RECOVER,
+        (false, false) => "Upgrade",
+    }
+}
+
+/// What is told of an operation that begins.
+fn begun(facts: &Facts, operation: &Operation) -> Vec<Event> {
+    if facts.status.operation.as_ref().is_some_and(|each| each.started_at == operation.started_at) {
+        return Vec::new();
+    }
+    let target = operation.target.as_deref().unwrap_or_default();
+    let key = operation.started_at.0.as_millisecond().to_string();
+    let event =
+        |reason, warning, message: String| Event { reason, warning, message, key: key.clone() };
+    match operation.r#type.as_str() {
+        RECOVER => vec![
+            event("Missing", true, format!("somebody has deleted the Deployment {target}")),
+            event("RecoverDeployment", false, format!("{target} is made again, as recorded")),
+        ],
+        "Upgrade" => vec![event(
+            "SpecChanged",
+            false,
+            format!("generation {} asks for revision {target}", facts.generation),
+        )],
+        _ => Vec::new(),
+    }
 }
 
 /// Whether the old revision's pods may go: the new program can read its state, and that is secured.

@@ -4,26 +4,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::cluster::{Cluster, at};
+use super::cluster::{Cluster, at, condition, happened, running};
 use crate::plan::{Action, Check, Situation};
 use crate::resource::tests::application;
 use crate::resource::{DeletionPolicy, Preflight, Restore, RestoreSource, Rollback, UpgradeMode};
-
-fn running() -> Cluster {
-    let mut cluster = Cluster::new();
-    cluster.until("Running", true);
-    cluster
-}
-
-fn happened(cluster: &Cluster, reason: &str) -> bool {
-    cluster.events.iter().any(|event| event.starts_with(reason))
-}
-
-fn condition(cluster: &Cluster, kind: &str) -> Option<(String, String)> {
-    let conditions = cluster.status.conditions.iter();
-    let mut found = conditions.filter(|each| each.r#type == kind);
-    found.next().map(|each| (each.status.clone(), each.reason.clone()))
-}
 
 #[test]
 fn an_application_is_deployed_and_becomes_stable_and_then_nothing_is_done() {
@@ -156,92 +140,6 @@ fn a_revision_that_does_not_prove_stable_is_rolled_back_and_not_tried_again() {
     cluster.change(|spec| spec.image = "mended".to_owned());
     cluster.until("Running", true);
     assert_eq!(condition(&cluster, "RolledBack"), None);
-}
-
-/// The revision of a broken image, deployed and not stable in time; the one before.
-fn given_up(cluster: &mut Cluster) -> (String, String) {
-    let good = cluster.wanted();
-    cluster.change(|spec| spec.image = "broken".to_owned());
-    let bad = cluster.wanted();
-    cluster.healthy = false;
-    while !cluster.deployments.contains_key(&bad) {
-        cluster.step();
-    }
-    // It writes checkpoints, and doesn't become stable.
-    cluster.job_runs(&bad);
-    cluster.status.job.as_mut().expect("a job").restarts = Some(7);
-    (good, bad)
-}
-
-fn restore(second: i64) -> Option<Restore> {
-    let from = RestoreSource { path: Some("s3://b/savepoint".to_owned()), empty: None };
-    Some(Restore { from, at: at(second) })
-}
-
-#[test]
-fn a_rollback_is_checked_by_the_stable_image_before_anything_goes() {
-    let mut cluster = running();
-    let (good, bad) = given_up(&mut cluster);
-    cluster.check = Check::UnderWay;
-    while cluster.checks.is_empty() {
-        cluster.step();
-    }
-    assert_eq!(cluster.checks, [(good.clone(), Check::UnderWay)]);
-    assert_eq!(condition(&cluster, "RolledBack").expect("under way").0, "False");
-    assert!(cluster.deployments.contains_key(&bad), "it runs until that is known");
-    cluster.checks[0].1 = Check::Passed;
-    cluster.healthy = true;
-    cluster.until("Running", true);
-    assert_eq!(cluster.deployments.keys().collect::<Vec<_>>(), [&good]);
-    assert_eq!(condition(&cluster, "RolledBack").expect("rolled back").0, "True");
-    // Nor is the failed one tried again when the job ends.
-    cluster.status.job.as_mut().expect("a job").state = "FAILED".to_owned();
-    cluster.until("Failed", false);
-    for _ in 0..50 {
-        cluster.step();
-        assert!(cluster.deployments.is_empty(), "{:?}", cluster.deployments);
-    }
-}
-
-#[test]
-fn a_rollback_that_would_lose_state_waits_for_the_users_restore() {
-    let mut cluster = running();
-    let (good, bad) = given_up(&mut cluster);
-    cluster.check = Check::Refused("operator alerts: type Long, not Int".to_owned());
-    cluster.until("Stalled", false);
-    for _ in 0..700 {
-        cluster.step();
-        assert!(cluster.deployments.contains_key(&bad) && cluster.deployments.len() == 1);
-    }
-    assert_eq!(condition(&cluster, "Stalled").expect("stalled").1, "RollbackWouldLoseState");
-    assert_eq!(condition(&cluster, "RolledBack").expect("not yet").0, "False");
-    assert!(happened(&cluster, "PreflightFailed"));
-    // Not even by suspending and resuming.
-    cluster.change(|spec| spec.suspend = true);
-    cluster.until("Suspended", false);
-    cluster.change(|spec| spec.suspend = false);
-    cluster.until("Stalled", false);
-    assert!(cluster.deployments.is_empty());
-    let identity = cluster.recorded[&good].cluster_id.clone();
-    cluster.healthy = true;
-    cluster.change(|spec| {
-        spec.image = application("personalisation.yaml").spec.image;
-        spec.state.restore = restore(5);
-    });
-    cluster.until("Running", true);
-    assert_eq!(cluster.begun_with.as_deref(), Some("s3://b/savepoint"));
-    assert_ne!(cluster.recorded[&cluster.wanted()].cluster_id, identity);
-    assert_eq!(condition(&cluster, "RolledBack"), None);
-}
-
-#[test]
-fn what_was_published_since_a_restore_is_not_left_behind_by_a_rollback() {
-    let mut cluster = running();
-    cluster.change(|spec| spec.state.restore = restore(5));
-    let (_, bad) = given_up(&mut cluster);
-    cluster.until("Stalled", false);
-    assert_eq!(condition(&cluster, "Stalled").expect("stalled").1, "RollbackWouldLoseState");
-    assert!(cluster.deployments.contains_key(&bad) && cluster.checks.is_empty());
 }
 
 #[test]
