@@ -121,7 +121,7 @@ impl Facts {
         self.status.job.as_ref()
     }
 
-    /// Whether the job of a revision isn't its program's first `execute()`. A resource tells of one.
+    /// Whether the job of a revision isn't its program's first `execute()`: a resource has one job.
     pub fn has_several_jobs(&self, revision: &str) -> bool {
         let (Some(job), Some(record)) = (self.job_of(revision), self.record(revision)) else {
             return false;
