@@ -16,7 +16,7 @@ use super::observe::FINALIZER;
 use super::{FIELD_MANAGER, ReconcileError, outstanding, requests};
 use crate::build::{Identity, Revision, preflight_name, superfluous};
 use crate::plan::{Action, Event, Facts, OperatorStatus};
-use crate::resource::{FlinkApplication, GROUP, VERSION};
+use crate::resource::{FlinkApplication, FlinkApplicationSpec, GROUP, VERSION};
 
 /// Writes the operator's part of the status, if it says something new.
 pub(super) async fn status(
@@ -45,6 +45,8 @@ pub(super) struct Performer<'a> {
     pub(super) client: &'a Client,
     pub(super) application: &'a FlinkApplication,
     pub(super) facts: &'a Facts,
+    /// The spec that is acted upon.
+    pub(super) spec: &'a FlinkApplicationSpec,
     pub(super) items: &'a Items,
     pub(super) now: &'a Time,
     /// The process's own clock.
@@ -143,10 +145,10 @@ impl Performer<'_> {
     ) -> Result<(), ReconcileError> {
         let Performer { client, facts, .. } = *self;
         let namespace = facts.identity.namespace.as_str();
-        for object in outstanding::application_objects(facts, leading)? {
+        for object in outstanding::application_objects(facts, self.spec, leading)? {
             self.apply_if_needed(&object, memory).await?;
         }
-        for (kind, name) in superfluous(&facts.identity, &facts.spec) {
+        for (kind, name) in superfluous(&facts.identity, self.spec) {
             if !outstanding::is_there(self.items, kind, &name) {
                 continue;
             }

@@ -19,8 +19,29 @@ pub(super) struct Memory {
     applied: BTreeMap<(String, String), Applied>,
     sent: BTreeMap<String, Sent>,
     published: VecDeque<String>,
+    /// What was said of the pods of a revision, the latest.
+    admission: Option<(String, Admission)>,
     /// How often in a row it couldn't be reconciled.
     pub(super) failures: u32,
+}
+
+/// Whether the API server would admit the pods of a revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It would, or nothing speaks against the pods themselves.
+    Granted,
+    /// It never will: why.
+    Refused(String),
+}
+
+impl Admission {
+    /// Why it is refused.
+    pub(super) fn refusal(&self) -> Option<&String> {
+        match self {
+            Admission::Granted => None,
+            Admission::Refused(why) => Some(why),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -116,6 +137,16 @@ impl Memory {
             let Some(oldest) = oldest.map(|(request, _)| request.clone()) else { return };
             self.sent.remove(&oldest);
         }
+    }
+
+    /// What the API server has said of a revision's pods.
+    pub(super) fn admission(&self, revision: &str) -> Option<&Admission> {
+        self.admission.as_ref().filter(|(of, _)| of == revision).map(|(_, admission)| admission)
+    }
+
+    /// What the API server says of a revision's pods: it isn't asked again.
+    pub(super) fn admitted(&mut self, revision: String, admission: Admission) {
+        self.admission = Some((revision, admission));
     }
 
     /// Whether an event was published.

@@ -3,13 +3,14 @@
 //!
 //! - [`watch`]: one watch for each kind, shared by all applications. `cache`: what they have shown.
 //! - [`queue`]: whose turn it is. `memory`: what was done already.
-//! - [`reconcile`]: one look at one application. `observe`, `outstanding`, `apply`, `requests`: its
-//!   steps.
+//! - [`reconcile`]: one look at one application. `observe`, `dry_run`, `outstanding`, `apply`,
+//!   `requests`: its steps.
 //! - [`run`]: the loop that owns all of these. Every operator watches; only the one that leads
 //!   reconciles.
 
 mod apply;
 mod cache;
+mod dry_run;
 mod memory;
 mod observe;
 mod outstanding;
@@ -65,6 +66,14 @@ pub enum ReconcileError {
     /// It took too long.
     #[error("it took longer than {0} s")]
     TooSlow(u64),
+    /// Nobody could tell whether the API server would admit an application's pods.
+    #[error("whether the API server would admit the {pod} pod isn't known: {reason}")]
+    NotAsked {
+        /// Which pod.
+        pod: &'static str,
+        /// What it said.
+        reason: String,
+    },
     /// The JobManager didn't do what it was asked.
     #[error("the JobManager at {target}: {reason}")]
     JobManager {
@@ -86,6 +95,7 @@ impl ReconcileError {
             | ReconcileError::NoRecord { .. } => true,
             ReconcileError::Api(_)
             | ReconcileError::TooSlow(_)
+            | ReconcileError::NotAsked { .. }
             | ReconcileError::JobManager { .. } => false,
         }
     }

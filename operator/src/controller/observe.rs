@@ -88,6 +88,7 @@ pub(super) fn facts(
             .cloned(),
         problems: problems(&application.spec),
         wanted: String::new(),
+        refused: None,
         recorded: Vec::new(),
         deployments: Vec::new(),
         pods: Vec::new(),

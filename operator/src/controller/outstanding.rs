@@ -10,6 +10,7 @@ use super::cache::{Items, Kind};
 use super::memory::{Memory, Need};
 use crate::build::{self, References, Revision, superfluous};
 use crate::plan::{Action, Decision, Facts, OperatorStatus};
+use crate::resource::FlinkApplicationSpec;
 
 /// The operator's fields of the status.
 const STATUS_FIELDS: [&str; 8] = [
@@ -33,7 +34,7 @@ pub(super) fn need(
 ) -> Result<Need, ReconcileError> {
     let mut later: Option<Duration> = None;
     for action in &decision.actions {
-        match need_of(facts, action, items, memory, now)? {
+        match need_of(facts, &decision.spec, action, items, memory, now)? {
             Need::Now => return Ok(Need::Now),
             Need::At(at) => later = Some(later.map_or(at, |later| later.min(at))),
             Need::No => {}
@@ -44,6 +45,7 @@ pub(super) fn need(
 
 fn need_of(
     facts: &Facts,
+    spec: &FlinkApplicationSpec,
     action: &Action,
     items: &Items,
     memory: &Memory,
@@ -51,12 +53,12 @@ fn need_of(
 ) -> Result<Need, ReconcileError> {
     Ok(match action {
         Action::ApplyApplication { leading } => {
-            let extra = superfluous(&facts.identity, &facts.spec);
+            let extra = superfluous(&facts.identity, spec);
             if extra.iter().any(|(kind, name)| is_there(items, kind, name)) {
                 return Ok(Need::Now);
             }
             let mut later = Need::No;
-            for object in application_objects(facts, leading.as_deref())? {
+            for object in application_objects(facts, spec, leading.as_deref())? {
                 let (kind, name) = kind_and_name(&object);
                 let seen = seen(items, kind, name);
                 match (memory.needs((kind, name), content(&object), seen, now), later) {
@@ -90,12 +92,13 @@ pub(super) fn request(action: &Action) -> String {
 /// What an application has whatever its revision.
 pub(super) fn application_objects(
     facts: &Facts,
+    spec: &FlinkApplicationSpec,
     leading: Option<&str>,
 ) -> Result<Vec<Value>, ReconcileError> {
     let mut revisions: Vec<&str> =
         facts.deployments.iter().map(|each| each.revision.as_str()).collect();
     revisions.extend(leading.filter(|leading| !revisions.contains(leading)));
-    let (identity, spec) = (&facts.identity, &facts.spec);
+    let identity = &facts.identity;
     let mut references = References::default();
     for revision in &revisions {
         match facts.record(revision) {

@@ -18,7 +18,7 @@ use super::apply::{self, Performer};
 use super::cache::{Items, Kind, Seen};
 use super::memory::{Memory, Need};
 use super::queue::Key;
-use super::{ReconcileError, observe, outstanding};
+use super::{ReconcileError, dry_run, observe, outstanding};
 use crate::build::Identity;
 use crate::plan::{Decision, Event, Facts, OperatorStatus, decide, report};
 use crate::resource::FlinkApplication;
@@ -48,7 +48,7 @@ pub(super) async fn reconcile(
         }
     };
     memory.shown(|kind, name| outstanding::seen(items, kind, name).1);
-    let look = Look::at(application, items, context)?;
+    let look = Look::at(application, items, memory, context)?;
     match look.need(items, memory)? {
         Need::No => return Ok(look.again_in(None)),
         Need::At(at) => return Ok(look.again_in(Some(at))),
@@ -57,12 +57,18 @@ pub(super) async fn reconcile(
     let Some((application, items)) = observe::read(&context.client, key, items).await? else {
         return Ok(None);
     };
-    let look = Look::at(&application, &items, context)?;
+    let mut look = Look::at(&application, &items, memory, context)?;
+    if look.facts.needs_admission() && memory.admission(&look.facts.wanted).is_none() {
+        let admission = dry_run::ask(&context.client, &look.facts, &items).await?;
+        memory.admitted(look.facts.wanted.clone(), admission);
+        look = Look::at(&application, &items, memory, context)?;
+    }
     apply::status(&context.client, &look.facts, &look.status).await?;
     let performer = Performer {
         client: &context.client,
         application: &application,
         facts: &look.facts,
+        spec: &look.decision.spec,
         items: &items,
         now: &look.now,
         elapsed: look.elapsed,
@@ -88,11 +94,13 @@ impl Look {
     fn at(
         application: &FlinkApplication,
         items: &Items,
+        memory: &Memory,
         context: &Context,
     ) -> Result<Look, ReconcileError> {
         let elapsed = context.clock.elapsed();
         let now = now(context);
-        let facts = observe::facts(application, items)?;
+        let mut facts = observe::facts(application, items)?;
+        facts.refused = memory.admission(&facts.wanted).and_then(|each| each.refusal().cloned());
         let decision = decide(&facts, now.clone());
         let status = report(&facts, &decision, &now);
         Ok(Look { now, elapsed, facts, decision, status })

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::resource::Operation;
+use crate::resource::{FlinkApplicationSpec, Operation};
 
 /// A step that changes something. Each may be repeated without harm.
 #[derive(Clone, Debug, PartialEq)]
@@ -158,6 +158,8 @@ pub enum Situation {
 pub struct Decision {
     /// What to do, in this order.
     pub actions: Vec<Action>,
+    /// The spec that is acted upon: the user's, or an earlier one that goes on.
+    pub spec: FlinkApplicationSpec,
     /// How the application is.
     pub situation: Situation,
     /// What is under way: recorded before the actions.

@@ -38,6 +38,8 @@ struct State {
     log: Vec<(u64, Place, Value)>,
     watchers: Vec<(Target, mpsc::Sender<Value>)>,
     requests: Vec<String>,
+    /// What a dry run of a pod is answered with: status and message; none: it is fine.
+    dry_run: Option<(u16, String)>,
 }
 
 #[derive(Clone)]
@@ -152,6 +154,11 @@ impl ApiServer {
         state.remove(&place.expect("an object"));
     }
 
+    /// What dry runs of pods are answered with from now on.
+    pub(super) fn answer_dry_runs(&self, with: Option<(u16, &str)>) {
+        self.state().dry_run = with.map(|(status, message)| (status, message.to_owned()));
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().expect("no test has failed in it")
     }
@@ -163,10 +170,17 @@ impl ApiServer {
             return state.watch(target);
         }
         let Target { resource, name, subresource, .. } = &target;
-        state.requests.push(format!("{method} {resource}/{name}/{subresource}"));
+        let dry = if target.query.contains_key("dryRun") { " (dry run)" } else { "" };
+        state.requests.push(format!("{method} {resource}/{name}/{subresource}{dry}"));
         let place = target.place();
         let there = state.objects.get(&place).cloned();
         let sent: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+        if target.query.contains_key("dryRun") {
+            return match state.dry_run.clone() {
+                Some((status, message)) => failure(status, &message),
+                None => success(&sent),
+            };
+        }
         match (method.as_str(), there) {
             ("GET", _) if name.is_empty() => success(&state.list(&target)),
             ("GET", Some(object)) => success(&object),

@@ -245,3 +245,55 @@ async fn a_resource_that_cannot_be_read_is_told_of_once_and_keeps_nothing_from_w
     assert_eq!(api.names("events").iter().filter(|name| name.starts_with("broken.")).count(), 1);
     operator.end().await;
 }
+
+fn dry_runs(api: &ApiServer) -> usize {
+    api.requests().iter().filter(|request| request.ends_with("(dry run)")).count()
+}
+
+fn stalled(api: &ApiServer) -> Option<String> {
+    let status = status(api);
+    let conditions = status["conditions"].as_array()?;
+    let stalled = conditions.iter().find(|each| each["type"] == "Stalled")?;
+    stalled["message"].as_str().map(str::to_owned)
+}
+
+#[tokio::test]
+async fn pods_that_the_api_server_refuses_are_asked_about_once_before_anything_changes() {
+    let api = ApiServer::default();
+    let operator = settled(&api).await;
+    let deployments =
+        || api.names("deployments").into_iter().map(|name| api.get("deployments", &name));
+    let before: Vec<_> = deployments().collect();
+    assert_eq!(dry_runs(&api), 2, "one for each role");
+    api.answer_dry_runs(Some((403, "violates PodSecurity \"restricted\"")));
+    api.change("flinkapplications", "a", |resource| resource["spec"]["image"] = json!("other:2"));
+    until("stalled", || stalled(&api).is_some()).await;
+    assert!(stalled(&api).expect("stalled").contains("violates PodSecurity"));
+    at_rest(&api, &operator).await;
+    for _ in 0..5 {
+        look(&api, &operator).await;
+    }
+    assert_eq!((dry_runs(&api), deployments().collect::<Vec<_>>()), (4, before));
+    assert_eq!(operator.looks("error"), 0);
+    // Another spec is asked about again.
+    api.answer_dry_runs(None);
+    api.change("flinkapplications", "a", |resource| resource["spec"]["image"] = json!("other:3"));
+    until("not stalled", || stalled(&api).is_none()).await;
+    assert_eq!(dry_runs(&api), 6);
+    operator.end().await;
+}
+
+#[tokio::test]
+async fn an_api_server_that_cannot_tell_makes_no_pod_template_invalid() {
+    let api = ApiServer::default();
+    api.answer_dry_runs(Some((500, "failed calling webhook")));
+    api.put("apis/thalweg.dev/v1alpha1", "flinkapplications", resource());
+    let operator = Operator::start(&api, true);
+    until("an error", || operator.looks("error") > 0).await;
+    assert_eq!((status(&api), api.names("deployments").len()), (Value::Null, 0));
+    api.answer_dry_runs(Some((403, "exceeded quota: pods")));
+    api.change("flinkapplications", "a", |resource| resource["metadata"]["labels"] = json!({}));
+    until("a Deployment", || !api.names("deployments").is_empty()).await;
+    assert_eq!(stalled(&api), None);
+    operator.end().await;
+}

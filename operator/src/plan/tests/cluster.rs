@@ -30,6 +30,8 @@ pub(super) struct Cluster {
     pub(super) deployments: BTreeMap<String, DeploymentFact>,
     pub(super) pods: Vec<PodFact>,
     pub(super) begun_with: Option<String>,
+    /// Why the API server refuses pods of a revision that was never started.
+    pub(super) refused: Option<String>,
     pub(super) events: Vec<String>,
     pub(super) gone: bool,
     /// Whether new jobs get to run.
@@ -60,6 +62,7 @@ impl Cluster {
             deployments: BTreeMap::new(),
             pods: Vec::new(),
             begun_with: None,
+            refused: None,
             events: Vec::new(),
             gone: false,
             healthy: true,
@@ -86,6 +89,7 @@ impl Cluster {
             savepoint_token: self.token.clone(),
             problems: problems(&self.spec),
             wanted: self.wanted(),
+            refused: self.refused.clone(),
             recorded: self.recorded.values().cloned().collect(),
             deployments: self.deployments.values().cloned().collect(),
             pods: self.pods.clone(),
