@@ -21,6 +21,8 @@ pub(super) struct Memory {
     published: VecDeque<String>,
     /// What was said of the pods of a revision, the latest.
     admission: Option<(String, Admission)>,
+    /// The term of the leading JobManager that was seen last.
+    pub(super) epoch: Option<i64>,
     /// How often in a row it couldn't be reconciled.
     pub(super) failures: u32,
 }
