@@ -30,6 +30,7 @@ pub(super) fn tls(
         return Ok(None);
     };
     let tls = Tls::open(Path::new(&directory), role, Arc::clone(clock)).map_err(|source| {
+        let source = Box::new(source);
         ProcessError::Certificate { directory: PathBuf::from(&directory), source }
     })?;
     tracing::info!("this process is {}, and talks to the others by mutual TLS", tls.identity());

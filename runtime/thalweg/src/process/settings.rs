@@ -63,7 +63,7 @@ pub enum ProcessError {
         /// The folder.
         directory: PathBuf,
         /// What is wrong.
-        source: thalweg_tls::TlsError,
+        source: Box<thalweg_tls::TlsError>,
     },
     /// The API server can't be found.
     #[error(
