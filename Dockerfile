@@ -21,6 +21,7 @@ WORKDIR /source
 COPY . .
 RUN cargo build --locked --release --target-dir /target \
         -p thalweg -p thalweg-operator -p fraud-detection -p personalisation \
+        --features thalweg/s3 \
     && mkdir /binaries \
     && cp /target/release/thalweg /target/release/thalweg-operator \
         /target/release/fraud-detection /target/release/personalisation /binaries/ \
@@ -45,4 +46,6 @@ ENTRYPOINT ["/usr/local/bin/thalweg"]
 
 FROM runtime AS example
 COPY --from=binaries /binaries/fraud-detection /binaries/personalisation /usr/local/bin/
+COPY examples/fraud-detection/data /usr/local/share/fraud-detection
+COPY examples/personalisation/data /usr/local/share/personalisation
 ENTRYPOINT ["/usr/local/bin/fraud-detection"]

@@ -12,6 +12,8 @@
 //! for itself, and the election of its leader.
 
 pub mod build;
+#[cfg(test)]
+mod chart;
 pub mod controller;
 pub mod plan;
 pub mod pod_template;

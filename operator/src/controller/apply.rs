@@ -110,7 +110,8 @@ pub(super) async fn perform(
     Ok(())
 }
 
-/// The revision as it was first rendered; rendered and recorded now if it never was.
+/// The revision as it was first rendered; rendered now if it never was. Its record becomes the
+/// newest: it is the one that was started last.
 async fn rendered(
     client: &Client,
     facts: &Facts,
@@ -120,22 +121,15 @@ async fn rendered(
 ) -> Result<Revision, ReconcileError> {
     let identity = &facts.identity;
     let records: Api<ControllerRevision> = Api::namespaced(client.clone(), &identity.namespace);
-    if let Some(record) = records.get_opt(revision).await?
-        && let Some(data) = record.data
-    {
-        let revision = Revision::from_record(data.0)?;
-        if revision.cluster_id != cluster_id {
-            return Err(ReconcileError::OtherState {
-                revision: revision.name,
-                recorded: revision.cluster_id,
-                wanted: cluster_id.to_owned(),
-            });
-        }
-        return Ok(revision);
-    }
-    let wanted = Revision::render(identity, &facts.spec, cluster_id, begin_with)?;
     let newest = facts.recorded.iter().map(|record| record.number).max().unwrap_or(0);
-    apply(client, &identity.namespace, wanted.record(identity, newest + 1)?).await?;
+    let before = records.get_opt(revision).await?;
+    let (wanted, number) = match before.map(|record| (record.revision, record.data)) {
+        Some((number, Some(data))) => (Revision::from_record(data.0)?, number),
+        _ => (Revision::render(identity, &facts.spec, cluster_id, begin_with)?, 0),
+    };
+    if number == 0 || number < newest {
+        apply(client, &identity.namespace, wanted.record(identity, newest + 1)?).await?;
+    }
     Ok(wanted)
 }
 

@@ -9,10 +9,12 @@ mod observe;
 mod pods;
 mod requests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -51,19 +53,6 @@ pub enum ReconcileError {
     /// Something couldn't be written as JSON.
     #[error("it can't be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// A revision as it was recorded would go on with state from before a restore.
-    #[error(
-        "revision {revision} was rendered for the state {recorded:?}, and the job's is {wanted:?} \
-         since a restore; set spec.restartedAt, which makes another revision of the same spec"
-    )]
-    OtherState {
-        /// The revision.
-        revision: String,
-        /// Whose state it was rendered for.
-        recorded: String,
-        /// Whose state the job has.
-        wanted: String,
-    },
     /// A resource that was never stored.
     #[error("the resource has no name, namespace or uid")]
     NoIdentity,
@@ -84,41 +73,50 @@ pub struct Context {
     metrics: Metrics,
 }
 
-/// Reconciles all resources of a namespace, or of all, until the process is told to end.
+/// Reconciles all resources of these namespaces, or of all where none is named, until the process
+/// is told to end. Ready when all of them have been read once.
 pub async fn run(
     client: Client,
-    namespace: Option<String>,
+    namespaces: BTreeSet<String>,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
 ) {
+    let context = Arc::new(Context { client, clock, metrics: metrics.clone() });
+    let mut scopes: Vec<Option<&str>> = namespaces.iter().map(|each| Some(each.as_str())).collect();
+    if scopes.is_empty() {
+        scopes.push(None);
+    }
+    let controllers: Vec<Controller<Guarded>> =
+        scopes.into_iter().map(|namespace| controller(&context.client, namespace)).collect();
+    let stores: Vec<_> = controllers.iter().map(Controller::store).collect();
+    let read = async move {
+        let read = stores.iter().map(|store| store.wait_until_ready());
+        if join_all(read).await.iter().all(Result::is_ok) {
+            metrics.set_ready();
+        }
+    };
+    let reconciled = controllers.into_iter().map(|controller| {
+        controller.run(reconcile, after_failure, Arc::clone(&context)).for_each(|outcome| async {
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "a resource couldn't be reconciled; it is tried again");
+            }
+        })
+    });
+    futures::join!(join_all(reconciled), read);
+}
+
+/// What watches a namespace, or all, and ends with the process.
+fn controller(client: &Client, namespace: Option<&str>) -> Controller<Guarded> {
     let labelled = watcher::Config::default().labels(APPLICATION_LABEL);
-    let context = Arc::new(Context { client: client.clone(), clock, metrics: metrics.clone() });
     let of_pod = |pod: Pod| {
         let name = pod.labels().get(APPLICATION_LABEL).cloned();
         let namespace = pod.namespace();
         name.zip(namespace).map(|(name, namespace)| ObjectRef::new(&name).within(&namespace))
     };
-    let controller = Controller::new(
-        scoped::<Guarded>(&client, namespace.as_deref()),
-        watcher::Config::default(),
-    );
-    let store = controller.store();
-    let read = async move {
-        if store.wait_until_ready().await.is_ok() {
-            metrics.set_ready();
-        }
-    };
-    let reconciled = controller
-        .owns(scoped::<Deployment>(&client, namespace.as_deref()), labelled.clone())
-        .watches(scoped::<Pod>(&client, namespace.as_deref()), labelled, of_pod)
+    Controller::new(scoped::<Guarded>(client, namespace), watcher::Config::default())
+        .owns(scoped::<Deployment>(client, namespace), labelled.clone())
+        .watches(scoped::<Pod>(client, namespace), labelled, of_pod)
         .shutdown_on_signal()
-        .run(reconcile, after_failure, context)
-        .for_each(|outcome| async move {
-            if let Err(error) = outcome {
-                tracing::warn!(%error, "a resource couldn't be reconciled; it is tried again");
-            }
-        });
-    futures::join!(reconciled, read);
 }
 
 fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -169,10 +167,7 @@ fn after_failure(guarded: Arc<Guarded>, error: &ReconcileError, _: Arc<Context>)
     let (shortest, longest) = PAUSE_SECONDS;
     // What a user has to mend isn't tried as often as what mends itself.
     let pause = match error {
-        ReconcileError::Build(_)
-        | ReconcileError::Json(_)
-        | ReconcileError::NoIdentity
-        | ReconcileError::OtherState { .. } => longest,
+        ReconcileError::Build(_) | ReconcileError::Json(_) | ReconcileError::NoIdentity => longest,
         ReconcileError::Api(_) | ReconcileError::JobManager { .. } => shortest,
     };
     tracing::warn!(application = %guarded.name_any(), %error, pause, "not reconciled");

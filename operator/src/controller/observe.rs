@@ -9,9 +9,8 @@ use super::ReconcileError;
 use super::pods::trouble;
 use crate::build::{
     APPLICATION_LABEL, Identity, PREFLIGHT, REVISION_LABEL, Revision, SAVEPOINT_ANNOTATION,
-    revision_name,
 };
-use crate::plan::{Check, DeploymentFact, Facts, PodFact, Recorded};
+use crate::plan::{Check, DeploymentFact, Facts, PodFact, Recorded, wanted_revision};
 use crate::resource::FlinkApplication;
 use crate::validate::problems;
 
@@ -35,21 +34,25 @@ pub(super) async fn observe(
     let (checks, pods): (Vec<Pod>, Vec<Pod>) =
         pods.list(&of_application).await?.items.into_iter().partition(is_check);
     let records = records.list(&of_application).await?.items;
+    let recorded: Vec<_> =
+        records.into_iter().filter_map(|each| recorded(each, &identity)).collect();
+    let status = application.status.clone().unwrap_or_default();
+    let wanted = wanted_revision(&identity.name, &application.spec, &recorded, &status)?;
     let metadata = &application.metadata;
     let annotations = metadata.annotations.as_ref();
     let token = annotations.and_then(|annotations| annotations.get(SAVEPOINT_ANNOTATION));
     Ok(Facts {
         generation: metadata.generation.unwrap_or(0),
         spec: application.spec.clone(),
-        status: application.status.clone().unwrap_or_default(),
+        status,
         deleting_since: metadata.deletion_timestamp.clone(),
         has_finalizer: application.finalizers().iter().any(|each| each == FINALIZER),
         savepoint_token: token
             .filter(|token| !token.is_empty() && token.len() <= TOKEN_LENGTH_MAX)
             .cloned(),
         problems: problems(&application.spec),
-        wanted: revision_name(&identity.name, &application.spec)?,
-        recorded: records.into_iter().filter_map(|each| recorded(each, &identity)).collect(),
+        wanted,
+        recorded,
         deployments: deployments.iter().map(deployment).collect(),
         pods: pods.iter().map(pod).collect(),
         checks: checks.iter().map(|pod| (revision_of(pod), check(pod))).collect(),
@@ -83,7 +86,10 @@ fn deployment(deployment: &Deployment) -> DeploymentFact {
 }
 
 fn pod(pod: &Pod) -> PodFact {
-    PodFact { name: pod.name_any(), revision: revision_of(pod), trouble: trouble(pod) }
+    // One that is told to end has no trouble when it does.
+    let goes = pod.metadata.deletion_timestamp.is_some();
+    let trouble = if goes { None } else { trouble(pod) };
+    PodFact { name: pod.name_any(), revision: revision_of(pod), trouble }
 }
 
 fn check(pod: &Pod) -> Check {

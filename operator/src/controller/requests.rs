@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use thalweg_core::ids::TriggerId;
 
 use super::ReconcileError;
 use crate::build::{Identity, REST_PORT};
@@ -22,7 +23,7 @@ fn target(identity: &Identity) -> String {
 
 /// The id of a request: the same for the same token.
 fn trigger_id(token: &str) -> String {
-    format!("{:032x}", xxhash_rust::xxh3::xxh3_128(token.as_bytes()))
+    TriggerId::derive(token).to_string()
 }
 
 /// Asks for a checkpoint, a savepoint or another parallelism; other actions aren't requests.

@@ -19,6 +19,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::action::{Action, Decision, Event, Situation};
 use super::facts::{Facts, has_ended};
+use super::lineage::Lineage;
 use super::preflight;
 use super::running;
 use super::secure::{self, Secured, Wish};
@@ -322,7 +323,7 @@ fn may_stop(
 }
 
 fn start(facts: &Facts, spec: &FlinkApplicationSpec, wanted: &str, decision: &mut Decision) {
-    let (cluster_id, begin_with) = super::lineage::lineage(facts, spec, wanted);
+    let Lineage { cluster_id, begin_with } = Lineage::of_revision(facts, spec, wanted);
     decision.actions.push(Action::ApplyApplication { leading: Some(wanted.to_owned()) });
     decision.actions.push(Action::StartRevision {
         revision: wanted.to_owned(),

@@ -2,6 +2,8 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use thalweg_core::ids::TriggerId;
+
 use crate::build::Identity;
 use crate::resource::{FlinkApplicationSpec, FlinkApplicationStatus, JobStatus};
 use crate::validate::Problem;
@@ -126,9 +128,12 @@ impl Facts {
         completed.is_some_and(|completed| completed >= then)
     }
 
-    /// Whether a savepoint with this token is reported.
+    /// Whether a savepoint that was asked for by this token is reported: under it, or under the id
+    /// that the JobManager was given for it.
     pub fn has_savepoint(&self, token: &str) -> bool {
-        self.status.savepoints.iter().any(|savepoint| savepoint.token == token)
+        let id = TriggerId::derive(token).to_string();
+        let mut listed = self.status.savepoints.iter().map(|savepoint| &savepoint.token);
+        listed.any(|listed| listed == token || *listed == id)
     }
 }
 

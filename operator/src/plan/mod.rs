@@ -22,4 +22,5 @@ pub use action::{Action, Decision, Event, Situation};
 pub use decide::decide;
 pub use effect::{EFFECTS, Effect, difference, effect_of, forming_part};
 pub use facts::{Check, DeploymentFact, Facts, PodFact, Recorded, Trouble, has_ended};
+pub use lineage::{Lineage, wanted_revision};
 pub use report::{OperatorStatus, report};

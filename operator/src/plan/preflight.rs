@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::action::{Action, Decision, Event, Situation};
 use super::decide::SECURE;
 use super::facts::{Check, Facts};
-use super::lineage::lineage;
+use super::lineage::Lineage;
 use crate::resource::{FlinkApplicationSpec, Operation, Preflight};
 
 /// Whether the old job, which runs, may stop. Without a checkpoint there is nothing to check.
@@ -18,7 +18,7 @@ pub(super) fn check(
     decision: &mut Decision,
 ) -> bool {
     let newest = facts.status.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone());
-    let (cluster_id, _) = lineage(facts, spec, wanted);
+    let cluster_id = Lineage::of_revision(facts, spec, wanted).cluster_id;
     // With a new identity the job begins with something else, or with nothing.
     let same_state = facts.recorded.iter().any(|record| record.cluster_id == cluster_id);
     let Some(path) = newest.filter(|_| same_state) else { return true };

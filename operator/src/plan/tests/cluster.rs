@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::build::{Identity, revision_name};
+use crate::build::Identity;
 use crate::plan::{
     Action, Check, Decision, DeploymentFact, Facts, PodFact, Recorded, decide, report,
+    wanted_revision,
 };
 use crate::resource::tests::application;
 use crate::resource::{
@@ -93,7 +94,8 @@ impl Cluster {
     }
 
     pub(super) fn wanted(&self) -> String {
-        revision_name("a", &self.spec).expect("a name")
+        let recorded: Vec<Recorded> = self.recorded.values().cloned().collect();
+        wanted_revision("a", &self.spec, &recorded, &self.status).expect("a name")
     }
 
     /// Decides once, performs it, and lets a second go by.
@@ -151,10 +153,13 @@ impl Cluster {
                 let others = self.deployments.keys().any(|other| *other != revision);
                 assert!(!others, "two revisions at once: {revision}, {:?}", self.deployments);
                 assert!(self.pods.iter().all(|pod| pod.revision == revision), "pods are left");
-                let number = self.recorded.len() as i64 + 1;
+                let newest = self.recorded.values().map(|record| record.number).max();
+                let number = newest.unwrap_or(0) + 1;
                 let spec = self.spec.clone();
-                let record = Recorded { name: revision.clone(), number, cluster_id, spec };
-                self.recorded.entry(revision.clone()).or_insert(record);
+                let made = Recorded { name: revision.clone(), number, cluster_id, spec };
+                let record = self.recorded.entry(revision.clone()).or_insert(made.clone());
+                assert_eq!(record.cluster_id, made.cluster_id, "it has another state than before");
+                record.number = number;
                 let name = format!("{revision}-0");
                 self.pods.push(PodFact { name, revision: revision.clone(), trouble: None });
                 let made = DeploymentFact { revision: revision.clone(), replicas, deleting: false };

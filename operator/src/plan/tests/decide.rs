@@ -303,6 +303,39 @@ fn a_restore_happens_once_for_each_new_time() {
 }
 
 #[test]
+fn a_spec_that_comes_back_after_a_restore_goes_on_with_what_was_restored() {
+    let mut cluster = running();
+    let earlier = cluster.spec.clone();
+    let before = cluster.wanted();
+    cluster.change(|spec| {
+        spec.image = "other".to_owned();
+        let from = RestoreSource { path: Some("s3://b/savepoint".to_owned()), empty: None };
+        spec.state.restore = Some(Restore { from, at: at(1) });
+    });
+    cluster.until("Running", true);
+    let restored = cluster.recorded[&cluster.wanted()].cluster_id.clone();
+    cluster.change(|spec| *spec = earlier);
+    cluster.until("Running", true);
+    assert_ne!(cluster.wanted(), before, "its pods would go on with what was before the restore");
+    assert_eq!(cluster.recorded[&cluster.wanted()].cluster_id, restored);
+}
+
+#[test]
+fn each_new_run_of_a_failed_job_has_an_identity_of_its_own_whatever_the_spec_was_before() {
+    let mut cluster = running();
+    let mut identities = vec![cluster.recorded[&cluster.wanted()].cluster_id.clone()];
+    for image in ["b", "c", "b", "c"] {
+        cluster.status.job.as_mut().expect("a job").state = "FAILED".to_owned();
+        cluster.until("Failed", false);
+        cluster.change(|spec| spec.image = image.to_owned());
+        cluster.until("Running", true);
+        identities.push(cluster.recorded[&cluster.wanted()].cluster_id.clone());
+    }
+    let different: std::collections::BTreeSet<&String> = identities.iter().collect();
+    assert_eq!(different.len(), identities.len(), "{identities:?}");
+}
+
+#[test]
 fn deletion_secures_the_state_and_always_ends() {
     for (policy, checkpoints, deadline) in [
         (DeletionPolicy::Retain, true, false),

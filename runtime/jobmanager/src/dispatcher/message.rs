@@ -43,6 +43,8 @@ pub enum Event {
     Worker(TaskManagerId, WorkerEvent),
     /// Time has passed.
     Tick,
+    /// No more jobs come. TaskManagers that the driver has started aren't kept for any.
+    NoMoreJobs,
     /// Everything is to end.
     ShutDown(String),
 }

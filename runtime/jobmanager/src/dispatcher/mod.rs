@@ -106,6 +106,10 @@ impl Dispatcher {
             }
             Event::Worker(id, event) => self.worker_event(&id, &event, now, &mut actions),
             Event::Tick => {}
+            Event::NoMoreJobs => {
+                let of_resources = self.resources.no_more_jobs(now);
+                self.perform_resource_actions(of_resources, now, &mut actions);
+            }
             Event::ShutDown(reason) => self.shut_down(&reason, &mut actions),
         }
         self.tick(now, &mut actions);

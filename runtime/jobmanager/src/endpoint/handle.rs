@@ -334,6 +334,12 @@ impl JobManagerHandle {
         let _ = tokio::time::timeout(at_most, read).await;
     }
 
+    /// Says that no more jobs will be handed in, and so that TaskManagers needn't be kept for any.
+    pub async fn no_more_jobs(&self) {
+        // If it has ended, so have they.
+        let _ = self.mailbox.send(Mail::NoMoreJobs).await;
+    }
+
     /// Ends the JobManager: its TaskManagers are told to end, jobs that still run are given up.
     /// Returns when all has been said.
     pub async fn shutdown(&self, reason: &str) {

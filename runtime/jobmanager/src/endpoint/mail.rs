@@ -165,6 +165,8 @@ pub(crate) enum Mail {
     JobRecorded(Box<JobResult>),
     /// The driver says something of a TaskManager.
     Worker(TaskManagerId, WorkerEvent),
+    /// No more jobs will be handed in.
+    NoMoreJobs,
     /// Another JobManager leads, or nobody can know: nothing more may be done here.
     LeadershipLost(String),
     /// End here, and leave jobs and TaskManagers to the next leader.

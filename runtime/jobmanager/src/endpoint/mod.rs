@@ -253,6 +253,7 @@ impl JobManager {
                 self.recorded.forget(result.job);
                 self.answer(*result);
             }
+            Mail::NoMoreJobs => self.handle(Event::NoMoreJobs),
             // Handled by `run`, which ends with them.
             Mail::ShutDown(..) | Mail::Suspend(..) | Mail::LeadershipLost(_) => {}
         }

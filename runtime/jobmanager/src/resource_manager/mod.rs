@@ -172,6 +172,13 @@ impl ResourceManager {
         self.slot_event(SlotEvent::Reported { task_manager: id.clone(), busy }, now)
     }
 
+    /// No more jobs come: workers without work go at once, and none are spare.
+    pub fn no_more_jobs(&mut self, now: Moment) -> Vec<ResourceAction> {
+        self.options.unused_timeout = Duration::ZERO;
+        self.workers = self.workers.map(|workers| WorkerOptions { spare: 0, ..workers });
+        self.size_cluster(now)
+    }
+
     /// Decides how many workers there are to be, and which one to end:
     ///
     /// 1. Only where the driver starts any.

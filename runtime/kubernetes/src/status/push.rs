@@ -10,13 +10,15 @@ use thalweg_core::Clock;
 use thalweg_jobmanager::JobManagerHandle;
 use thalweg_jobmanager::rest::RestGateway;
 
-use super::{FIELD_MANAGER, LeaderFacts, PodCounts, StatusSchedule, report};
+use super::{FIELD_MANAGER, LeaderFacts, PodCounts, StatusSchedule, carry_over, report};
 use crate::api::{Outcome, asked};
 
 /// How often it is looked whether there is anything to write.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long to leave the API server alone after it has failed.
 const PAUSE: Duration = Duration::from_secs(5);
+/// The annotation by which a savepoint is asked for.
+const SAVEPOINT_ANNOTATION: &str = "thalweg.dev/savepoint";
 
 /// What the status of an application is written with.
 pub struct StatusOptions {
@@ -52,14 +54,14 @@ pub async fn push_status(options: StatusOptions, job_manager: JobManagerHandle) 
         name: application,
         uid: options.uid,
         epoch: leader.epoch,
+        history: options.savepoint_history,
     };
     let mut schedule = StatusSchedule::default();
     loop {
         let pause = tokio::select! {
             () = job_manager.ended() => return,
             pause = async {
-                let history = options.savepoint_history;
-                let status = report(&leader, &job_manager.cluster(), pods(), history);
+                let status = report(&leader, &job_manager.cluster(), pods(), target.history);
                 if !schedule.is_due(&status, clock.elapsed()) {
                     return Some(LOOK);
                 }
@@ -98,12 +100,13 @@ struct Target {
     name: String,
     uid: Option<String>,
     epoch: u64,
+    history: usize,
 }
 
 /// Writes only onto what was read, and only if no later leader has written that: one that was
 /// paused must not bring back what was.
 async fn write(target: &Target, status: &Value) -> Written {
-    let Target { applications, name, uid, epoch } = target;
+    let Target { applications, name, uid, epoch, history } = target;
     let object = match asked(applications.get(name)).await {
         Outcome::Done(object) => object,
         Outcome::NotFound | Outcome::Conflict => return Written::Again("it is gone".to_owned()),
@@ -116,6 +119,10 @@ async fn write(target: &Target, status: &Value) -> Written {
     if written.is_some_and(|written| written > *epoch) {
         return Written::Superseded;
     }
+    let mut status = status.clone();
+    let annotations = object.metadata.annotations.as_ref();
+    let token = annotations.and_then(|all| all.get(SAVEPOINT_ANNOTATION)).map(String::as_str);
+    carry_over(&mut status, &object.data["status"], token, *history);
     let patch = json!({
         "apiVersion": "thalweg.dev/v1alpha1",
         "kind": "FlinkApplication",

@@ -72,7 +72,10 @@ pub fn run_job_manager(
     runtime.block_on(job_manager.outcomes_read(LAST_QUESTIONS));
     if kubernetes::is_deployed(&configuration) {
         tracing::info!("the application has ended; this process waits to be ended");
-        runtime.block_on(job_manager.ended());
+        runtime.block_on(async {
+            job_manager.no_more_jobs().await;
+            job_manager.ended().await;
+        });
     }
     runtime.block_on(job_manager.shutdown("the application has ended"));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

@@ -1,0 +1,94 @@
+//! What a leader's report keeps of what stands in the status. Pure.
+//!
+//! A leader knows what it has done itself. What others have before it would be gone with its first
+//! write, as a field that is left out is removed.
+
+use serde_json::{Map, Value};
+use thalweg_core::ids::TriggerId;
+
+/// Completes a report by what was in the status before: savepoints that earlier leaders have taken,
+/// at most `history` altogether, and the newest checkpoint while this leader has none of the same
+/// job. A savepoint that was asked for by `token` is listed under it, others under their ids.
+pub fn carry_over(report: &mut Value, before: &Value, token: Option<&str>, history: usize) {
+    let Some(report) = report.as_object_mut() else { return };
+    let own = report.get("savepoints").and_then(Value::as_array).cloned().unwrap_or_default();
+    let paths: Vec<&str> = own.iter().filter_map(|savepoint| savepoint["path"].as_str()).collect();
+    let earlier = before["savepoints"].as_array().into_iter().flatten();
+    let known = |savepoint: &&Value| savepoint["path"].as_str().is_some_and(|p| paths.contains(&p));
+    let named = |mut savepoint: Value| {
+        // Its name in the status stands, also when the annotation is another one by now.
+        let same = |other: &&Value| other["path"] == savepoint["path"];
+        let name = before["savepoints"].as_array().into_iter().flatten().find(same);
+        let name = name
+            .and_then(|listed| listed["token"].as_str())
+            .or(token.filter(|token| savepoint["token"] == TriggerId::derive(token).to_string()));
+        if let Some(name) = name {
+            savepoint["token"] = name.into();
+        }
+        savepoint
+    };
+    let earlier: Vec<Value> = earlier.filter(|each| !known(each)).cloned().collect();
+    let all = own.iter().cloned().map(named).chain(earlier).take(history);
+    report.insert("savepoints".to_owned(), Value::Array(all.collect()));
+    keep_checkpoint(report, before);
+}
+
+/// A checkpoint's path has its job in it. That of another job isn't what this one goes on with.
+fn keep_checkpoint(report: &mut Map<String, Value>, before: &Value) {
+    let Some(job) = report.get("job").and_then(|job| job["id"].as_str()) else { return };
+    let part = format!("/{job}/");
+    let of_job = before["checkpoint"]["path"].as_str().is_some_and(|path| path.contains(&part));
+    if of_job && !report.contains_key("checkpoint") {
+        report.insert("checkpoint".to_owned(), before["checkpoint"].clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use thalweg_core::ids::TriggerId;
+
+    use super::carry_over;
+
+    fn savepoint(token: &str, path: &str) -> Value {
+        json!({"token": token, "path": path})
+    }
+
+    #[test]
+    fn savepoints_of_earlier_leaders_stay_in_the_list_up_to_its_length() {
+        let before = json!({"savepoints": [savepoint("b", "/2"), savepoint("a", "/1")]});
+        let mut report = json!({"savepoints": [savepoint("c", "/3")]});
+        carry_over(&mut report, &before, None, 2);
+        let expected = json!([savepoint("c", "/3"), savepoint("b", "/2")]);
+        assert_eq!(report["savepoints"], expected);
+        let again = report.clone();
+        carry_over(&mut report, &again, None, 2);
+        assert_eq!(report["savepoints"], expected, "nothing is listed twice");
+    }
+
+    #[test]
+    fn a_savepoint_is_listed_under_the_token_that_it_was_asked_for_by() {
+        let id = TriggerId::derive("before-christmas").to_string();
+        let own = json!({"savepoints": [savepoint(&id, "/1")]});
+        let mut report = own.clone();
+        carry_over(&mut report, &json!({}), Some("before-christmas"), 10);
+        assert_eq!(report["savepoints"], json!([savepoint("before-christmas", "/1")]));
+
+        let before = report;
+        let mut later = own;
+        carry_over(&mut later, &before, Some("another"), 10);
+        assert_eq!(later["savepoints"], before["savepoints"], "its name stays");
+    }
+
+    #[test]
+    fn the_newest_checkpoint_of_the_same_job_stands_until_there_is_another_one() {
+        let before = json!({"checkpoint": {"id": 7, "path": "s3://b/abc/chk-7"}});
+        let after = |mut report: Value| {
+            carry_over(&mut report, &before, None, 10);
+            report["checkpoint"]["id"].clone()
+        };
+        assert_eq!(after(json!({"job": {"id": "abc"}})), 7);
+        assert_eq!(after(json!({"job": {"id": "def"}})), Value::Null, "restored: another job");
+        assert_eq!(after(json!({"job": {"id": "abc"}, "checkpoint": {"id": 8}})), 8);
+    }
+}
