@@ -103,7 +103,7 @@ pub(super) async fn perform(
             gone(records.delete(revision, &DeleteParams::background()).await)?;
         }
         Action::TakeCheckpoint { .. } | Action::TakeSavepoint { .. } | Action::Rescale { .. } => {
-            requests::send(identity, action).await?;
+            requests::send(client, identity, action, now).await?;
         }
         Action::Publish(event) => publish(client, identity, event, now).await?,
     }

@@ -5,6 +5,7 @@
 //! this one stopped. Nothing is decided here.
 
 mod apply;
+mod certificates;
 mod observe;
 mod pods;
 mod requests;
@@ -56,6 +57,9 @@ pub enum ReconcileError {
     /// A resource that was never stored.
     #[error("the resource has no name, namespace or uid")]
     NoIdentity,
+    /// A certificate can't be made or used.
+    #[error("certificates: {0}")]
+    Certificates(String),
     /// The JobManager didn't do what it was asked.
     #[error("the JobManager at {target}: {reason}")]
     JobManager {
@@ -66,9 +70,16 @@ pub enum ReconcileError {
     },
 }
 
+impl From<thalweg_tls::issue::IssueError> for ReconcileError {
+    fn from(error: thalweg_tls::issue::IssueError) -> Self {
+        Self::Certificates(error.to_string())
+    }
+}
+
 /// What reconciling needs.
 pub struct Context {
     client: Client,
+    renewals: certificates::Renewals,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
 }
@@ -81,7 +92,8 @@ pub async fn run(
     clock: Arc<dyn Clock>,
     metrics: Metrics,
 ) {
-    let context = Arc::new(Context { client, clock, metrics: metrics.clone() });
+    let renewals = certificates::Renewals::default();
+    let context = Arc::new(Context { client, renewals, clock, metrics: metrics.clone() });
     let mut scopes: Vec<Option<&str>> = namespaces.iter().map(|each| Some(each.as_str())).collect();
     if scopes.is_empty() {
         scopes.push(None);
@@ -151,10 +163,13 @@ async fn reconcile_once(guarded: &Guarded, context: &Context) -> Result<Next, Re
     let decision = decide(&facts, now.clone());
     let status = report(&facts, &decision, &now);
     apply::status(&context.client, &facts, &status).await?;
+    let renewal =
+        certificates::keep(&context.client, &context.renewals, &facts, &decision.actions, &now);
+    let renewal = renewal.await?;
     for action in &decision.actions {
         apply::perform(&context.client, application, &facts, action, &now).await?;
     }
-    Ok(match decision.again_at {
+    Ok(match decision.again_at.into_iter().chain(renewal).min_by_key(|moment| moment.0) {
         Some(moment) => {
             let seconds = moment.0.as_second().saturating_sub(now.0.as_second());
             Next::requeue(Duration::from_secs(u64::try_from(seconds).unwrap_or(0).max(1)))
@@ -168,7 +183,9 @@ fn after_failure(guarded: Arc<Guarded>, error: &ReconcileError, _: Arc<Context>)
     // What a user has to mend isn't tried as often as what mends itself.
     let pause = match error {
         ReconcileError::Build(_) | ReconcileError::Json(_) | ReconcileError::NoIdentity => longest,
-        ReconcileError::Api(_) | ReconcileError::JobManager { .. } => shortest,
+        ReconcileError::Api(_)
+        | ReconcileError::Certificates(_)
+        | ReconcileError::JobManager { .. } => shortest,
     };
     tracing::warn!(application = %guarded.name_any(), %error, pause, "not reconciled");
     Next::requeue(Duration::from_secs(pause))

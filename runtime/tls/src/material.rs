@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -85,7 +85,15 @@ impl Material {
     ///
     /// # Errors
     /// Which of it doesn't hold.
-    pub fn check(pem: &Pem, provider: &CryptoProvider, now: i64) -> Result<Self, TlsError> {
+    pub fn check(pem: &Pem, now: i64) -> Result<Self, TlsError> {
+        Self::check_by(pem, &ring::default_provider(), now)
+    }
+
+    pub(crate) fn check_by(
+        pem: &Pem,
+        provider: &CryptoProvider,
+        now: i64,
+    ) -> Result<Self, TlsError> {
         let chain = certificates(&pem.certificate, CERTIFICATE_FILE)?;
         let authorities = authorities(&pem.authorities)?;
         let key =

@@ -68,7 +68,7 @@ impl Tls {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
-        let material = Material::check(&pem, &provider, seconds(clock.as_ref()))?;
+        let material = Material::check_by(&pem, &provider, seconds(clock.as_ref()))?;
         if material.identity().role != role {
             let actual = material.identity().clone();
             return Err(TlsError::OtherRole { actual, expected: role });
@@ -114,7 +114,7 @@ impl Tls {
             return;
         }
         let now = seconds(self.shared.clock.as_ref());
-        match Material::check(&pem, &self.shared.provider, now)
+        match Material::check_by(&pem, &self.shared.provider, now)
             .and_then(|new| same_identity(new, &state.material))
         {
             Ok(material) => {

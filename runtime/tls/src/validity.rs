@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -41,6 +42,15 @@ impl Validity {
             }
             (_, other) => Err(other),
         }
+    }
+
+    /// That of the first certificate in PEM.
+    ///
+    /// # Errors
+    /// There is none, or it can't be parsed.
+    pub fn of_pem(pem: &[u8]) -> Result<Self, PeerError> {
+        let parsed = CertificateDer::from_pem_slice(pem);
+        Self::of(&parsed.map_err(|error| PeerError::Invalid(error.to_string()))?)
     }
 
     /// Whether it counts at this moment.

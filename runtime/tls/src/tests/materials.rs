@@ -1,6 +1,5 @@
 //! Files that can and can't be used, and what is told of them.
 
-use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
@@ -9,7 +8,7 @@ use crate::issue::Authority;
 use crate::{Material, Pem, Role, Tls, Validity};
 
 fn checked(pem: &Pem) -> Result<Material, String> {
-    Material::check(pem, &ring::default_provider(), NOW).map_err(|error| error.to_string())
+    Material::check(pem, NOW).map_err(|error| error.to_string())
 }
 
 #[test]
