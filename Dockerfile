@@ -1,12 +1,12 @@
 # Three images from one build:
 #
-#     docker build --target operator -t thalweg-operator .
-#     docker build --target runtime  -t thalweg .
-#     docker build --target example  -t thalweg-examples .
+#     docker build --target operator -t thalweg-operator:0.1.0 .
+#     docker build --target runtime  -t thalweg:0.1.0 .
+#     docker build --target example  -t thalweg/examples:0.1.0 .
 #
 # An application of your own needs three lines:
 #
-#     FROM thalweg
+#     FROM thalweg:0.1.0
 #     COPY target/release/my-application /usr/local/bin/
 #     ENTRYPOINT ["/usr/local/bin/my-application"]
 #

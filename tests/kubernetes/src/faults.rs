@@ -1,0 +1,47 @@
+//! Signals to a pod's process, from outside of the pod: from within, nobody can kill the first one.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// What is done to a process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Signal {
+    /// It ends at once.
+    Kill,
+    /// It stands still.
+    Stop,
+    /// It goes on.
+    Continue,
+}
+
+/// Sends a signal to the application's process in a pod of this machine.
+///
+/// # Panics
+/// There is none.
+pub fn signal(pod: &Value, signal: Signal) {
+    let uid = pod["metadata"]["uid"].as_str().expect("a pod has a uid");
+    let processes = processes_of(uid);
+    assert!(!processes.is_empty(), "pod {} has no process here", pod["metadata"]["name"]);
+    let name = match signal {
+        Signal::Kill => "KILL",
+        Signal::Stop => "STOP",
+        Signal::Continue => "CONT",
+    };
+    let status = Command::new("kill").arg(format!("-{name}")).args(&processes).status();
+    assert!(status.expect("kill is there").success(), "{processes:?} of {uid} are gone");
+}
+
+/// The processes in the control groups of a pod, but the one that only holds its namespaces.
+fn processes_of(uid: &str) -> Vec<String> {
+    let entries = fs::read_dir("/proc").expect("there is /proc").flatten();
+    let processes = entries.filter(|entry| {
+        let groups = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
+        let program = fs::read_link(entry.path().join("exe")).unwrap_or_default();
+        // With systemd's cgroups the dashes are underscores.
+        (groups.contains(uid) || groups.contains(&uid.replace('-', "_")))
+            && !program.ends_with("pause")
+    });
+    processes.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
