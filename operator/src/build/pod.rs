@@ -27,8 +27,8 @@ pub const OPERATOR_VARIABLES: &[&str] = &["POD_NAME", "POD_UID", "POD_IP", "NODE
 
 /// Where a role's settings are mounted.
 pub(super) const CONFIGURATION_PATH: &str = "/etc/thalweg/configuration.yaml";
-/// Where a role's certificate is mounted: a volume of its own, since Kubernetes swaps its files when
-/// they are renewed. Not below the settings, whose volume is read-only.
+/// Where a role's certificate is mounted: a folder, since Kubernetes swaps its files when they are
+/// renewed. Not below the settings, whose volume is read-only.
 pub(super) const CERTIFICATE_PATH: &str = "/etc/thalweg-tls";
 /// The volume of the certificate.
 pub(super) const CERTIFICATE_VOLUME: &str = "thalweg-certificate";

@@ -1,7 +1,7 @@
 //! The pod that checks, before an old job stops, whether the new program can read its state.
 //!
-//! It runs the new image's `check`, without a token for the API server and without a certificate. What is wrong is its
-//! termination message.
+//! It runs the new image's `check`, without a token for the API server and without a certificate.
+//! What is wrong is its termination message.
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
