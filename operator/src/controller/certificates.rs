@@ -16,7 +16,7 @@ use thalweg_tls::{Pem, Role};
 use super::{FIELD_MANAGER, ReconcileError};
 use crate::build::Identity;
 use crate::certificates::{Contents, LEAVES, Step, Stored, decide, issue, operator_certificate};
-use crate::plan::{Action, Facts};
+use crate::plan::{Action, Event, Facts};
 
 /// How often it is decided anew at a time: a CA, its leaves, and that nothing is missing.
 const ROUNDS_MAX: usize = 6;
@@ -29,8 +29,7 @@ pub(super) struct Renewals(Mutex<BTreeMap<String, i64>>);
 /// Makes and renews what is due, and gives the next moment for it. None while the resource is
 /// being deleted: its Secrets go with it.
 pub(super) async fn keep(
-    client: &Client,
-    renewals: &Renewals,
+    (client, renewals): (&Client, &Renewals),
     facts: &Facts,
     actions: &[Action],
     now: &Time,
@@ -51,6 +50,16 @@ pub(super) async fn keep(
         }
     };
     Ok(Timestamp::from_second(due).ok().map(Time))
+}
+
+/// What tells the user why there are none.
+pub(super) fn failed(problem: &str) -> Action {
+    Action::Publish(Event {
+        reason: "CertificatesFailed",
+        warning: true,
+        message: problem.to_owned(),
+        key: problem.to_owned(),
+    })
 }
 
 /// Until there is nothing to do; gives the next moment at which there is.

@@ -163,9 +163,13 @@ async fn reconcile_once(guarded: &Guarded, context: &Context) -> Result<Next, Re
     let decision = decide(&facts, now.clone());
     let status = report(&facts, &decision, &now);
     apply::status(&context.client, &facts, &status).await?;
-    let renewal =
-        certificates::keep(&context.client, &context.renewals, &facts, &decision.actions, &now);
-    let renewal = renewal.await?;
+    let certificates = (&context.client, &context.renewals);
+    let kept = certificates::keep(certificates, &facts, &decision.actions, &now).await;
+    if let Err(ReconcileError::Certificates(problem)) = &kept {
+        let event = certificates::failed(problem);
+        apply::perform(&context.client, application, &facts, &event, &now).await?;
+    }
+    let renewal = kept?;
     for action in &decision.actions {
         apply::perform(&context.client, application, &facts, action, &now).await?;
     }

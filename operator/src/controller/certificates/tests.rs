@@ -130,7 +130,7 @@ fn at(days: i64) -> Time {
 async fn certificates_are_made_once_renewed_in_time_and_nothing_is_asked_in_between() {
     let (api, renewals, facts) = (Api::default(), Renewals::default(), facts());
     let client = api.client();
-    let next = keep(&client, &renewals, &facts, &[], &at(0)).await.unwrap().unwrap();
+    let next = keep((&client, &renewals), &facts, &[], &at(0)).await.unwrap().unwrap();
     assert!(next > at(59) && next < at(60), "{next:?}");
     let names: Vec<String> = api.0.lock().secrets.keys().cloned().collect();
     assert_eq!(names, ["clicks-ca", "clicks-jobmanager-tls", "clicks-taskmanager-tls"]);
@@ -139,13 +139,13 @@ async fn certificates_are_made_once_renewed_in_time_and_nothing_is_asked_in_betw
     assert_eq!(lists.count(), 0, "{asked:?}");
     for days in [0, 1, 30, 59] {
         assert_eq!(
-            keep(&client, &renewals, &facts, &[], &at(days)).await.unwrap(),
+            keep((&client, &renewals), &facts, &[], &at(days)).await.unwrap(),
             Some(next.clone())
         );
     }
     assert_eq!(api.asked(), Vec::<String>::new());
     assert_eq!(api.until("clicks-jobmanager-tls"), 90);
-    let next = keep(&client, &renewals, &facts, &[], &at(60)).await.unwrap().unwrap();
+    let next = keep((&client, &renewals), &facts, &[], &at(60)).await.unwrap().unwrap();
     assert!(next > at(119), "{next:?}");
     assert_eq!(api.until("clicks-jobmanager-tls"), 150);
     assert_eq!(api.until("clicks-taskmanager-tls"), 150);
@@ -155,7 +155,7 @@ async fn certificates_are_made_once_renewed_in_time_and_nothing_is_asked_in_betw
 async fn before_pods_are_started_a_secret_that_is_missing_is_made() {
     let (api, renewals, facts) = (Api::default(), Renewals::default(), facts());
     let client = api.client();
-    keep(&client, &renewals, &facts, &[], &at(0)).await.unwrap();
+    keep((&client, &renewals), &facts, &[], &at(0)).await.unwrap();
     api.0.lock().secrets.remove("clicks-taskmanager-tls");
     let start = Action::StartRevision {
         revision: "clicks-1".to_owned(),
@@ -163,7 +163,7 @@ async fn before_pods_are_started_a_secret_that_is_missing_is_made() {
         replicas: 1,
         begin_with: None,
     };
-    keep(&client, &renewals, &facts, &[start], &at(1)).await.unwrap();
+    keep((&client, &renewals), &facts, &[start], &at(1)).await.unwrap();
     assert_eq!(api.until("clicks-taskmanager-tls"), 91);
     assert_eq!(api.until("clicks-jobmanager-tls"), 90);
 }
@@ -177,7 +177,7 @@ async fn a_secret_of_somebody_else_is_left_and_named() {
         "data": { "ca.crt": "eA==" },
     });
     api.0.lock().secrets.insert("clicks-ca".to_owned(), theirs.clone());
-    let refused = keep(&api.client(), &renewals, &facts, &[], &at(0)).await.unwrap_err();
+    let refused = keep((&api.client(), &renewals), &facts, &[], &at(0)).await.unwrap_err();
     assert!(refused.to_string().contains("clicks-ca isn't of this FlinkApplication"), "{refused}");
     assert_eq!(api.0.lock().secrets["clicks-ca"], theirs);
 }
@@ -186,11 +186,11 @@ async fn a_secret_of_somebody_else_is_left_and_named() {
 async fn an_earlier_applications_authority_is_not_used_again() {
     let (api, facts) = (Api::default(), facts());
     let client = api.client();
-    keep(&client, &Renewals::default(), &facts, &[], &at(0)).await.unwrap();
+    keep((&client, &Renewals::default()), &facts, &[], &at(0)).await.unwrap();
     let before = api.0.lock().secrets["clicks-ca"]["data"]["ca.crt"].clone();
     let mut later = facts;
     later.identity.uid = "another".to_owned();
-    keep(&client, &Renewals::default(), &later, &[], &at(1)).await.unwrap();
+    keep((&client, &Renewals::default()), &later, &[], &at(1)).await.unwrap();
     let secrets = &api.0.lock().secrets;
     assert_ne!(secrets["clicks-ca"]["data"]["ca.crt"], before);
     for secret in secrets.values() {
@@ -202,10 +202,10 @@ async fn an_earlier_applications_authority_is_not_used_again() {
 async fn while_the_resource_is_deleted_nothing_is_made_and_requests_still_are_possible() {
     let (api, renewals, mut facts) = (Api::default(), Renewals::default(), facts());
     let client = api.client();
-    keep(&client, &renewals, &facts, &[], &at(0)).await.unwrap();
+    keep((&client, &renewals), &facts, &[], &at(0)).await.unwrap();
     facts.deleting_since = Some(at(1));
     api.asked();
-    assert_eq!(keep(&client, &renewals, &facts, &[], &at(70)).await.unwrap(), None);
+    assert_eq!(keep((&client, &renewals), &facts, &[], &at(70)).await.unwrap(), None);
     assert_eq!(api.asked(), Vec::<String>::new());
     let Pem { certificate, .. } = of_operator(&client, &facts.identity, &at(1)).await.unwrap();
     let validity = Validity::of_pem(&certificate).unwrap();

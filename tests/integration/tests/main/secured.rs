@@ -12,6 +12,8 @@ use thalweg_tls::{
     AUTHORITIES_FILE, CERTIFICATE_FILE, CertificateIdentity, KEY_FILE, Role, Validity,
 };
 
+use crate::high_availability::stand_by;
+
 /// An application's CA and the folders of its processes.
 struct Certificates {
     folder: TempDir,
@@ -134,5 +136,47 @@ fn processes_without_a_certificate_of_the_application_stay_outside() {
     cluster.start_task_manager_with(1, &["-D", &option]);
     let ended = cluster.wait().succeeded();
     assert!(ended.stderr.contains("RPC connection refused"), "{}", ended.stderr);
+    input.check("run");
+}
+
+#[test]
+fn one_that_stands_by_passes_commands_on_by_mutual_tls_and_takes_over() {
+    let certificates = Certificates::new();
+    let input = FraudInput::new(24_000, 73);
+    let storage = input.path("storage");
+    let job_managers = certificates.folder.path().join("jobmanager");
+    let settings = [
+        ("security.ssl.internal.directory", shown(&job_managers)),
+        ("heartbeat.interval", "200 ms"),
+        ("heartbeat.timeout", "2 s"),
+        ("high-availability.storageDir", shown(&storage)),
+        ("high-availability.leader-election.lease-duration", "2 s"),
+        ("high-availability.leader-election.retry-period", "200 ms"),
+        ("execution.checkpointing.interval", "200 ms"),
+        ("restart-strategy.type", "fixed-delay"),
+        ("restart-strategy.fixed-delay.attempts", "100"),
+        ("restart-strategy.fixed-delay.delay", "100 ms"),
+    ];
+    let arguments = input.arguments("run", &["--parallelism", "2", "--rate", "2000"]);
+    let mut cluster = secured(&certificates, &settings, &arguments);
+    let option = certificates.option(Role::TaskManager);
+    for _ in 0..2 {
+        cluster.start_task_manager_with(1, &["-D", &option]);
+    }
+    let (job, mut standby, rest) = stand_by(&mut cluster, &arguments);
+    let leader = rest.header("/jobs", "thalweg-leader");
+    assert_eq!(leader.as_deref(), Some(cluster.rest.address()));
+    let (status, answer) = rest.post(&format!("/jobs/{job}/checkpoints"), &json!({}));
+    assert_eq!(status, 202, "{answer}");
+    // The leader knows the request as the other JobManager's.
+    let by = identity(Role::JobManager);
+    let passed_on = format!("POST /jobs/{job}/checkpoints of {by} is let through");
+    let killed = cluster.job_manager.as_mut().unwrap();
+    assert!(killed.stderr().contains(&passed_on), "{}", killed.stderr());
+    killed.kill();
+    standby.wait().succeeded();
+    for task_manager in &mut cluster.task_managers {
+        task_manager.wait().succeeded();
+    }
     input.check("run");
 }
