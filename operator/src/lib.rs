@@ -7,16 +7,18 @@
 //! - [`build`]: the objects that run an application.
 //! - [`certificates`]: by which its processes know each other.
 //!
-//! - [`controller`]: observing, applying, reporting; [`server`]: metrics and health.
+//! - [`election`]: which of several operators reconciles.
+//! - [`controller`]: watching, applying, reporting; [`server`]: metrics and health.
 //!
-//! All but the last two is pure. Not here: TaskManager pods, which an application's JobManager asks
-//! for itself, and the election of its leader.
+//! All but the last three is pure. Not here: TaskManager pods, which an application's JobManager
+//! asks for itself, and the election of its leader.
 
 pub mod build;
 pub mod certificates;
 #[cfg(test)]
 mod chart;
 pub mod controller;
+pub mod election;
 pub mod plan;
 pub mod pod_template;
 pub mod resource;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 
-use super::Identity;
+use super::{Identity, References};
 use crate::resource::FlinkApplicationSpec;
 
 /// The accounts of both roles, with the user's annotations (an identity at the cloud's provider).
@@ -27,9 +27,10 @@ pub(super) fn service_accounts(
 }
 
 /// What JobManagers may do: lead, report, and have pods. Reading and changing is limited to their
-/// own objects by name; which pods they may make, the chart's admission policy limits. TaskManagers
-/// may do nothing. `revisions` name the Deployments that own their pods.
-pub(super) fn role(identity: &Identity, revisions: &[&str]) -> Role {
+/// own objects by name; which pods they may make, the chart's admission policy limits: it asks for
+/// the Deployments and the references that are named here. TaskManagers may do nothing. `revisions`
+/// name the Deployments that own their pods.
+pub(super) fn role(identity: &Identity, revisions: &[&str], references: &References) -> Role {
     let rule = |group: &str, resource: &str, names: &[&str], verbs: &[&str]| PolicyRule {
         api_groups: Some(vec![group.to_owned()]),
         resources: Some(vec![resource.to_owned()]),
@@ -48,6 +49,7 @@ pub(super) fn role(identity: &Identity, revisions: &[&str]) -> Role {
         rule("", "pods", &[], &["get", "list", "watch", "create", "delete"]),
     ];
     rules.extend(owners);
+    rules.extend(references.rules());
     Role { metadata: identity.metadata(identity.job_managers()), rules: Some(rules) }
 }
 

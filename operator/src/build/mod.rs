@@ -18,6 +18,7 @@ mod lease;
 mod network_policy;
 mod pod;
 mod preflight;
+mod references;
 mod revision;
 mod services;
 mod task_manager;
@@ -35,7 +36,8 @@ pub use identity::{
 };
 pub use pod::{METRICS_PORT, OPERATOR_VARIABLES, REST_PORT, RPC_PORT};
 pub use preflight::{PREFLIGHT, preflight_name};
-pub use revision::{Revision, revision_name};
+pub use references::{REFERENCES_MAX, References};
+pub use revision::{Revision, references, revision_name};
 
 /// Why objects can't be made of a resource. `validate` reports these to users before.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +60,7 @@ pub enum BuildError {
 
 /// What an application has as long as it exists, whatever its revision: to be applied in this
 /// order. The Lease is annotated with the revision that may lead; `revisions` are those whose pods
-/// run or are to run.
+/// run or are to run, `references` what their TaskManagers use.
 ///
 /// # Errors
 /// When an object can't be written as JSON.
@@ -67,12 +69,13 @@ pub fn application_objects(
     spec: &FlinkApplicationSpec,
     leading: Option<&str>,
     revisions: &[&str],
+    references: &References,
 ) -> Result<Vec<Value>, BuildError> {
     let mut objects = Vec::new();
     for account in access::service_accounts(identity, spec) {
         objects.push(object(&account)?);
     }
-    objects.push(object(&access::role(identity, revisions))?);
+    objects.push(object(&access::role(identity, revisions, references))?);
     objects.push(object(&access::role_binding(identity))?);
     objects.push(object(&services::job_managers(identity))?);
     objects.push(object(&services::rest(identity))?);

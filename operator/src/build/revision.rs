@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::configuration::{Settings, job_manager_configuration, task_manager_configuration};
 use super::pod::{TEMPLATE_KEY, configuration_key};
-use super::{BuildError, Identity, job_manager, object, task_manager};
+use super::{BuildError, Identity, References, job_manager, object, task_manager};
 use crate::plan::forming_part;
 use crate::pod_template::{Role, read};
 use crate::resource::{FlinkApplicationSpec, PodTemplate};
@@ -37,6 +37,12 @@ pub struct Revision {
     pub image_digest: Option<String>,
 }
 
+/// The file with the TaskManagers' template.
+#[derive(Deserialize)]
+struct PodTemplateFile {
+    template: PodTemplateSpec,
+}
+
 /// The name of the revision of a spec that goes on with the state of this identity: `NAME-HASH`, at
 /// most 56 characters.
 ///
@@ -51,6 +57,16 @@ pub fn revision_name(
     forming.extend(cluster_id.as_bytes());
     let hash = xxhash_rust::xxh3::xxh3_64(&forming);
     Ok(format!("{name}-{:010x}", hash & 0xff_ffff_ffff))
+}
+
+/// What TaskManagers use, by the template in a revision's files.
+///
+/// # Errors
+/// When that isn't there or can't be read.
+pub fn references(files: &BTreeMap<String, String>) -> Result<References, BuildError> {
+    let template = files.get(TEMPLATE_KEY).map(String::as_str).unwrap_or_default();
+    let PodTemplateFile { template } = serde_yaml::from_str(template)?;
+    Ok(References::of(&template))
 }
 
 impl Revision {
@@ -107,6 +123,14 @@ impl Revision {
     ) -> Result<[PodTemplateSpec; 2], BuildError> {
         let job_manager = job_manager::template(identity, name, spec)?;
         Ok([job_manager, task_manager::template(identity, name, spec)?])
+    }
+
+    /// What its TaskManagers use, by their template as it was rendered.
+    ///
+    /// # Errors
+    /// When that isn't there or can't be read.
+    pub fn references(&self) -> Result<References, BuildError> {
+        references(&self.files)
     }
 
     /// What is applied when the revision is to run, in this order.

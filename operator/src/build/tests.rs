@@ -23,7 +23,9 @@ fn spec(sample: &str) -> FlinkApplicationSpec {
 fn objects(identity: &Identity, spec: &FlinkApplicationSpec) -> Vec<Value> {
     let revision = Revision::render(identity, spec, &identity.name, None).expect("a revision");
     let name = revision.name.as_str();
-    let mut objects = application_objects(identity, spec, Some(name), &[name]).expect("objects");
+    let references = revision.references().expect("a template");
+    let mut objects =
+        application_objects(identity, spec, Some(name), &[name], &references).expect("objects");
     objects.push(revision.record(identity, 1).expect("a record"));
     objects.extend(revision.objects(identity, spec.job_manager.replicas).expect("objects"));
     objects

@@ -1,5 +1,7 @@
 //! Performing actions: by server-side apply, as the owner of nothing but its own fields.
 
+use std::time::Duration;
+
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::{Event as KubernetesEvent, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -8,11 +10,13 @@ use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
+use super::cache::{Items, Kind, fingerprint};
+use super::memory::{Memory, Need};
 use super::observe::FINALIZER;
-use super::{FIELD_MANAGER, ReconcileError, requests};
-use crate::build::{Identity, Revision, application_objects, preflight_name, superfluous};
+use super::{FIELD_MANAGER, ReconcileError, outstanding, requests};
+use crate::build::{Identity, Revision, preflight_name, superfluous};
 use crate::plan::{Action, Event, Facts, OperatorStatus};
-use crate::resource::{FlinkApplication, GROUP, VERSION};
+use crate::resource::{FlinkApplication, FlinkApplicationSpec, GROUP, VERSION};
 
 /// Writes the operator's part of the status, if it says something new.
 pub(super) async fn status(
@@ -20,21 +24,10 @@ pub(super) async fn status(
     facts: &Facts,
     status: &OperatorStatus,
 ) -> Result<(), ReconcileError> {
-    let new = serde_json::to_value(status)?;
-    let old = serde_json::to_value(&facts.status)?;
-    let own = [
-        "observedGeneration",
-        "conditions",
-        "phase",
-        "currentRevision",
-        "updateRevision",
-        "stableRevision",
-        "operation",
-        "lastFailure",
-    ];
-    if own.iter().all(|field| old[*field] == new[*field]) {
+    if !outstanding::is_news(facts, status)? {
         return Ok(());
     }
+    let new = serde_json::to_value(status)?;
     let applications: Api<FlinkApplication> =
         Api::namespaced(client.clone(), &facts.identity.namespace);
     let patch = json!({
@@ -47,67 +40,185 @@ pub(super) async fn status(
     Ok(())
 }
 
-/// Performs an action. Repeating one is harmless.
-pub(super) async fn perform(
-    client: &Client,
-    application: &FlinkApplication,
-    facts: &Facts,
-    action: &Action,
-    now: &Time,
-) -> Result<(), ReconcileError> {
-    let identity = &facts.identity;
-    let namespace = identity.namespace.as_str();
-    let applications: Api<FlinkApplication> = Api::namespaced(client.clone(), namespace);
-    match action {
-        Action::AddFinalizer => finalizer(&applications, application, true).await?,
-        Action::RemoveFinalizer => finalizer(&applications, application, false).await?,
-        Action::DeleteResource => {
-            gone(applications.delete(&identity.name, &DeleteParams::background()).await)?;
-        }
-        Action::ApplyApplication { leading } => {
-            application_level(client, facts, leading.as_deref()).await?;
-        }
-        Action::StartRevision { revision, cluster_id, replicas, begin_with } => {
-            let wanted =
-                rendered(client, facts, revision, cluster_id, begin_with.as_deref()).await?;
-            for object in wanted.objects(identity, *replicas)? {
-                apply(client, namespace, object).await?;
+/// What performing needs to know.
+pub(super) struct Performer<'a> {
+    pub(super) client: &'a Client,
+    pub(super) application: &'a FlinkApplication,
+    pub(super) facts: &'a Facts,
+    /// The spec that is acted upon.
+    pub(super) spec: &'a FlinkApplicationSpec,
+    pub(super) items: &'a Items,
+    pub(super) now: &'a Time,
+    /// The process's own clock.
+    pub(super) elapsed: Duration,
+}
+
+impl Performer<'_> {
+    /// Performs an action, as far as it isn't known to be done. Repeating one is harmless.
+    pub(super) async fn perform(
+        &self,
+        action: &Action,
+        memory: &mut Memory,
+    ) -> Result<(), ReconcileError> {
+        let Performer { client, facts, .. } = *self;
+        let identity = &facts.identity;
+        let namespace = identity.namespace.as_str();
+        let applications: Api<FlinkApplication> = Api::namespaced(client.clone(), namespace);
+        match action {
+            Action::AddFinalizer => finalizer(&applications, self.application, true).await?,
+            Action::RemoveFinalizer => finalizer(&applications, self.application, false).await?,
+            Action::DeleteResource => {
+                gone(applications.delete(&identity.name, &DeleteParams::background()).await)?;
             }
-        }
-        Action::StartCheck { revision, cluster_id, path } => {
-            // It leaves no record: only a revision that was started has one.
-            let wanted = Revision::render(identity, &facts.spec, cluster_id, None)?;
-            if wanted.name == *revision {
-                for object in wanted.preflight(identity, path)? {
-                    apply(client, namespace, object).await?;
+            Action::ApplyApplication { leading } => {
+                self.application_level(leading.as_deref(), memory).await?;
+            }
+            Action::StartRevision { revision, cluster_id, replicas, begin_with } => {
+                let wanted =
+                    rendered(client, facts, revision, cluster_id, begin_with.as_deref()).await?;
+                self.revision(&wanted, *replicas, memory).await?;
+            }
+            Action::KeepRevision { revision, replicas } => {
+                self.keep_revision(revision, *replicas, memory).await?;
+            }
+            Action::StartCheck { revision, cluster_id, path } => {
+                // It leaves no record: only a revision that was started has one.
+                let wanted = Revision::render(identity, &facts.spec, cluster_id, None)?;
+                if wanted.name == *revision {
+                    for object in wanted.preflight(identity, path)? {
+                        apply(client, namespace, &object).await?;
+                    }
                 }
             }
+            Action::EndCheck { revision } => {
+                let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+                gone(pods.delete(&preflight_name(revision), &DeleteParams::default()).await)?;
+            }
+            Action::SetReplicas { revision, replicas } => {
+                let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+                let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
+                let params =
+                    PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
+                deployments.patch(revision, &params, &patch).await?;
+            }
+            Action::StopRevision { revision } => {
+                let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+                gone(deployments.delete(revision, &DeleteParams::background()).await)?;
+                memory.deleted(("Deployment", revision));
+            }
+            Action::ForgetRevision { revision } => {
+                let records: Api<ControllerRevision> = Api::namespaced(client.clone(), namespace);
+                gone(records.delete(revision, &DeleteParams::background()).await)?;
+                memory.deleted(("ConfigMap", revision));
+            }
+            Action::TakeCheckpoint { .. }
+            | Action::TakeSavepoint { .. }
+            | Action::Rescale { .. } => self.request(action, memory).await?,
+            Action::Publish(event) => self.publish(event, memory).await?,
         }
-        Action::EndCheck { revision } => {
-            let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-            gone(pods.delete(&preflight_name(revision), &DeleteParams::default()).await)?;
-        }
-        Action::SetReplicas { revision, replicas } => {
-            let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
-            let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
-            let params =
-                PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
-            deployments.patch(revision, &params, &patch).await?;
-        }
-        Action::StopRevision { revision } => {
-            let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
-            gone(deployments.delete(revision, &DeleteParams::background()).await)?;
-        }
-        Action::ForgetRevision { revision } => {
-            let records: Api<ControllerRevision> = Api::namespaced(client.clone(), namespace);
-            gone(records.delete(revision, &DeleteParams::background()).await)?;
-        }
-        Action::TakeCheckpoint { .. } | Action::TakeSavepoint { .. } | Action::Rescale { .. } => {
-            requests::send(client, identity, action, now).await?;
-        }
-        Action::Publish(event) => publish(client, identity, event, now).await?,
+        Ok(())
     }
-    Ok(())
+
+    async fn request(&self, action: &Action, memory: &mut Memory) -> Result<(), ReconcileError> {
+        let request = outstanding::request(action);
+        if memory.needs_request(&request, self.elapsed) == Need::Now {
+            requests::send(self.client, &self.facts.identity, action, self.now).await?;
+            memory.sent(request, self.elapsed);
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, event: &Event, memory: &mut Memory) -> Result<(), ReconcileError> {
+        let identity = &self.facts.identity;
+        let name = event.name(&identity.name);
+        if !memory.is_published(&name) {
+            publish(self.client, identity, event, self.now).await?;
+            memory.published(name);
+        }
+        Ok(())
+    }
+
+    async fn application_level(
+        &self,
+        leading: Option<&str>,
+        memory: &mut Memory,
+    ) -> Result<(), ReconcileError> {
+        let Performer { client, facts, .. } = *self;
+        let namespace = facts.identity.namespace.as_str();
+        for object in outstanding::application_objects(facts, self.spec, leading)? {
+            self.apply_if_needed(&object, memory).await?;
+        }
+        for (kind, name) in superfluous(&facts.identity, self.spec) {
+            if !outstanding::is_there(self.items, kind, &name) {
+                continue;
+            }
+            let group = match kind {
+                "NetworkPolicy" => "networking.k8s.io",
+                _ => "policy",
+            };
+            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind));
+            let objects: Api<DynamicObject> =
+                Api::namespaced_with(client.clone(), namespace, &resource);
+            gone(objects.delete(&name, &DeleteParams::default()).await)?;
+            memory.deleted((kind, &name));
+        }
+        Ok(())
+    }
+
+    async fn apply_if_needed(
+        &self,
+        object: &Value,
+        memory: &mut Memory,
+    ) -> Result<(), ReconcileError> {
+        let content = outstanding::content(object);
+        let (kind, name) = outstanding::kind_and_name(object);
+        let (watched, before) = outstanding::seen(self.items, kind, name);
+        if memory.needs((kind, name), content, (watched, before), self.elapsed) == Need::Now {
+            let after = apply(self.client, &self.facts.identity.namespace, object).await?;
+            memory.applied((kind, name), content, (before, after), self.elapsed);
+        }
+        Ok(())
+    }
+
+    /// Applies what a revision consists of, and remembers that.
+    async fn revision(
+        &self,
+        revision: &Revision,
+        replicas: i32,
+        memory: &mut Memory,
+    ) -> Result<(), ReconcileError> {
+        let identity = &self.facts.identity;
+        let content = outstanding::revision_content(&revision.name, replicas);
+        for object in revision.objects(identity, replicas)? {
+            let (kind, name) = outstanding::kind_and_name(&object);
+            let (_, before) = outstanding::seen(self.items, kind, name);
+            let after = apply(self.client, &identity.namespace, &object).await?;
+            memory.applied((kind, name), content, (before, after), self.elapsed);
+        }
+        Ok(())
+    }
+
+    /// Mends a revision's objects that somebody has changed or deleted: as they were rendered, so
+    /// that this touches no pod of one that is as it should be.
+    async fn keep_revision(
+        &self,
+        revision: &str,
+        replicas: i32,
+        memory: &mut Memory,
+    ) -> Result<(), ReconcileError> {
+        let need =
+            outstanding::need_of_revision(self.items, revision, replicas, memory, self.elapsed);
+        if need != Need::Now {
+            return Ok(());
+        }
+        let namespace = &self.facts.identity.namespace;
+        let records: Api<ControllerRevision> = Api::namespaced(self.client.clone(), namespace);
+        let data = records.get_opt(revision).await?.and_then(|record| record.data);
+        let Some(data) = data else {
+            return Err(ReconcileError::NoRecord { revision: revision.to_owned() });
+        };
+        self.revision(&Revision::from_record(data.0)?, replicas, memory).await
+    }
 }
 
 /// The revision as it was first rendered; rendered now if it never was. Its record becomes the
@@ -128,50 +239,25 @@ async fn rendered(
         _ => (Revision::render(identity, &facts.spec, cluster_id, begin_with)?, 0),
     };
     if number == 0 || number < newest {
-        apply(client, &identity.namespace, wanted.record(identity, newest + 1)?).await?;
+        apply(client, &identity.namespace, &wanted.record(identity, newest + 1)?).await?;
     }
     Ok(wanted)
 }
 
-async fn application_level(
-    client: &Client,
-    facts: &Facts,
-    leading: Option<&str>,
-) -> Result<(), ReconcileError> {
-    let identity = &facts.identity;
-    let mut revisions: Vec<&str> =
-        facts.deployments.iter().map(|each| each.revision.as_str()).collect();
-    revisions.extend(leading.filter(|leading| !revisions.contains(leading)));
-    for object in application_objects(identity, &facts.spec, leading, &revisions)? {
-        apply(client, &identity.namespace, object).await?;
-    }
-    for (kind, name) in superfluous(identity, &facts.spec) {
-        let group = match kind {
-            "NetworkPolicy" => "networking.k8s.io",
-            _ => "policy",
-        };
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind));
-        let objects: Api<DynamicObject> =
-            Api::namespaced_with(client.clone(), &identity.namespace, &resource);
-        gone(objects.delete(&name, &DeleteParams::default()).await)?;
-    }
-    Ok(())
-}
-
-/// Applies an object as `build` made it.
-async fn apply(client: &Client, namespace: &str, object: Value) -> Result<(), ReconcileError> {
-    let text = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
-    let types = TypeMeta { api_version: text("apiVersion"), kind: text("kind") };
-    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let kind = GroupVersionKind::try_from(types).map_err(|error| ReconcileError::JobManager {
-        target: name.clone(),
+/// Applies an object as `build` made it; its fingerprint then.
+async fn apply(client: &Client, namespace: &str, object: &Value) -> Result<u64, ReconcileError> {
+    let (kind, name) = outstanding::kind_and_name(object);
+    let api_version = object["apiVersion"].as_str().unwrap_or_default().to_owned();
+    let types = TypeMeta { api_version, kind: kind.to_owned() };
+    let gvk = GroupVersionKind::try_from(types).map_err(|error| ReconcileError::NoKind {
+        name: name.to_owned(),
         reason: error.to_string(),
     })?;
-    let resource = ApiResource::from_gvk(&kind);
+    let resource = ApiResource::from_gvk(&gvk);
     let objects: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    objects.patch(&name, &params, &Patch::Apply(&object)).await?;
-    Ok(())
+    let applied = objects.patch(name, &params, &Patch::Apply(object)).await?;
+    Ok(fingerprint(Kind::named(kind), &applied.metadata))
 }
 
 /// A deletion of what is gone already is none.
@@ -205,7 +291,7 @@ async fn finalizer(
 }
 
 /// An event has the same name whenever it is decided again: the second one is a conflict.
-async fn publish(
+pub(super) async fn publish(
     client: &Client,
     identity: &Identity,
     event: &Event,

@@ -10,9 +10,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt};
-use parking_lot::Mutex;
 use thalweg_tls::{Pem, Role};
 
+use super::memory::Memory;
 use super::{FIELD_MANAGER, ReconcileError};
 use crate::build::Identity;
 use crate::certificates::{Contents, LEAVES, Step, Stored, decide, issue, operator_certificate};
@@ -21,35 +21,29 @@ use crate::plan::{Action, Event, Facts};
 /// How often it is decided anew at a time: a CA, its leaves, and that nothing is missing.
 const ROUNDS_MAX: usize = 6;
 
-/// When each application's certificates are to be looked at again, by its uid, in seconds since
-/// 1970.
-#[derive(Debug, Default)]
-pub(super) struct Renewals(Mutex<BTreeMap<String, i64>>);
+/// Whether they are to be looked at.
+pub(super) fn are_due(facts: &Facts, memory: &Memory, now: &Time) -> bool {
+    facts.deleting_since.is_none() && memory.renewal.as_ref().is_none_or(|at| at <= now)
+}
 
-/// Makes and renews what is due, and gives the next moment for it. None while the resource is
-/// being deleted: its Secrets go with it.
+/// Makes and renews what is due, and remembers the next moment for it. Nothing is made while the
+/// resource is being deleted: its Secrets go with it.
 pub(super) async fn keep(
-    (client, renewals): (&Client, &Renewals),
-    facts: &Facts,
+    client: &Client,
+    (facts, now): (&Facts, &Time),
     actions: &[Action],
-    now: &Time,
-) -> Result<Option<Time>, ReconcileError> {
-    let (identity, seconds) = (&facts.identity, now.0.as_second());
+    memory: &mut Memory,
+) -> Result<(), ReconcileError> {
     if facts.deleting_since.is_some() {
-        renewals.0.lock().remove(&identity.uid);
-        return Ok(None);
+        return Ok(());
     }
-    let remembered = renewals.0.lock().get(&identity.uid).copied();
+    // Pods wait for ever for a Secret that isn't there.
     let starts = actions.iter().any(|action| matches!(action, Action::StartRevision { .. }));
-    let due = match remembered {
-        Some(due) if due > seconds && !starts => due,
-        _ => {
-            let due = look(client, identity, seconds).await?;
-            renewals.0.lock().insert(identity.uid.clone(), due);
-            due
-        }
-    };
-    Ok(Timestamp::from_second(due).ok().map(Time))
+    if starts || are_due(facts, memory, now) {
+        let due = look(client, &facts.identity, now.0.as_second()).await?;
+        memory.renewal = Timestamp::from_second(due).ok().map(Time);
+    }
+    Ok(())
 }
 
 /// What tells the user why there are none.
@@ -175,6 +169,3 @@ fn contents(secret: &Secret, identity: &Identity) -> Option<Contents> {
     let data = secret.data.clone().unwrap_or_default();
     Some(data.into_iter().map(|(name, bytes)| (name, bytes.0)).collect())
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,17 +1,25 @@
-//! From the API server's objects to facts.
+//! From the API server's objects to facts. The same conversion for what the watches show and for
+//! what is read at once before something is changed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
-use kube::{Api, Client, ResourceExt};
+use kube::core::PartialObjectMeta;
+use kube::{Api, Client, Resource, ResourceExt};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::ReconcileError;
+use super::cache::{Guarded, Item, Items, Kind, Seen, fingerprint};
 use super::pods::trouble;
+use super::queue::Key;
 use crate::build::{
-    APPLICATION_LABEL, Identity, PREFLIGHT, REVISION_LABEL, Revision, SAVEPOINT_ANNOTATION,
+    self, APPLICATION_LABEL, Identity, PREFLIGHT, REVISION_LABEL, SAVEPOINT_ANNOTATION,
 };
 use crate::plan::{Check, DeploymentFact, Facts, PodFact, Recorded, wanted_revision};
-use crate::resource::FlinkApplication;
+use crate::resource::{FlinkApplication, FlinkApplicationSpec};
 use crate::validate::problems;
 
 /// By which the operator holds up a resource's deletion.
@@ -19,77 +27,144 @@ pub(super) const FINALIZER: &str = "thalweg.dev/cleanup";
 /// The longest token of a savepoint.
 const TOKEN_LENGTH_MAX: usize = 253;
 
-pub(super) async fn observe(
+/// Reads at once what an application consists of, past the watches, which may lag behind; none if
+/// the resource is gone. Kinds that decisions don't depend on stay as they were seen.
+pub(super) async fn read(
     client: &Client,
+    key: &Key,
+    seen: &Items,
+) -> Result<Option<(FlinkApplication, Items)>, ReconcileError> {
+    let namespace = key.namespace.as_str();
+    let applications: Api<FlinkApplication> = Api::namespaced(client.clone(), namespace);
+    let Some(application) = applications.get_opt(&key.name).await? else { return Ok(None) };
+    let mut items = seen.clone();
+    items.retain(|(kind, _), _| {
+        !matches!(kind, Kind::Deployment | Kind::Pod | Kind::ControllerRevision)
+    });
+    let deployments = list(client, key, deployment).await?;
+    let pods = list(client, key, pod).await?;
+    let records = list(client, key, record).await?;
+    for (kind, found) in
+        [(Kind::Deployment, deployments), (Kind::Pod, pods), (Kind::ControllerRevision, records)]
+    {
+        items.extend(found.into_iter().map(|item| ((kind, item.name.clone()), item)));
+    }
+    Ok(Some((application, items)))
+}
+
+async fn list<K>(
+    client: &Client,
+    key: &Key,
+    item: fn(K) -> Option<Item>,
+) -> Result<Vec<Item>, kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + serde::de::DeserializeOwned
+        + std::fmt::Debug,
+{
+    let objects: Api<K> = Api::namespaced(client.clone(), &key.namespace);
+    let of_application = ListParams::default().labels(&format!("{APPLICATION_LABEL}={}", key.name));
+    Ok(objects.list(&of_application).await?.items.into_iter().filter_map(item).collect())
+}
+
+/// The facts of an application.
+pub(super) fn facts(
     application: &FlinkApplication,
+    items: &Items,
 ) -> Result<Facts, ReconcileError> {
     let identity = Identity::of(application).ok_or(ReconcileError::NoIdentity)?;
-    let namespace = identity.namespace.as_str();
-    let of_application =
-        ListParams::default().labels(&format!("{APPLICATION_LABEL}={}", identity.name));
-    let deployments = Api::<Deployment>::namespaced(client.clone(), namespace);
-    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
-    let records = Api::<ControllerRevision>::namespaced(client.clone(), namespace);
-    let deployments = deployments.list(&of_application).await?.items;
-    let (checks, pods): (Vec<Pod>, Vec<Pod>) =
-        pods.list(&of_application).await?.items.into_iter().partition(is_check);
-    let records = records.list(&of_application).await?.items;
-    let recorded: Vec<_> =
-        records.into_iter().filter_map(|each| recorded(each, &identity)).collect();
-    let status = application.status.clone().unwrap_or_default();
-    let wanted = wanted_revision(&identity.name, &application.spec, &recorded, &status)?;
     let metadata = &application.metadata;
     let annotations = metadata.annotations.as_ref();
     let token = annotations.and_then(|annotations| annotations.get(SAVEPOINT_ANNOTATION));
-    Ok(Facts {
+    let mut facts = Facts {
         generation: metadata.generation.unwrap_or(0),
         spec: application.spec.clone(),
-        status,
+        status: application.status.clone().unwrap_or_default(),
         deleting_since: metadata.deletion_timestamp.clone(),
         has_finalizer: application.finalizers().iter().any(|each| each == FINALIZER),
         savepoint_token: token
             .filter(|token| !token.is_empty() && token.len() <= TOKEN_LENGTH_MAX)
             .cloned(),
         problems: problems(&application.spec),
-        wanted,
-        recorded,
-        deployments: deployments.iter().map(deployment).collect(),
-        pods: pods.iter().map(pod).collect(),
-        checks: checks.iter().map(|pod| (revision_of(pod), check(pod))).collect(),
+        wanted: String::new(),
+        refused: None,
+        recorded: Vec::new(),
+        deployments: Vec::new(),
+        pods: Vec::new(),
+        checks: Vec::new(),
         identity,
-    })
+    };
+    for item in items.values() {
+        match &item.seen {
+            Seen::Deployment(deployment) => facts.deployments.push(deployment.clone()),
+            Seen::Pod(pod) => facts.pods.push(pod.clone()),
+            Seen::Check(revision, check) => facts.checks.push((revision.clone(), check.clone())),
+            // A record of ours: of this resource, not of an earlier one of its name.
+            Seen::Record(record, owners) if owners.contains(&facts.identity.uid) => {
+                facts.recorded.push((**record).clone());
+            }
+            Seen::Record(..) | Seen::Application(_) | Seen::Object => {}
+        }
+    }
+    let Facts { identity, spec, recorded, status, .. } = &facts;
+    facts.wanted = wanted_revision(&identity.name, spec, recorded, status)?;
+    Ok(facts)
 }
 
-fn is_check(pod: &Pod) -> bool {
-    pod.labels().get("app.kubernetes.io/component").is_some_and(|each| each == PREFLIGHT)
+/// Whose an object is, by its label.
+fn key_of(object: &impl ResourceExt) -> Option<Key> {
+    let name = object.labels().get(APPLICATION_LABEL)?.clone();
+    Some(Key { namespace: object.namespace()?, name })
 }
 
-fn revision_of(pod: &Pod) -> String {
-    pod.labels().get(REVISION_LABEL).cloned().unwrap_or_default()
+fn hashed(parts: impl std::fmt::Debug) -> u64 {
+    xxh3_64(format!("{parts:?}").as_bytes())
 }
 
-/// A record of ours: of this resource, not of an earlier one of its name.
-fn recorded(record: ControllerRevision, identity: &Identity) -> Option<Recorded> {
-    let mut owners = record.owner_references().iter();
-    owners.find(|owner| owner.uid == identity.uid)?;
-    let number = record.revision;
-    let Revision { name, spec, cluster_id, .. } = Revision::from_record(record.data?.0).ok()?;
-    Some(Recorded { name, number, cluster_id, spec })
+/// A resource, without what only the API server needs.
+pub(super) fn resource(mut guarded: Guarded) -> Option<Item> {
+    guarded.managed_fields_mut().clear();
+    let (namespace, name) = (guarded.namespace()?, guarded.name_any());
+    let metadata = guarded.meta();
+    let status = match &guarded.0 {
+        Ok(application) => serde_json::to_string(&application.status).unwrap_or_default(),
+        Err(invalid) => invalid.error.clone(),
+    };
+    let going = metadata.deletion_timestamp.is_some();
+    let known = (&metadata.uid, metadata.generation, going, &metadata.finalizers);
+    let fingerprint = hashed((known, &metadata.annotations, status));
+    let key = Key { namespace, name: name.clone() };
+    Some(Item { key, name, seen: Seen::Application(Arc::new(guarded)), fingerprint })
 }
 
-fn deployment(deployment: &Deployment) -> DeploymentFact {
-    DeploymentFact {
+pub(super) fn deployment(deployment: Deployment) -> Option<Item> {
+    let fact = DeploymentFact {
         revision: deployment.name_any(),
         replicas: deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1),
         deleting: deployment.metadata.deletion_timestamp.is_some(),
-    }
+    };
+    let fingerprint = fingerprint(Some(Kind::Deployment), &deployment.metadata);
+    let key = key_of(&deployment)?;
+    Some(Item { key, name: fact.revision.clone(), seen: Seen::Deployment(fact), fingerprint })
 }
 
-fn pod(pod: &Pod) -> PodFact {
+pub(super) fn pod(pod: Pod) -> Option<Item> {
+    let component = pod.labels().get("app.kubernetes.io/component");
+    let name = pod.name_any();
+    let revision = pod.labels().get(REVISION_LABEL).cloned().unwrap_or_default();
+    let (key, uid) = (key_of(&pod)?, pod.uid());
+    if component.is_some_and(|component| component == PREFLIGHT) {
+        let check = check(&pod);
+        let fingerprint = hashed((uid, &revision, &check));
+        return Some(Item { key, name, seen: Seen::Check(revision, check), fingerprint });
+    }
     // One that is told to end has no trouble when it does.
     let goes = pod.metadata.deletion_timestamp.is_some();
-    let trouble = if goes { None } else { trouble(pod) };
-    PodFact { name: pod.name_any(), revision: revision_of(pod), trouble }
+    let trouble = if goes { None } else { trouble(&pod) };
+    let fact = PodFact { name: name.clone(), revision, trouble };
+    let fingerprint = hashed((uid, &fact));
+    Some(Item { key, name, seen: Seen::Pod(fact), fingerprint })
 }
 
 fn check(pod: &Pod) -> Check {
@@ -102,4 +177,36 @@ fn check(pod: &Pod) -> Check {
         }
         _ => Check::UnderWay,
     }
+}
+
+/// What decisions need of a record: the rendered templates aren't kept.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RecordHead {
+    name: String,
+    spec: FlinkApplicationSpec,
+    cluster_id: String,
+    /// Read for what TaskManagers use, then dropped.
+    files: BTreeMap<String, String>,
+}
+
+pub(super) fn record(record: ControllerRevision) -> Option<Item> {
+    let (key, number) = (key_of(&record)?, record.revision);
+    let owners = record.owner_references().iter().map(|owner| owner.uid.clone()).collect();
+    let fingerprint = fingerprint(Some(Kind::ControllerRevision), &record.metadata);
+    let head = serde_json::from_value(record.data?.0).ok()?;
+    let RecordHead { name, spec, cluster_id, files } = head;
+    // Without them its TaskManagers are refused with a message that says so.
+    let references = build::references(&files).unwrap_or_default();
+    let recorded = Recorded { name: name.clone(), number, cluster_id, spec, references };
+    Some(Item { key, name, seen: Seen::Record(Box::new(recorded), owners), fingerprint })
+}
+
+/// An object of which only the metadata are read.
+pub(super) fn metadata<K>(kind: Kind, object: &PartialObjectMeta<K>) -> Option<Item> {
+    let labels = object.metadata.labels.as_ref()?;
+    let (name, namespace) = (object.metadata.name.clone()?, object.metadata.namespace.clone()?);
+    let key = Key { namespace, name: labels.get(APPLICATION_LABEL)?.clone() };
+    let fingerprint = fingerprint(Some(kind), &object.metadata);
+    Some(Item { key, name, seen: Seen::Object, fingerprint })
 }

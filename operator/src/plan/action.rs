@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::resource::Operation;
+use crate::resource::{FlinkApplicationSpec, Operation};
 
 /// A step that changes something. Each may be repeated without harm.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +42,13 @@ pub enum Action {
         replicas: i32,
         /// What its job begins with if it has no checkpoint of its own.
         begin_with: Option<String>,
+    },
+    /// Apply a revision's objects again as they were recorded, if somebody has changed them.
+    KeepRevision {
+        /// The revision.
+        revision: String,
+        /// How many JobManagers it has.
+        replicas: i32,
     },
     /// Set the number of a revision's JobManagers.
     SetReplicas {
@@ -151,6 +158,8 @@ pub enum Situation {
 pub struct Decision {
     /// What to do, in this order.
     pub actions: Vec<Action>,
+    /// The spec that is acted upon: the user's, or an earlier one that goes on.
+    pub spec: FlinkApplicationSpec,
     /// How the application is.
     pub situation: Situation,
     /// What is under way: recorded before the actions.

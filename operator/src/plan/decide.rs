@@ -41,6 +41,7 @@ fn rules(facts: &Facts, now: &Time) -> Decision {
     let given_up = facts.given_up();
     let mut decision = Decision {
         actions: Vec::new(),
+        spec: facts.spec.clone(),
         situation: Situation::Deploying,
         operation: None,
         current: facts.deployed().map(|deployed| deployed.revision.clone()),
@@ -82,17 +83,15 @@ impl Facts {
 /// The spec that is acted upon, and its revision: the user's, or the last valid one, or the stable
 /// one while the user's was given up.
 fn effective(facts: &Facts, decision: &mut Decision) -> Option<(FlinkApplicationSpec, String)> {
-    if !facts.problems.is_empty() {
-        let problems: Vec<String> = facts.problems.iter().map(ToString::to_string).collect();
-        let message = problems.join("; ");
-        decision.actions.push(Action::Publish(Event {
-            reason: "ValidationError",
-            warning: true,
-            message: message.clone(),
-            key: facts.generation.to_string(),
-        }));
-        decision.situation = Situation::Stalled { reason: "InvalidSpec", message };
-        // The one that is deployed goes on as it is.
+    let problems: Vec<String> = facts.problems.iter().map(ToString::to_string).collect();
+    if !problems.is_empty() {
+        invalid(facts, "InvalidSpec", problems.join("; "), decision);
+        return None;
+    }
+    if let Some(message) = &facts.refused
+        && facts.needs_admission()
+    {
+        invalid(facts, "InvalidPodTemplate", message.clone(), decision);
         return None;
     }
     if let Some(given_up) = &decision.given_up
@@ -107,10 +106,34 @@ fn effective(facts: &Facts, decision: &mut Decision) -> Option<(FlinkApplication
         spec.job_manager.replicas = facts.spec.job_manager.replicas;
         spec.upgrade = facts.spec.upgrade.clone();
         spec.deletion = facts.spec.deletion.clone();
+        decision.spec = spec.clone();
         return Some((spec, stable.clone()));
     }
     decision.given_up = None;
     Some((facts.spec.clone(), facts.wanted.clone()))
+}
+
+/// A spec that isn't acted upon. The revision that is deployed goes on as it is.
+fn invalid(facts: &Facts, reason: &'static str, message: String, decision: &mut Decision) {
+    decision.actions.push(Action::Publish(Event {
+        reason: "ValidationError",
+        warning: true,
+        message: message.clone(),
+        key: format!("{reason} {}", facts.generation),
+    }));
+    decision.situation = Situation::Stalled { reason, message };
+    decision.operation = facts.status.operation.clone();
+    let Some(deployed) = facts.deployed().filter(|deployed| !deployed.deleting) else { return };
+    let (revision, replicas) = (deployed.revision.clone(), deployed.replicas);
+    if facts.job_of(&revision).is_some_and(|job| has_ended(&job.state)) {
+        stop_all(facts, decision);
+        return;
+    }
+    let Some(record) = facts.record(&revision) else { return };
+    decision.spec = record.spec.clone();
+    decision.spec.job_manager.replicas = replicas;
+    decision.actions.push(Action::ApplyApplication { leading: Some(revision.clone()) });
+    decision.actions.push(Action::KeepRevision { revision, replicas });
 }
 
 fn delete(facts: &Facts, since: &Time, now: &Time, decision: &mut Decision) {

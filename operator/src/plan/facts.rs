@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use thalweg_core::ids::TriggerId;
 
-use crate::build::Identity;
+use crate::build::{Identity, References};
 use crate::resource::{FlinkApplicationSpec, FlinkApplicationStatus, JobStatus};
 use crate::validate::Problem;
 
@@ -29,6 +29,8 @@ pub struct Facts {
     pub problems: Vec<Problem>,
     /// The name of the revision that the spec asks for.
     pub wanted: String,
+    /// Why the API server refuses the pods of the wanted revision, if it does.
+    pub refused: Option<String>,
     /// The revisions that are on record.
     pub recorded: Vec<Recorded>,
     /// The Deployments that there are.
@@ -61,6 +63,8 @@ pub struct Recorded {
     pub cluster_id: String,
     /// What it was made of.
     pub spec: FlinkApplicationSpec,
+    /// What its TaskManagers use.
+    pub references: References,
 }
 
 /// A revision's Deployment.
@@ -115,6 +119,13 @@ impl Facts {
     fn number(&self, deployment: &DeploymentFact) -> i64 {
         let record = self.recorded.iter().find(|record| record.name == deployment.revision);
         record.map_or(0, |record| record.number)
+    }
+
+    /// Whether the API server is to be asked if it would admit the pods of the wanted revision: a
+    /// valid one that was never started.
+    pub fn needs_admission(&self) -> bool {
+        let starts = self.deleting_since.is_none() && !self.spec.suspend;
+        starts && self.problems.is_empty() && self.record(&self.wanted).is_none()
     }
 
     /// The record of a revision.

@@ -83,7 +83,8 @@ pub fn report(facts: &Facts, decision: &Decision, now: &Time) -> OperatorStatus 
         let message = format!("{given_up} was given up; change the spec to try again");
         made.put("RolledBack", true, "NotStable", &message);
     }
-    let templates: Vec<String> = of_kind(&facts.problems, ProblemKind::InvalidPodTemplate);
+    let mut templates: Vec<String> = of_kind(&facts.problems, ProblemKind::InvalidPodTemplate);
+    templates.extend(facts.refused.clone().filter(|_| facts.needs_admission()));
     if !templates.is_empty() {
         made.put("InvalidPodTemplate", true, "InvalidPodTemplate", &templates.join("; "));
     }

@@ -19,9 +19,11 @@ pub(super) fn watch(
     for (revision, _) in &facts.checks {
         decision.actions.push(Action::EndCheck { revision: revision.clone() });
     }
-    if deployment.replicas != spec.job_manager.replicas {
-        let replicas = spec.job_manager.replicas;
+    let replicas = spec.job_manager.replicas;
+    if deployment.replicas != replicas {
         decision.actions.push(Action::SetReplicas { revision: revision.to_owned(), replicas });
+    } else if facts.record(revision).is_some() {
+        decision.actions.push(Action::KeepRevision { revision: revision.to_owned(), replicas });
     }
     let stable = facts.status.stable_revision.as_deref() == Some(revision);
     let job = facts.job_of(revision);

@@ -1,7 +1,8 @@
 //! The Pod Security Standard "restricted" (of Kubernetes 1.34), as a pure check.
 //!
 //! Also checked, because it is the operator's own promise: no pod mounts more of the API server's
-//! tokens than its role needs.
+//! tokens than its role needs, or an ephemeral volume made from somebody else's data. The chart's
+//! admission policy refuses the same, should a JobManager ask for it.
 
 use k8s_openapi::api::core::v1::{
     AppArmorProfile, Container, PodSpec, PodTemplateSpec, SELinuxOptions, SecurityContext, Volume,
@@ -114,6 +115,17 @@ fn volume(volume: &Volume, found: &mut Vec<String>) {
              ephemeral, persistentVolumeClaim, projected or secret",
             volume.name
         ));
+    }
+    let claims = volume.ephemeral.iter().flat_map(|each| &each.volume_claim_template);
+    for claim in claims.map(|template| &template.spec) {
+        let copies = claim.data_source.is_some() || claim.data_source_ref.is_some();
+        if copies || claim.volume_name.is_some() {
+            found.push(format!(
+                "spec.volumes[{}]: an ephemeral volume begins empty: remove dataSource, \
+                 dataSourceRef and volumeName",
+                volume.name
+            ));
+        }
     }
     let sources = volume.projected.iter().flat_map(|projected| &projected.sources).flatten();
     for VolumeProjection { service_account_token, .. } in sources {

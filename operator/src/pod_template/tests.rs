@@ -194,6 +194,12 @@ fn whatever_breaks_restricted_is_found() {
         ("/spec/volumes", json!([{ "name": "v", "nfs": { "server": "s", "path": "/" } }])),
         (
             "/spec/volumes",
+            json!([{ "name": "v", "ephemeral": { "volumeClaimTemplate": { "spec": {
+                "dataSource": { "kind": "PersistentVolumeClaim", "name": "other" },
+            }}}}]),
+        ),
+        (
+            "/spec/volumes",
             json!([{ "name": "v", "projected": { "sources": [
                 { "serviceAccountToken": { "path": "token" } },
             ]}}]),

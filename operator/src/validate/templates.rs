@@ -2,7 +2,7 @@
 //! Pod Security Standard "restricted".
 
 use super::{Problem, ProblemKind::InvalidPodTemplate};
-use crate::build::{Identity, OPERATOR_VARIABLES, Revision};
+use crate::build::{Identity, OPERATOR_VARIABLES, REFERENCES_MAX, References, Revision};
 use crate::pod_template::{Role, read, reserved_parts, violations};
 use crate::resource::{FlinkApplicationSpec, PodTemplate};
 
@@ -59,6 +59,16 @@ fn pods(spec: &FlinkApplicationSpec, problems: &mut Vec<Problem>) {
                     Role::JobManager => "spec.jobManager.podTemplate",
                     Role::TaskManager => "spec.taskManager.podTemplate",
                 };
+                if *role == Role::TaskManager {
+                    let count = References::of(template).count();
+                    if count > REFERENCES_MAX {
+                        let message = format!(
+                            "{count} Secrets, ConfigMaps, claims, CSI drivers and labels are used: \
+                             a TaskManager may use {REFERENCES_MAX}, so put some into one"
+                        );
+                        refuse(field, message);
+                    }
+                }
                 let reason = "breaks the Pod Security Standard restricted";
                 for violation in violations(template).into_iter().take(REPORTED_MAX) {
                     refuse(field, format!("{reason}: {violation}"));

@@ -73,6 +73,14 @@ fn problems_name_the_field_and_say_what_to_do() {
         ),
         (
             "/taskManager/podTemplate",
+            json!({ "spec": { "volumes": [{ "name": "v", "projected": { "sources":
+                (0..20).map(|n| json!({ "secret": { "name": format!("s{n}") } }))
+                    .collect::<Vec<_>>()
+            }}]}}),
+            "a TaskManager may use 20",
+        ),
+        (
+            "/taskManager/podTemplate",
             json!({ "spec": { "volumes": [{ "name": "v", "hostPath": { "path": "/" } }] } }),
             "hostPath".trim_start_matches("hostPath"),
         ),

@@ -30,6 +30,8 @@ pub(super) struct Cluster {
     pub(super) deployments: BTreeMap<String, DeploymentFact>,
     pub(super) pods: Vec<PodFact>,
     pub(super) begun_with: Option<String>,
+    /// Why the API server refuses pods of a revision that was never started.
+    pub(super) refused: Option<String>,
     pub(super) events: Vec<String>,
     pub(super) gone: bool,
     /// Whether new jobs get to run.
@@ -60,6 +62,7 @@ impl Cluster {
             deployments: BTreeMap::new(),
             pods: Vec::new(),
             begun_with: None,
+            refused: None,
             events: Vec::new(),
             gone: false,
             healthy: true,
@@ -86,6 +89,7 @@ impl Cluster {
             savepoint_token: self.token.clone(),
             problems: problems(&self.spec),
             wanted: self.wanted(),
+            refused: self.refused.clone(),
             recorded: self.recorded.values().cloned().collect(),
             deployments: self.deployments.values().cloned().collect(),
             pods: self.pods.clone(),
@@ -147,6 +151,10 @@ impl Cluster {
             }
             Action::DeleteResource => self.deleting_since = Some(self.now),
             Action::ApplyApplication { .. } => {}
+            Action::KeepRevision { revision, replicas } => {
+                assert!(self.recorded.contains_key(&revision), "there is no record of {revision}");
+                assert_eq!(self.deployments[&revision].replicas, replicas);
+            }
             Action::StartCheck { revision, .. } => self.checks.push((revision, self.check.clone())),
             Action::EndCheck { revision } => self.checks.retain(|each| each.0 != revision),
             Action::StartRevision { revision, cluster_id, replicas, begin_with } => {
@@ -156,7 +164,9 @@ impl Cluster {
                 let newest = self.recorded.values().map(|record| record.number).max();
                 let number = newest.unwrap_or(0) + 1;
                 let spec = self.spec.clone();
-                let made = Recorded { name: revision.clone(), number, cluster_id, spec };
+                let references = Default::default();
+                let name = revision.clone();
+                let made = Recorded { name, number, cluster_id, spec, references };
                 let record = self.recorded.entry(revision.clone()).or_insert(made.clone());
                 assert_eq!(record.cluster_id, made.cluster_id, "it has another state than before");
                 record.number = number;

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::cluster::{Cluster, at};
 use crate::plan::{Action, Check, Situation};
+use crate::resource::tests::application;
 use crate::resource::{DeletionPolicy, Preflight, Restore, RestoreSource, Rollback, UpgradeMode};
 
 fn running() -> Cluster {
@@ -34,7 +35,11 @@ fn an_application_is_deployed_and_becomes_stable_and_then_nothing_is_done() {
     assert_eq!(condition(&cluster, "Ready"), Some(("True".into(), "JobRunning".into())));
     assert_eq!(condition(&cluster, "Reconciling"), None);
     let decision = cluster.step();
-    let quiet = [Action::ApplyApplication { leading: Some(cluster.wanted()) }];
+    let (revision, replicas) = (cluster.wanted(), cluster.spec.job_manager.replicas);
+    let quiet = [
+        Action::ApplyApplication { leading: Some(revision.clone()) },
+        Action::KeepRevision { revision, replicas },
+    ];
     let rest: Vec<_> = decision
         .actions
         .into_iter()
@@ -181,6 +186,30 @@ fn an_invalid_spec_changes_nothing_that_runs() {
     assert_eq!(condition(&cluster, "Stalled").expect("stalled").1, "InvalidSpec");
     assert_eq!(cluster.events.iter().filter(|each| each.starts_with("ValidationError")).count(), 1);
     cluster.change(|spec| drop(spec.configuration.remove("s3.secret-key")));
+    cluster.until("Running", true);
+}
+
+#[test]
+fn a_revision_whose_pods_the_api_server_refuses_changes_nothing_that_runs_and_says_why() {
+    let mut cluster = running();
+    let (deployed, old) = (cluster.deployments.clone(), cluster.wanted());
+    cluster.refused = Some("violates PodSecurity".to_owned());
+    cluster.change(|spec| spec.image = "other".to_owned());
+    let kept = cluster.step().actions;
+    assert!(kept.contains(&Action::ApplyApplication { leading: Some(old.clone()) }), "{kept:?}");
+    for _ in 0..20 {
+        cluster.step();
+    }
+    assert_eq!(cluster.deployments, deployed);
+    assert_eq!(condition(&cluster, "Stalled").expect("stalled").1, "InvalidPodTemplate");
+    assert_eq!(condition(&cluster, "InvalidPodTemplate").expect("invalid").0, "True");
+    assert_eq!(cluster.events.iter().filter(|each| each.starts_with("ValidationError")).count(), 1);
+    // The one that runs was admitted: going back to it isn't asked about.
+    cluster.change(|spec| spec.image = application("personalisation.yaml").spec.image);
+    cluster.until("Running", true);
+    assert_eq!((cluster.wanted(), condition(&cluster, "InvalidPodTemplate")), (old, None));
+    cluster.refused = None;
+    cluster.change(|spec| spec.image = "mended".to_owned());
     cluster.until("Running", true);
 }
 
