@@ -147,10 +147,8 @@ fn one_that_stands_by_passes_commands_on_by_mutual_tls_and_takes_over() {
     let job_managers = certificates.folder.path().join("jobmanager");
     let settings = [
         ("security.ssl.internal.directory", shown(&job_managers)),
-        ("heartbeat.interval", "200 ms"),
-        ("heartbeat.timeout", "2 s"),
         ("high-availability.storageDir", shown(&storage)),
-        ("high-availability.leader-election.lease-duration", "2 s"),
+        ("high-availability.leader-election.lease-duration", "5 s"),
         ("high-availability.leader-election.retry-period", "200 ms"),
         ("execution.checkpointing.interval", "200 ms"),
         ("restart-strategy.type", "fixed-delay"),
