@@ -1,7 +1,7 @@
 //! The JobManagers of a revision: a Deployment.
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
-use k8s_openapi::api::core::v1::{PodTemplateSpec, Probe, TCPSocketAction};
+use k8s_openapi::api::core::v1::{HTTPGetAction, PodTemplateSpec, Probe};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -26,7 +26,8 @@ pub(super) fn template(
         pod.restart_policy = Some("Always".to_owned());
         for container in &mut pod.containers {
             // Ready: it answers REST, as the leader or by passing on. Neither probe asks the store
-            // or the API server: their loss is no reason to end a JobManager.
+            // or the API server, or another JobManager: their loss is no reason to end this one. A
+            // mere connection would be made with one that stands still, too.
             container.readiness_probe = Some(answers(2, 3));
             container.liveness_probe = Some(answers(10, 6));
         }
@@ -70,7 +71,11 @@ pub(super) fn deployment(
 
 fn answers(period_seconds: i32, failure_threshold: i32) -> Probe {
     Probe {
-        tcp_socket: Some(TCPSocketAction { port: IntOrString::Int(REST_PORT), host: None }),
+        http_get: Some(HTTPGetAction {
+            path: Some("/healthz".to_owned()),
+            port: IntOrString::Int(REST_PORT),
+            ..Default::default()
+        }),
         period_seconds: Some(period_seconds),
         timeout_seconds: Some(5),
         failure_threshold: Some(failure_threshold),

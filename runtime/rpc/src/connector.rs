@@ -15,6 +15,9 @@ use crate::listener::{Accepted, AcceptorSender, HANDSHAKE_TIMEOUT};
 use crate::message::{ToJobManager, ToTaskManager};
 use crate::transport::Transport;
 
+/// How often to look, while a connection is being made, whether the leader is elsewhere by now.
+const LOOK_PERIOD: Duration = Duration::from_millis(500);
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -116,7 +119,15 @@ impl Connector {
                 let located = located.unwrap_or_else(|_| Err("the store is silent".to_owned()));
                 let LeaderAddress { address, .. } =
                     located.map_err(|cause| ConnectError::NoLeader { cause })?;
-                within_time(transport.as_ref(), &address, *identity, runtime).await
+                // A pod that is gone doesn't even refuse: nobody is left at its address.
+                tokio::select! {
+                    biased;
+                    done = within_time(transport.as_ref(), &address, *identity, runtime) => done,
+                    other = another(locator.as_ref(), &address) => Err(ConnectError::Unreachable {
+                        cause: format!("{other} leads now"),
+                        address,
+                    }),
+                }
             }
         }
     }
@@ -133,6 +144,17 @@ impl Connector {
             {
                 return;
             }
+        }
+    }
+}
+
+/// Waits until the leader is elsewhere.
+async fn another(locator: &dyn LeaderLocator, address: &str) -> String {
+    loop {
+        tokio::time::sleep(LOOK_PERIOD).await;
+        match locator.locate().await {
+            Ok(leader) if leader.address != address => return leader.address,
+            _ => {}
         }
     }
 }
@@ -179,7 +201,8 @@ pub enum ReconnectDecision {
     GiveUp,
 }
 
-/// When to connect again: pauses double from 100 ms to 10 s, for at most the time-out.
+/// When to connect again: pauses double from 100 ms to 2 s, for at most the time-out. No longer
+/// ones: a job may stand still meanwhile, and a JobManager bears as many attempts as heartbeats.
 #[derive(Debug, Clone)]
 pub struct Reconnect {
     timeout: Duration,
@@ -189,7 +212,7 @@ pub struct Reconnect {
 
 impl Reconnect {
     const PAUSE_FIRST: Duration = Duration::from_millis(100);
-    const PAUSE_MAX: Duration = Duration::from_secs(10);
+    const PAUSE_MAX: Duration = Duration::from_secs(2);
 
     /// Not connected since `now`; gives up after `timeout` (`taskmanager.registration.timeout`).
     pub fn new(timeout: Duration, now: Duration) -> Self {

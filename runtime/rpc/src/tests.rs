@@ -170,6 +170,62 @@ async fn what_is_too_long_or_too_much_is_refused_at_the_sender() {
     assert_eq!(here.sender.try_send(some), Err(SendError::Full));
 }
 
+/// The leader is at an address where nobody answers, and then at another one.
+#[derive(Debug)]
+struct Moves {
+    addresses: [String; 2],
+    looks: std::sync::atomic::AtomicUsize,
+}
+
+impl LeaderLocator for Moves {
+    fn locate(&self) -> Locating<'_> {
+        let look = self.looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let address = self.addresses[look.min(1)].clone();
+        Box::pin(async move { Ok(LeaderAddress { address, epoch: Epoch(1) }) })
+    }
+}
+
+/// Connections to a pod that is gone are never answered.
+#[derive(Debug)]
+struct Gone;
+
+impl Transport for Gone {
+    fn connect(
+        &self,
+        address: String,
+    ) -> futures::future::BoxFuture<'static, std::io::Result<Box<dyn ByteStream>>> {
+        if address == "gone:6123" {
+            return Box::pin(std::future::pending());
+        }
+        TcpTransport.connect(address)
+    }
+
+    fn bind(
+        &self,
+        address: String,
+    ) -> futures::future::BoxFuture<'static, std::io::Result<Box<dyn Listener>>> {
+        TcpTransport.bind(address)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_gone_without_a_word_is_left_as_soon_as_another_one_leads() {
+    let (mut acceptor, address) = job_manager().await;
+    let locator = Moves { addresses: ["gone:6123".to_owned(), address], looks: Default::default() };
+    let connector = Connector::Located {
+        transport: Arc::new(Gone),
+        locator: Arc::new(locator),
+        identity: OURS,
+        period: Duration::from_secs(5),
+    };
+    let begun = tokio::time::Instant::now();
+    let left = connector.connect(&Handle::current()).await.unwrap_err();
+    assert!(left.to_string().contains("leads now"), "{left}");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    connector.connect(&Handle::current()).await.unwrap();
+    acceptor.accept().await.unwrap();
+}
+
 #[test]
 fn a_frame_with_any_bit_changed_is_refused() {
     let heartbeat = TaskManagerHeartbeat {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use axum::routing::get;
 use thalweg_core::ids::Epoch;
 use thalweg_tls::Tls;
 use tokio::sync::watch;
@@ -95,9 +96,11 @@ impl StandbyRest {
         }
     }
 
-    /// All paths.
+    /// All paths; and `/healthz`, at which this process answers for itself and for nobody else: a
+    /// probe that was passed on would blame it for the leader's silence.
     pub(super) fn router(&self) -> Router {
-        Router::new().fallback(answer).with_state(self.clone())
+        let health = get(|| async { "ok\n" });
+        Router::new().route("/healthz", health).fallback(answer).with_state(self.clone())
     }
 }
 
