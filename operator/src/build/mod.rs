@@ -32,7 +32,8 @@ use crate::resource::FlinkApplicationSpec;
 
 pub use configuration::{job_manager_configuration, state_location, task_manager_configuration};
 pub use identity::{
-    APPLICATION_LABEL, Identity, REVISION_ANNOTATION, REVISION_LABEL, SAVEPOINT_ANNOTATION,
+    APPLICATION_LABEL, IMAGE_ANNOTATION, Identity, REVISION_ANNOTATION, REVISION_LABEL,
+    SAVEPOINT_ANNOTATION,
 };
 pub use pod::{METRICS_PORT, OPERATOR_VARIABLES, REST_PORT, RPC_PORT};
 pub use preflight::{PREFLIGHT, preflight_name};

@@ -32,9 +32,6 @@ pub struct Revision {
     pub files: BTreeMap<String, String>,
     /// The template of the JobManagers' pods.
     pub job_manager: PodTemplateSpec,
-    /// The digest of the image that ran, once it has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_digest: Option<String>,
 }
 
 /// The file with the TaskManagers' template.
@@ -109,7 +106,7 @@ impl Revision {
             ),
         ]);
         let (spec, cluster_id) = (spec.clone(), cluster_id.to_owned());
-        Ok(Revision { name, spec, cluster_id, files, job_manager, image_digest: None })
+        Ok(Revision { name, spec, cluster_id, files, job_manager })
     }
 
     /// The templates of a revision's pods: JobManagers, TaskManagers.

@@ -14,7 +14,7 @@ use super::cache::{Items, Kind, fingerprint};
 use super::memory::{Memory, Need};
 use super::observe::FINALIZER;
 use super::{FIELD_MANAGER, ReconcileError, outstanding, requests};
-use crate::build::{Identity, Revision, preflight_name, superfluous};
+use crate::build::{IMAGE_ANNOTATION, Identity, Revision, preflight_name, superfluous};
 use crate::plan::{Action, Event, Facts, OperatorStatus};
 use crate::resource::{FlinkApplication, FlinkApplicationSpec, GROUP, VERSION};
 
@@ -82,13 +82,7 @@ impl Performer<'_> {
                 self.keep_revision(revision, *replicas, memory).await?;
             }
             Action::StartCheck { revision, cluster_id, path } => {
-                // It leaves no record: only a revision that was started has one.
-                let wanted = Revision::render(identity, &facts.spec, cluster_id, None)?;
-                if wanted.name == *revision {
-                    for object in wanted.preflight(identity, path)? {
-                        apply(client, namespace, &object).await?;
-                    }
-                }
+                self.start_check(revision, cluster_id, path).await?;
             }
             Action::EndCheck { revision } => {
                 let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
@@ -100,6 +94,12 @@ impl Performer<'_> {
                 let params =
                     PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
                 deployments.patch(revision, &params, &patch).await?;
+            }
+            Action::RecordImage { revision, image } => {
+                let records: Api<ControllerRevision> = Api::namespaced(client.clone(), namespace);
+                let annotations = json!({ IMAGE_ANNOTATION: image });
+                let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
+                gone(records.patch(revision, &PatchParams::default(), &patch).await)?;
             }
             Action::StopRevision { revision } => {
                 let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
@@ -115,6 +115,29 @@ impl Performer<'_> {
             | Action::TakeSavepoint { .. }
             | Action::Rescale { .. } => self.request(action, memory).await?,
             Action::Publish(event) => self.publish(event, memory).await?,
+        }
+        Ok(())
+    }
+
+    /// A revision that was started is checked as it was recorded; one that wasn't leaves no record.
+    async fn start_check(
+        &self,
+        revision: &str,
+        cluster_id: &str,
+        path: &str,
+    ) -> Result<(), ReconcileError> {
+        let Performer { client, facts, .. } = *self;
+        let identity = &facts.identity;
+        let records: Api<ControllerRevision> = Api::namespaced(client.clone(), &identity.namespace);
+        let recorded = records.get_opt(revision).await?.and_then(|record| record.data);
+        let checked = match recorded {
+            Some(data) => Revision::from_record(data.0)?,
+            None => Revision::render(identity, &facts.spec, cluster_id, None)?,
+        };
+        if checked.name == *revision {
+            for object in checked.preflight(identity, path)? {
+                apply(client, &identity.namespace, &object).await?;
+            }
         }
         Ok(())
     }

@@ -25,6 +25,8 @@ pub(super) struct Memory {
     admission: Option<(String, Admission)>,
     /// When the certificates are to be looked at again; none: now.
     pub(super) renewal: Option<Time>,
+    /// The term of the leading JobManager that was seen last.
+    pub(super) epoch: Option<i64>,
     /// How often in a row it couldn't be reconciled.
     pub(super) failures: u32,
 }

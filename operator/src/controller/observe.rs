@@ -16,14 +16,18 @@ use super::cache::{Guarded, Item, Items, Kind, Seen, fingerprint};
 use super::pods::trouble;
 use super::queue::Key;
 use crate::build::{
-    self, APPLICATION_LABEL, Identity, PREFLIGHT, REVISION_LABEL, SAVEPOINT_ANNOTATION,
+    self, APPLICATION_LABEL, IMAGE_ANNOTATION, Identity, PREFLIGHT, REVISION_LABEL,
+    SAVEPOINT_ANNOTATION,
 };
 use crate::plan::{Check, DeploymentFact, Facts, PodFact, Recorded, wanted_revision};
+use crate::pod_template::Role;
 use crate::resource::{FlinkApplication, FlinkApplicationSpec};
 use crate::validate::problems;
 
 /// By which the operator holds up a resource's deletion.
 pub(super) const FINALIZER: &str = "thalweg.dev/cleanup";
+/// The longest name of an image that is recorded.
+const IMAGE_LENGTH_MAX: usize = 1024;
 /// The longest token of a savepoint.
 const TOKEN_LENGTH_MAX: usize = 253;
 
@@ -88,6 +92,8 @@ pub(super) fn facts(
             .cloned(),
         problems: problems(&application.spec),
         wanted: String::new(),
+        version: env!("CARGO_PKG_VERSION"),
+        known_epoch: None,
         refused: None,
         recorded: Vec::new(),
         deployments: Vec::new(),
@@ -162,9 +168,21 @@ pub(super) fn pod(pod: Pod) -> Option<Item> {
     // One that is told to end has no trouble when it does.
     let goes = pod.metadata.deletion_timestamp.is_some();
     let trouble = if goes { None } else { trouble(&pod) };
-    let fact = PodFact { name: name.clone(), revision, trouble };
+    let role = [Role::JobManager, Role::TaskManager]
+        .into_iter()
+        .find(|role| component.is_some_and(|component| component == role.as_str()));
+    let image = role.and_then(|role| image(&pod, role));
+    let fact = PodFact { name: name.clone(), revision, role, image, trouble };
     let fingerprint = hashed((uid, &fact));
     Some(Item { key, name, seen: Seen::Pod(fact), fingerprint })
+}
+
+/// The image that a pod's main container runs, by its digest.
+fn image(pod: &Pod, role: Role) -> Option<String> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let main = statuses.iter().find(|status| status.name == role.as_str())?;
+    let image = Some(&main.image_id).filter(|id| !id.is_empty() && id.len() <= IMAGE_LENGTH_MAX);
+    image.filter(|_| main.state.as_ref().is_some_and(|state| state.running.is_some())).cloned()
 }
 
 fn check(pod: &Pod) -> Check {
@@ -194,11 +212,13 @@ pub(super) fn record(record: ControllerRevision) -> Option<Item> {
     let (key, number) = (key_of(&record)?, record.revision);
     let owners = record.owner_references().iter().map(|owner| owner.uid.clone()).collect();
     let fingerprint = fingerprint(Some(Kind::ControllerRevision), &record.metadata);
+    let image_digest = record.annotations().get(IMAGE_ANNOTATION).cloned();
     let head = serde_json::from_value(record.data?.0).ok()?;
     let RecordHead { name, spec, cluster_id, files } = head;
     // Without them its TaskManagers are refused with a message that says so.
     let references = build::references(&files).unwrap_or_default();
-    let recorded = Recorded { name: name.clone(), number, cluster_id, spec, references };
+    let recorded =
+        Recorded { name: name.clone(), number, cluster_id, spec, references, image_digest };
     Some(Item { key, name, seen: Seen::Record(Box::new(recorded), owners), fingerprint })
 }
 

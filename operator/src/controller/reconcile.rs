@@ -49,6 +49,7 @@ pub(super) async fn reconcile(
     };
     memory.shown(|kind, name| outstanding::seen(items, kind, name).1);
     let look = Look::at(application, items, memory, context)?;
+    memory.epoch = memory.epoch.or_else(|| look.epoch());
     match look.need(items, memory)? {
         Need::No => return Ok(look.again_in(None)),
         Need::At(at) => return Ok(look.again_in(Some(at))),
@@ -82,6 +83,7 @@ pub(super) async fn reconcile(
     for action in &look.decision.actions {
         performer.perform(action, memory).await?;
     }
+    memory.epoch = look.epoch();
     let needs =
         outstanding::need(&look.facts, &look.decision, &items, memory, context.clock.elapsed())?;
     look.renewal = memory.renewal.clone();
@@ -109,11 +111,17 @@ impl Look {
         let elapsed = context.clock.elapsed();
         let now = now(context);
         let mut facts = observe::facts(application, items)?;
+        facts.known_epoch = memory.epoch;
         facts.refused = memory.admission(&facts.wanted).and_then(|each| each.refusal().cloned());
         let decision = decide(&facts, now.clone());
         let status = report(&facts, &decision, &now);
         let renewal = memory.renewal.clone();
         Ok(Look { now, elapsed, facts, decision, status, renewal })
+    }
+
+    /// The term of the JobManager that leads.
+    fn epoch(&self) -> Option<i64> {
+        self.facts.status.job_manager.as_ref().map(|leading| leading.epoch)
     }
 
     fn need(&self, items: &Items, memory: &Memory) -> Result<Need, ReconcileError> {

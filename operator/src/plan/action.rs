@@ -50,6 +50,13 @@ pub enum Action {
         /// How many JobManagers it has.
         replicas: i32,
     },
+    /// Record which image ran, by its digest.
+    RecordImage {
+        /// The revision.
+        revision: String,
+        /// The image.
+        image: String,
+    },
     /// Set the number of a revision's JobManagers.
     SetReplicas {
         /// The revision.

@@ -19,22 +19,40 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::action::{Action, Decision, Event, Situation};
 use super::facts::{Facts, has_ended};
-use super::lineage::Lineage;
+use super::lineage::{Lineage, form};
+use super::notice;
 use super::preflight;
+use super::rollback;
 use super::running;
 use super::secure::{self, Secured, Wish};
-use crate::resource::{DeletionPolicy, FlinkApplicationSpec, Operation, UpgradeMode};
+use crate::resource::{
+    DeletionPolicy, FlinkApplicationSpec, FlinkApplicationStatus, Operation, UpgradeMode,
+};
 
-/// The steps of an operation: the old state is secured, the new revision is started.
+/// The steps of an operation: the old state is secured, the old revision goes, the new one comes.
 pub(super) const SECURE: &str = "Secure";
+const STOP: &str = "Stop";
 const START: &str = "Start";
+/// The operation that makes again what somebody has deleted.
+const RECOVER: &str = "Recover";
 
 /// Decides what is to be done.
 pub fn decide(facts: &Facts, now: Time) -> Decision {
     let mut decision = rules(facts, &now);
+    let notices = notice::notices(facts, &decision, &now);
+    decision.actions.extend(notices.into_iter().map(Action::Publish));
+    let unsafe_at = unsafe_at(facts).filter(|moment| *moment > now);
+    decision.again_at = [decision.again_at, unsafe_at].into_iter().flatten().min();
     // What was due has been done: only a change leads to more.
     decision.again_at = decision.again_at.filter(|moment| *moment > now);
     decision
+}
+
+/// When the newest checkpoint is too old, if no other comes.
+fn unsafe_at(facts: &Facts) -> Option<Time> {
+    let runs = facts.status.job.as_ref().is_some_and(|job| job.state == "RUNNING");
+    let completed = facts.status.checkpoint.as_ref().filter(|_| runs)?.completed_at.as_ref()?;
+    Some(after(completed, 2 * facts.spec.state.checkpoints.interval_seconds))
 }
 
 fn rules(facts: &Facts, now: &Time) -> Decision {
@@ -73,8 +91,8 @@ impl Facts {
     /// The revision that was rolled back and isn't tried again before the spec changes.
     fn given_up(&self) -> Option<String> {
         let conditions = self.status.conditions.iter();
-        let mut rolled_back =
-            conditions.filter(|each| each.r#type == "RolledBack" && each.status == "True");
+        // False as long as the stable one isn't back.
+        let mut rolled_back = conditions.filter(|each| each.r#type == "RolledBack");
         rolled_back.next()?;
         self.status.update_revision.clone()
     }
@@ -94,8 +112,12 @@ fn effective(facts: &Facts, decision: &mut Decision) -> Option<(FlinkApplication
         invalid(facts, "InvalidPodTemplate", message.clone(), decision);
         return None;
     }
-    if let Some(given_up) = &decision.given_up
-        && *given_up == facts.wanted
+    // Its name is another one when the job has ended since.
+    let asked_again = |given_up: &String| {
+        let record = facts.record(given_up);
+        *given_up == facts.wanted || record.is_some_and(|it| form(&it.spec) == form(&facts.spec))
+    };
+    if decision.given_up.as_ref().is_some_and(asked_again)
         && let Some(stable) = &decision.stable
         && let Some(record) = facts.record(stable)
     {
@@ -273,20 +295,22 @@ fn run(
         running::watch(facts, spec, deployment, now, decision);
         return;
     }
-    let kind = match (rollback, facts.recorded.is_empty()) {
-        (true, _) => "Rollback",
-        (false, true) => "Deploy",
-        (false, false) => "Upgrade",
-    };
+    let kind = kind(facts, wanted, rollback);
     decision.situation = match kind {
         "Rollback" => Situation::RollingBack,
-        "Deploy" => Situation::Deploying,
-        _ => Situation::Upgrading,
+        "Upgrade" => Situation::Upgrading,
+        _ => Situation::Deploying,
     };
     let deadline = after(now, spec.upgrade.progress_deadline_seconds);
-    let operation = begin(facts, kind, Some(wanted), now, &deadline);
+    let mut operation = begin(facts, kind, Some(wanted), now, &deadline);
+    decision.actions.extend(begun(facts, &operation).into_iter().map(Action::Publish));
     let old_runs = others.iter().any(|old| !old.deleting);
-    let may_go = !old_runs || may_stop(facts, spec, wanted, &operation, now, decision);
+    // What comes back has to be checked even if nothing runs.
+    let asks = old_runs || (rollback && operation.step == SECURE);
+    let may_go = !asks || may_stop(facts, spec, wanted, &operation, now, decision);
+    if may_go && operation.step == SECURE {
+        operation.step = STOP.to_owned();
+    }
     decision.again_at = operation.deadline.clone();
     decision.operation = Some(operation);
     if !may_go {
@@ -310,6 +334,45 @@ fn run(
     start(facts, spec, wanted, decision);
 }
 
+/// What kind of operation leads to the wanted revision.
+fn kind(facts: &Facts, wanted: &str, rollback: bool) -> &'static str {
+    let FlinkApplicationStatus { operation, current_revision, stable_revision, .. } = &facts.status;
+    let settled = operation.is_none() && current_revision.as_deref() == Some(wanted);
+    let vanished = settled && current_revision == stable_revision && facts.deployments.is_empty();
+    let recovers = operation
+        .as_ref()
+        .is_some_and(|each| each.r#type == RECOVER && each.target.as_deref() == Some(wanted));
+    match (rollback, facts.recorded.is_empty()) {
+        (true, _) => "Rollback",
+        (false, true) => "Deploy",
+        (false, false) if vanished || recovers => RECOVER,
+        (false, false) => "Upgrade",
+    }
+}
+
+/// What is told of an operation that begins.
+fn begun(facts: &Facts, operation: &Operation) -> Vec<Event> {
+    if facts.status.operation.as_ref().is_some_and(|each| each.started_at == operation.started_at) {
+        return Vec::new();
+    }
+    let target = operation.target.as_deref().unwrap_or_default();
+    let key = operation.started_at.0.as_millisecond().to_string();
+    let event =
+        |reason, warning, message: String| Event { reason, warning, message, key: key.clone() };
+    match operation.r#type.as_str() {
+        RECOVER => vec![
+            event("Missing", true, format!("somebody has deleted the Deployment {target}")),
+            event("RecoverDeployment", false, format!("{target} is made again, as recorded")),
+        ],
+        "Upgrade" => vec![event(
+            "SpecChanged",
+            false,
+            format!("generation {} asks for revision {target}", facts.generation),
+        )],
+        _ => Vec::new(),
+    }
+}
+
 /// Whether the old revision's pods may go: the new program can read its state, and that is secured.
 fn may_stop(
     facts: &Facts,
@@ -319,9 +382,11 @@ fn may_stop(
     now: &Time,
     decision: &mut Decision,
 ) -> bool {
-    // A revision that failed takes no more checkpoints: the newest one counts.
+    if decision.given_up.is_some() {
+        // A revision that failed takes no more checkpoints: the newest one counts.
+        return rollback::may_stop(facts, spec, wanted, operation, now, decision);
+    }
     let wish = match spec.upgrade.mode {
-        _ if decision.given_up.is_some() => return true,
         UpgradeMode::Savepoint => Wish::Savepoint,
         UpgradeMode::LastState => Wish::Checkpoint,
         UpgradeMode::Stateless => Wish::Nothing,

@@ -2,9 +2,10 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use thalweg_core::ids::TriggerId;
+use thalweg_core::ids::{TriggerId, job_id};
 
 use crate::build::{Identity, References};
+use crate::pod_template::Role;
 use crate::resource::{FlinkApplicationSpec, FlinkApplicationStatus, JobStatus};
 use crate::validate::Problem;
 
@@ -25,6 +26,10 @@ pub struct Facts {
     pub has_finalizer: bool,
     /// The token of a savepoint that is asked for.
     pub savepoint_token: Option<String>,
+    /// The operator's own version.
+    pub version: &'static str,
+    /// The term of the leading JobManager that this process has reported of last.
+    pub known_epoch: Option<i64>,
     /// What is wrong with the spec.
     pub problems: Vec<Problem>,
     /// The name of the revision that the spec asks for.
@@ -65,6 +70,8 @@ pub struct Recorded {
     pub spec: FlinkApplicationSpec,
     /// What its TaskManagers use.
     pub references: References,
+    /// The image that ran, by its digest, once that is known.
+    pub image_digest: Option<String>,
 }
 
 /// A revision's Deployment.
@@ -85,6 +92,10 @@ pub struct PodFact {
     pub name: String,
     /// The revision in its labels.
     pub revision: String,
+    /// What it is; none for one that isn't known.
+    pub role: Option<Role>,
+    /// The image that its main container runs, by its digest.
+    pub image: Option<String>,
     /// What keeps its main container from running, or ended it: the pod's own word.
     pub trouble: Option<Trouble>,
 }
@@ -108,6 +119,14 @@ impl Facts {
         // Pods are named after their Deployment, which is named after the revision.
         leader.strip_prefix(revision)?.starts_with('-').then_some(())?;
         self.status.job.as_ref()
+    }
+
+    /// Whether the job of a revision isn't its program's first `execute()`: a resource has one job.
+    pub fn has_several_jobs(&self, revision: &str) -> bool {
+        let (Some(job), Some(record)) = (self.job_of(revision), self.record(revision)) else {
+            return false;
+        };
+        !job.id.is_empty() && job.id != job_id(&record.cluster_id, 0).to_string()
     }
 
     /// The revision whose pods run or are going, if any.

@@ -79,7 +79,7 @@ pub fn wanted_revision(
 }
 
 /// The part of a spec that forms a revision, as text; empty for one that can't be written.
-fn form(spec: &FlinkApplicationSpec) -> String {
+pub(super) fn form(spec: &FlinkApplicationSpec) -> String {
     serde_json::to_value(spec).map(|spec| forming_part(&spec).to_string()).unwrap_or_default()
 }
 

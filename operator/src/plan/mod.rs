@@ -11,10 +11,13 @@ mod decide;
 mod effect;
 mod facts;
 mod lineage;
+mod notice;
 mod preflight;
 mod report;
+mod rollback;
 mod running;
 mod secure;
+mod skew;
 #[cfg(test)]
 mod tests;
 

@@ -8,7 +8,62 @@ use super::facts::{Check, Facts};
 use super::lineage::Lineage;
 use crate::resource::{FlinkApplicationSpec, Operation, Preflight};
 
-/// Whether the old job, which runs, may stop. Without a checkpoint there is nothing to check.
+/// What is known of whether a revision can go on with the newest checkpoint.
+pub(super) enum Finding {
+    /// There is nothing to check: no checkpoint, or it begins with something else, or the user
+    /// wants no check.
+    Unneeded,
+    /// Not yet.
+    UnderWay,
+    /// It can.
+    Passed,
+    /// It can't, or that couldn't be checked: with which checkpoint, and why.
+    Refused(String, String),
+}
+
+/// Finds out, by a pod of the revision's image.
+pub(super) fn find(
+    facts: &Facts,
+    spec: &FlinkApplicationSpec,
+    revision: &str,
+    operation: &Operation,
+    now: &Time,
+    decision: &mut Decision,
+) -> Finding {
+    let newest = facts.status.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone());
+    let cluster_id = Lineage::of_revision(facts, spec, revision).cluster_id;
+    // With a new identity the job begins with something else, or with nothing.
+    let same_state = facts.recorded.iter().any(|record| record.cluster_id == cluster_id);
+    let Some(path) = newest.filter(|_| same_state) else { return Finding::Unneeded };
+    if spec.upgrade.preflight == Preflight::Off || operation.step != SECURE {
+        return Finding::Unneeded;
+    }
+    let found = facts.checks.iter().find(|(checked, _)| checked == revision);
+    let over = operation.deadline.as_ref().is_some_and(|deadline| now >= deadline);
+    match found.map(|(_, check)| check) {
+        None => {
+            let revision = revision.to_owned();
+            decision.actions.push(Action::StartCheck { revision, cluster_id, path });
+            Finding::UnderWay
+        }
+        Some(Check::UnderWay) if !over => Finding::UnderWay,
+        Some(Check::UnderWay) => Finding::Refused(path, "the check didn't end in time".to_owned()),
+        Some(Check::Passed) => Finding::Passed,
+        Some(Check::Refused(message)) => Finding::Refused(path, message.clone()),
+    }
+}
+
+/// Tells the user that a check has failed.
+pub(super) fn failed(facts: &Facts, revision: &str, path: &str, refused: &str) -> Action {
+    Action::Publish(Event {
+        reason: "PreflightFailed",
+        warning: true,
+        message: format!("{revision} can't go on with {path}: {refused}"),
+        key: format!("{revision} {}", facts.generation),
+    })
+}
+
+/// Whether the old job, which runs, may stop.
 pub(super) fn check(
     facts: &Facts,
     spec: &FlinkApplicationSpec,
@@ -17,37 +72,17 @@ pub(super) fn check(
     now: &Time,
     decision: &mut Decision,
 ) -> bool {
-    let newest = facts.status.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone());
-    let cluster_id = Lineage::of_revision(facts, spec, wanted).cluster_id;
-    // With a new identity the job begins with something else, or with nothing.
-    let same_state = facts.recorded.iter().any(|record| record.cluster_id == cluster_id);
-    let Some(path) = newest.filter(|_| same_state) else { return true };
-    if spec.upgrade.preflight == Preflight::Off || operation.step != SECURE {
-        return true;
-    }
-    let found = facts.checks.iter().find(|(revision, _)| revision == wanted);
-    let over = operation.deadline.as_ref().is_some_and(|deadline| now >= deadline);
-    let refused = match found.map(|(_, check)| check) {
-        None => {
-            let revision = wanted.to_owned();
-            decision.actions.push(Action::StartCheck { revision, cluster_id, path });
-            return false;
-        }
-        Some(Check::UnderWay) if !over => return false,
-        Some(Check::UnderWay) => "the check didn't end in time",
-        Some(Check::Passed) => {
+    let (path, refused) = match find(facts, spec, wanted, operation, now, decision) {
+        Finding::Unneeded => return true,
+        Finding::UnderWay => return false,
+        Finding::Passed => {
             decision.compatible = Some(Ok(()));
             return true;
         }
-        Some(Check::Refused(message)) => message,
+        Finding::Refused(path, refused) => (path, refused),
     };
-    decision.compatible = Some(Err(refused.to_owned()));
-    decision.actions.push(Action::Publish(Event {
-        reason: "PreflightFailed",
-        warning: true,
-        message: format!("{wanted} can't go on with {path}: {refused}"),
-        key: format!("{wanted} {}", facts.generation),
-    }));
+    decision.compatible = Some(Err(refused.clone()));
+    decision.actions.push(failed(facts, wanted, &path, &refused));
     if spec.upgrade.preflight == Preflight::Warn {
         return true;
     }

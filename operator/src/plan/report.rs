@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::action::{Decision, Situation};
 use super::decide::after;
 use super::facts::Facts;
+use super::skew;
 use crate::resource::{Condition, FlinkApplicationSpec, LastFailure, Operation};
 use crate::validate::{Problem, ProblemKind};
 
@@ -81,8 +82,11 @@ pub fn report(facts: &Facts, decision: &Decision, now: &Time) -> OperatorStatus 
     }
     if let Some(given_up) = &decision.given_up {
         let message = format!("{given_up} was given up; change the spec to try again");
-        made.put("RolledBack", true, "NotStable", &message);
+        let back = decision.current.is_some() && decision.current == decision.stable;
+        let reason = if back { "NotStable" } else { "NotYetBack" };
+        made.put("RolledBack", back, reason, &message);
     }
+    about_runtime(facts, decision, &mut made);
     let mut templates: Vec<String> = of_kind(&facts.problems, ProblemKind::InvalidPodTemplate);
     templates.extend(facts.refused.clone().filter(|_| facts.needs_admission()));
     if !templates.is_empty() {
@@ -97,6 +101,27 @@ pub fn report(facts: &Facts, decision: &Decision, now: &Time) -> OperatorStatus 
         stable_revision: decision.stable.clone(),
         operation: decision.operation.clone(),
         last_failure: last_failure(facts, now),
+    }
+}
+
+/// What there is to say of the engine that runs.
+fn about_runtime(facts: &Facts, decision: &Decision, made: &mut Conditions<'_>) {
+    let Some(current) = &decision.current else { return };
+    let leading = facts.status.job_manager.as_ref().filter(|_| facts.job_of(current).is_some());
+    if let Some(leading) = leading
+        && let Some(right) = skew::go_together(facts.version, &leading.version)
+    {
+        let (reason, advice) = match right {
+            true => ("Supported", ""),
+            false => ("TooFarApart", ": install an operator, or build an image, of a version near"),
+        };
+        let message = format!("operator {}, JobManager {}{advice}", facts.version, leading.version);
+        made.put("VersionSkew", !right, reason, &message);
+    }
+    if facts.has_several_jobs(current) {
+        let message = "the program calls execute() more than once: a FlinkApplication reports and \
+                       upgrades one job. Make an application of each";
+        made.put("SeveralJobs", true, "SecondExecute", message);
     }
 }
 
@@ -154,7 +179,7 @@ fn words(situation: &Situation) -> Words {
 }
 
 /// Whether what the job has done could be restored: a checkpoint younger than twice the interval.
-fn state_safe(facts: &Facts, now: &Time) -> (bool, &'static str, &'static str) {
+pub(super) fn state_safe(facts: &Facts, now: &Time) -> (bool, &'static str, &'static str) {
     let FlinkApplicationSpec { state, .. } = &facts.spec;
     if state.checkpoints.location.is_none() {
         return (false, "NoLocation", "state.checkpoints.location isn't set: nothing is kept");

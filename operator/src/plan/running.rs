@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::action::{Action, Decision, Event, Situation};
 use super::decide::after;
 use super::facts::{DeploymentFact, Facts};
+use crate::pod_template::Role;
 use crate::resource::{FlinkApplicationSpec, JobStatus, Rollback};
 
 pub(super) fn watch(
@@ -24,6 +25,18 @@ pub(super) fn watch(
         decision.actions.push(Action::SetReplicas { revision: revision.to_owned(), replicas });
     } else if facts.record(revision).is_some() {
         decision.actions.push(Action::KeepRevision { revision: revision.to_owned(), replicas });
+    }
+    if facts.record(revision).is_some_and(|record| record.image_digest.is_none()) {
+        let of_revision = facts
+            .pods
+            .iter()
+            .filter(|pod| pod.revision == revision && pod.role == Some(Role::JobManager));
+        decision.actions.extend(
+            of_revision
+                .filter_map(|pod| pod.image.clone())
+                .take(1)
+                .map(|image| Action::RecordImage { revision: revision.to_owned(), image }),
+        );
     }
     let stable = facts.status.stable_revision.as_deref() == Some(revision);
     let job = facts.job_of(revision);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use thalweg_core::clock::SystemClock;
+use thalweg_core::ids::job_id;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -87,12 +88,14 @@ fn revision(api: &ApiServer) -> String {
 fn job_runs(api: &ApiServer) {
     let revision = revision(api);
     let wanted = api.get("flinkapplications", "a").expect("the resource");
+    let record = api.get("controllerrevisions", &revision).expect("a record");
+    let id = job_id(record["data"]["clusterId"].as_str().expect("an identity"), 0).to_string();
     api.change("flinkapplications", "a", |resource| {
         let status = &mut resource["status"];
         status["jobManager"] =
             json!({ "leader": format!("{revision}-x"), "epoch": 1, "version": "", "protocol": 1 });
         status["job"] = json!({
-            "id": "job", "state": "RUNNING", "startedAt": "2020-01-01T00:00:00Z", "restarts": 0,
+            "id": id, "state": "RUNNING", "startedAt": "2020-01-01T00:00:00Z", "restarts": 0,
             "parallelism": wanted["spec"]["job"]["parallelism"],
         });
         status["checkpoint"] =

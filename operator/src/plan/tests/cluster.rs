@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
+use thalweg_core::ids::job_id;
 
 use crate::build::Identity;
 use crate::plan::{
     Action, Check, Decision, DeploymentFact, Facts, PodFact, Recorded, decide, report,
     wanted_revision,
 };
+use crate::pod_template::Role;
 use crate::resource::tests::application;
 use crate::resource::{
     CheckpointStatus, FlinkApplicationSpec, FlinkApplicationStatus, JobManagerStatus, JobStatus,
@@ -32,6 +34,8 @@ pub(super) struct Cluster {
     pub(super) begun_with: Option<String>,
     /// Why the API server refuses pods of a revision that was never started.
     pub(super) refused: Option<String>,
+    /// The term of the JobManager that the operator knows of.
+    pub(super) known_epoch: Option<i64>,
     pub(super) events: Vec<String>,
     pub(super) gone: bool,
     /// Whether new jobs get to run.
@@ -63,6 +67,7 @@ impl Cluster {
             pods: Vec::new(),
             begun_with: None,
             refused: None,
+            known_epoch: None,
             events: Vec::new(),
             gone: false,
             healthy: true,
@@ -89,6 +94,8 @@ impl Cluster {
             savepoint_token: self.token.clone(),
             problems: problems(&self.spec),
             wanted: self.wanted(),
+            version: "0.1.0",
+            known_epoch: self.known_epoch,
             refused: self.refused.clone(),
             recorded: self.recorded.values().cloned().collect(),
             deployments: self.deployments.values().cloned().collect(),
@@ -156,6 +163,10 @@ impl Cluster {
                 assert_eq!(self.deployments[&revision].replicas, replicas);
             }
             Action::StartCheck { revision, .. } => self.checks.push((revision, self.check.clone())),
+            Action::RecordImage { revision, image } => {
+                let record = self.recorded.get_mut(&revision).expect("a record");
+                assert_eq!(record.image_digest.replace(image), None, "recorded twice");
+            }
             Action::EndCheck { revision } => self.checks.retain(|each| each.0 != revision),
             Action::StartRevision { revision, cluster_id, replicas, begin_with } => {
                 let others = self.deployments.keys().any(|other| *other != revision);
@@ -166,12 +177,16 @@ impl Cluster {
                 let spec = self.spec.clone();
                 let references = Default::default();
                 let name = revision.clone();
-                let made = Recorded { name, number, cluster_id, spec, references };
+                let image_digest = None;
+                let made = Recorded { name, number, cluster_id, spec, references, image_digest };
                 let record = self.recorded.entry(revision.clone()).or_insert(made.clone());
                 assert_eq!(record.cluster_id, made.cluster_id, "it has another state than before");
                 record.number = number;
                 let name = format!("{revision}-0");
-                self.pods.push(PodFact { name, revision: revision.clone(), trouble: None });
+                let role = Some(Role::JobManager);
+                let image = Some(format!("{}@sha256:1", self.spec.image));
+                let pod = PodFact { name, revision: revision.clone(), role, image, trouble: None };
+                self.pods.push(pod);
                 let made = DeploymentFact { revision: revision.clone(), replicas, deleting: false };
                 self.deployments.insert(revision.clone(), made);
                 self.begun_with = begin_with;
@@ -211,7 +226,7 @@ impl Cluster {
         let leader = format!("{revision}-5d8f-x2");
         self.status.job_manager = Some(JobManagerStatus { leader, ..Default::default() });
         self.status.job = Some(JobStatus {
-            id: "job".to_owned(),
+            id: job_id(&self.recorded[revision].cluster_id, 0).to_string(),
             state: "RUNNING".to_owned(),
             started_at: Some(at(self.now)),
             parallelism: Some(self.spec.job.parallelism),
@@ -262,6 +277,22 @@ impl JsonParts {
             operation: reported.operation.clone(),
         }
     }
+}
+
+pub(super) fn running() -> Cluster {
+    let mut cluster = Cluster::new();
+    cluster.until("Running", true);
+    cluster
+}
+
+pub(super) fn happened(cluster: &Cluster, reason: &str) -> bool {
+    cluster.events.iter().any(|event| event.starts_with(reason))
+}
+
+pub(super) fn condition(cluster: &Cluster, kind: &str) -> Option<(String, String)> {
+    let conditions = cluster.status.conditions.iter();
+    let mut found = conditions.filter(|each| each.r#type == kind);
+    found.next().map(|each| (each.status.clone(), each.reason.clone()))
 }
 
 fn identity() -> Identity {

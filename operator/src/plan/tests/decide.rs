@@ -4,26 +4,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::cluster::{Cluster, at};
+use super::cluster::{Cluster, at, condition, happened, running};
 use crate::plan::{Action, Check, Situation};
 use crate::resource::tests::application;
 use crate::resource::{DeletionPolicy, Preflight, Restore, RestoreSource, Rollback, UpgradeMode};
-
-fn running() -> Cluster {
-    let mut cluster = Cluster::new();
-    cluster.until("Running", true);
-    cluster
-}
-
-fn happened(cluster: &Cluster, reason: &str) -> bool {
-    cluster.events.iter().any(|event| event.starts_with(reason))
-}
-
-fn condition(cluster: &Cluster, kind: &str) -> Option<(String, String)> {
-    let conditions = cluster.status.conditions.iter();
-    let mut found = conditions.filter(|each| each.r#type == kind);
-    found.next().map(|each| (each.status.clone(), each.reason.clone()))
-}
 
 #[test]
 fn an_application_is_deployed_and_becomes_stable_and_then_nothing_is_done() {

@@ -3,3 +3,5 @@
 mod cluster;
 mod decide;
 mod effect;
+mod notice;
+mod rollback;
