@@ -21,4 +21,6 @@ pub mod plan;
 pub mod pod_template;
 pub mod resource;
 pub mod server;
+#[cfg(test)]
+mod testing;
 pub mod validate;

@@ -1,7 +1,5 @@
 //! The loop against an API server in memory: what it asks it, and when.
 
-mod api;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +9,10 @@ use thalweg_core::ids::job_id;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use self::api::ApiServer;
 use super::{Options, run};
 use crate::resource::tests::application;
 use crate::server::{Health, Metrics};
+use crate::testing::ApiServer;
 
 /// An operator that runs.
 struct Operator {
