@@ -9,6 +9,8 @@
 //! - [`election`]: which of several operators reconciles.
 //! - [`controller`]: watching, applying, reporting; [`server`]: metrics and health.
 //!
+//! [`plugin`] is `kubectl flinkapp`, for people.
+//!
 //! All but the last three is pure. Not here: TaskManager pods, which an application's JobManager
 //! asks for itself, and the election of its leader.
 
@@ -18,6 +20,7 @@ mod chart;
 pub mod controller;
 pub mod election;
 pub mod plan;
+pub mod plugin;
 pub mod pod_template;
 pub mod resource;
 pub mod server;

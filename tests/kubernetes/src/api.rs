@@ -10,7 +10,7 @@ use ureq::Agent;
 use ureq::http::StatusCode;
 
 /// How long an answer may take.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Paths begin with `/api` or `/apis`.
 #[derive(Debug)]

@@ -33,7 +33,8 @@ pub fn kubectl_fails(arguments: &[&str], input: &str) -> String {
 pub fn cluster_script(name: &str, arguments: &[&str]) {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cluster");
     let mut command = Command::new(scripts.join(name));
-    let output = run(command.args(arguments), "");
+    // tests/cluster/enter has set it, and the script takes it for a cluster of the user's.
+    let output = run(command.args(arguments).env_remove("KUBECONFIG"), "");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "tests/cluster/{name} {}: {errors}", arguments.join(" "));
 }

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::api::shared_api;
+use crate::kubectl;
 
 /// Where the operator is.
 pub const OPERATOR_NAMESPACE: &str = "thalweg-system";
@@ -29,6 +30,11 @@ pub fn install_operator() {
             .output()
             .expect("helm is there: run the tests by tests/cluster/enter");
         assert!(output.status.success(), "helm: {}", String::from_utf8_lossy(&output.stderr));
+        // The image has another content under the same name since the last run on this cluster.
+        let deployment = ["deployment", "--selector=app.kubernetes.io/instance=thalweg"];
+        let of_operator = ["--namespace", OPERATOR_NAMESPACE];
+        kubectl(&[&["rollout", "restart"], &deployment[..], &of_operator[..]].concat(), "");
+        kubectl(&[&["rollout", "status"], &deployment[..], &of_operator[..]].concat(), "");
     });
 }
 

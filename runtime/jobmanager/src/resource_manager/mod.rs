@@ -172,11 +172,18 @@ impl ResourceManager {
         self.slot_event(SlotEvent::Reported { task_manager: id.clone(), busy }, now)
     }
 
-    /// No more jobs come: workers without work go at once, and none are spare.
+    /// All jobs have ended, and no more come: all workers go, whatever they last said of
+    /// themselves, and one that comes late goes, too.
     pub fn no_more_jobs(&mut self, now: Moment) -> Vec<ResourceAction> {
         self.options.unused_timeout = Duration::ZERO;
         self.workers = self.workers.map(|workers| WorkerOptions { spare: 0, ..workers });
-        self.size_cluster(now)
+        if !self.workers.is_some_and(|workers| workers.released) {
+            return Vec::new();
+        }
+        let all = self.slot_manager.take_all();
+        let mut actions: Vec<_> = all.into_iter().map(ResourceAction::ReleaseWorker).collect();
+        actions.extend(self.size_cluster(now));
+        actions
     }
 
     /// Decides how many workers there are to be, and which one to end:

@@ -291,6 +291,16 @@ impl SlotManager {
         taken.collect()
     }
 
+    /// All TaskManagers that weren't about to go. From now on they are.
+    pub fn take_all(&mut self) -> Vec<TaskManagerId> {
+        let staying = self.task_managers.iter_mut().filter(|(_, entry)| !entry.leaving);
+        let taken = staying.map(|(id, entry)| {
+            entry.leaving = true;
+            id.clone()
+        });
+        taken.collect()
+    }
+
     /// Since when the first of those that `take_unused` could take has been unused.
     pub fn unused_since(&self, keep: usize) -> Option<Duration> {
         if self.unused() <= keep {

@@ -320,19 +320,23 @@ fn spare_workers_are_kept_and_one_that_leaves_is_replaced_before_it_is_gone() {
 }
 
 #[test]
-fn when_no_more_jobs_come_workers_go_as_soon_as_nothing_runs_on_them() {
+fn when_no_more_jobs_come_all_workers_go_and_none_is_replaced() {
     let workers = WorkerOptions { spare: 1, ..WORKERS };
     let mut resources = ResourceManager::new(OPTIONS, Some(workers));
     let (request, allocations) = five_slots();
     resources.slot_event(request, at(0));
     register(&mut resources, &["a", "b", "c", "d"], 1);
-    let spare = ResourceAction::ReleaseWorker(task_manager("d"));
-    assert_eq!(resources.no_more_jobs(at(10)), [spare, ResourceAction::RequireWorkers(3)]);
-    let released = resources.slot_event(SlotEvent::Released(allocations), at(20));
-    let all = ["a", "b", "c"].map(|id| ResourceAction::ReleaseWorker(task_manager(id)));
-    assert_eq!(released[..3], all);
+    // The job has ended; by their own account its tasks haven't.
+    let busy = SlotEvent::Reported { task_manager: task_manager("a"), busy: vec![0] };
+    resources.slot_event(busy, at(5));
+    resources.slot_event(SlotEvent::Released(allocations), at(6));
+    let released = resources.no_more_jobs(at(10));
+    let all = ["a", "b", "c", "d"].map(|id| ResourceAction::ReleaseWorker(task_manager(id)));
+    assert_eq!(released[..4], all);
     assert_eq!(required(&released), [0]);
     let leaving = WorkerEvent::Leaving("the pod is being deleted".to_owned());
     let left = resources.worker_event(&task_manager("a"), &leaving, at(30));
     assert!(required(&left).is_empty(), "none is replaced");
+    let late = register(&mut resources, &["e"], 40);
+    assert!(late.contains(&ResourceAction::ReleaseWorker(task_manager("e"))), "{late:?}");
 }

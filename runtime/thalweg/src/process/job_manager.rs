@@ -15,6 +15,7 @@ use thalweg_jobmanager::{JobManager, JobManagerHandle, JobManagerOptions};
 use thalweg_rpc::{Identity, TcpTransport, accept_channel, listen};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::LAST_QUESTIONS;
 use super::build_id::build_id;
@@ -46,7 +47,9 @@ pub fn run_job_manager(
         .map_err(ProcessError::Runtime)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stores = Stores::new(&configuration, process_seed(clock.as_ref()));
+    let waiting = end_on_signal_while_waiting(&runtime);
     let job_manager = start(&configuration, name, (&runtime, clock.clone()), &stores)?;
+    waiting.abort();
     let reporter = Reporter::new(Some(job_manager.clone()), Arc::default(), stores, clock);
     reporter.serve(&configuration, runtime.handle(), false)?;
     end_on_signal(&runtime, job_manager.clone());
@@ -150,6 +153,17 @@ fn serve_rest(
 
 /// A signal ends the JobManager, and with it the TaskManagers and the application; with high
 /// availability the next JobManager goes on with them.
+/// One that waits for its turn has nothing to leave to others. The signal has to be asked for all
+/// the same: the first process of a container isn't ended by one that it ignores.
+fn end_on_signal_while_waiting(runtime: &Runtime) -> JoinHandle<()> {
+    runtime.spawn(async move {
+        let signal = super::settings::termination().await;
+        eprintln!("{signal}: this JobManager stood by; nothing is left behind");
+        #[expect(clippy::disallowed_methods, reason = "the main thread waits for its turn")]
+        std::process::exit(0);
+    })
+}
+
 fn end_on_signal(runtime: &Runtime, job_manager: JobManagerHandle) {
     runtime.spawn(async move {
         let signal = super::settings::termination().await;

@@ -50,6 +50,12 @@ fn any_job_manager_may_be_asked_before_and_after_a_takeover() {
     assert!(Path::new(&savepoint).join("manifest").exists(), "{savepoint}");
     let refused = command(&rest, &["cancel", "nonsense"]);
     refused.failed_with(&[rest.address(), "nonsense"]);
+    // One more that waits for its turn ends when it is told to, as a container's first process
+    // does only if it asks for the signal.
+    let (mut third, _) = cluster.standby(&arguments);
+    third.wait_for_line("standing by");
+    third.terminate();
+    third.wait().succeeded();
     // The takeover, seen through the JobManager that takes over.
     assert_eq!(cluster.rest.state(&job).as_deref(), Some("RUNNING"), "the input was too short");
     cluster.job_manager.as_mut().unwrap().kill();

@@ -1,10 +1,11 @@
 //! Whatever is lost while a job runs: its output is that of an undisturbed run.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use thalweg_kubernetes_tests::{
-    Application, Namespace, Signal, Soak, operator_pods, shared_api, signal, wait_until,
+    Application, Namespace, Signal, Soak, cluster_script, kubectl, list, operator_pods, shared_api,
+    signal, wait_until, wait_within,
 };
 
 /// Deletes a pod, as `kubectl delete pod` does.
@@ -93,6 +94,107 @@ fn a_standby_takes_over_and_a_leader_that_was_paused_does_nothing_more() {
     let before = restarts(&paused);
     signal(&paused, Signal::Continue);
     wait_until("the one that was paused has ended", || (restarts(&paused) > before).then_some(()));
+    soak.finish(&application);
+    namespace.delete();
+}
+
+#[test]
+#[ignore = "needs a Kubernetes: tests/run cluster"]
+fn the_lease_may_be_lost_stolen_or_deleted_and_somebody_leads_each_time() {
+    let namespace = Namespace::new("lease");
+    let soak = Soak::new(&namespace, 60);
+    let application = soak.start(&namespace);
+    let path = namespace.of_group("coordination.k8s.io/v1", "leases/allround");
+    let held = |by: &str| {
+        let lease = shared_api().get(&path)?;
+        let holder = lease["spec"]["holderIdentity"].as_str()?.to_owned();
+        holder.starts_with(by).then_some(holder)
+    };
+    for round in 0..3 {
+        strike(&format!("the Lease deleted, {round}"), &application, || {
+            shared_api().delete(&path);
+            wait_until("a leader holds the Lease", || held("allround-"));
+        });
+        strike(&format!("the Lease lost, {round}"), &application, || {
+            shared_api().merge(&path, &json!({"spec": {"holderIdentity": ""}}));
+            wait_until("a leader holds the Lease", || held("allround-"));
+        });
+        strike(&format!("the Lease stolen, {round}"), &application, || {
+            shared_api().merge(&path, &json!({"spec": {"holderIdentity": "a-thief_1"}}));
+            // The one that led ends: somebody else leads. Nobody of that name is there, so the
+            // Lease is taken from it, too.
+            wait_until("a leader holds the Lease", || held("allround-"));
+        });
+    }
+    soak.finish(&application);
+    namespace.delete();
+}
+
+#[test]
+#[ignore = "needs a Kubernetes that tests/cluster has made: tests/run cluster"]
+fn without_the_api_server_the_output_goes_on_and_nothing_restarts() {
+    let namespace = Namespace::new("api-server");
+    let soak = Soak::new(&namespace, 75);
+    let application = soak.start(&namespace);
+    let epoch = application.status("/jobManager/epoch");
+    let output = format!("{}/output", namespace.location);
+    application.wait_for_checkpoints(1);
+    cluster_script("stop", &["kube-apiserver"]);
+    let begun = now();
+    let mut before = list(&output).len();
+    while begun.elapsed() < Duration::from_secs(60) {
+        let limit = Duration::from_secs(20);
+        let more = wait_within(limit, "more output without an API server", || {
+            Some(list(&output).len()).filter(|now| *now > before)
+        });
+        before = more;
+    }
+    cluster_script("start", &["kube-apiserver"]);
+    wait_until("the API server is back", || application.get());
+    soak.finish(&application);
+    assert_eq!(application.status("/job/restarts"), 0);
+    assert_eq!(application.status("/jobManager/epoch"), epoch, "another JobManager leads");
+    namespace.delete();
+}
+
+/// The node that a pod runs on.
+fn node(pod: &Value) -> String {
+    pod["spec"]["nodeName"].as_str().expect("it runs").to_owned()
+}
+
+#[test]
+#[ignore = "needs a Kubernetes that tests/cluster has made: tests/run cluster"]
+fn a_node_that_is_cut_off_with_the_only_job_manager_stops_nothing_for_long() {
+    let namespace = Namespace::new("cut-off");
+    let soak = Soak::new(&namespace, 120);
+    let application = soak.start(&namespace);
+    let job_manager = wait_until("a JobManager", || namespace.pods("jobmanager").pop());
+    let lost = node(&job_manager);
+    strike("the JobManager's node cut off", &application, || {
+        cluster_script("partition", &[&lost]);
+        let epoch = application.status("/jobManager/epoch").as_u64();
+        wait_within(Duration::from_secs(120), "another one leads", || {
+            (application.status("/jobManager/epoch").as_u64() > epoch).then_some(())
+        });
+    });
+    cluster_script("heal", &[&lost]);
+    soak.finish(&application);
+    namespace.delete();
+}
+
+#[test]
+#[ignore = "needs a Kubernetes that tests/cluster has made: tests/run cluster"]
+fn draining_a_node_ends_and_costs_no_record() {
+    let namespace = Namespace::new("drain");
+    let soak = Soak::new(&namespace, 60);
+    let application = soak.start(&namespace);
+    let task_manager = wait_until("a TaskManager", || namespace.pods("taskmanager").pop());
+    let drained = node(&task_manager);
+    strike("a node drained", &application, || {
+        let options = ["--ignore-daemonsets", "--delete-emptydir-data", "--timeout=150s"];
+        kubectl(&[&["drain", drained.as_str()], &options[..]].concat(), "");
+    });
+    kubectl(&["uncordon", &drained], "");
     soak.finish(&application);
     namespace.delete();
 }
