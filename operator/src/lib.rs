@@ -26,4 +26,6 @@ pub mod plugin;
 pub mod pod_template;
 pub mod resource;
 pub mod server;
+#[cfg(test)]
+mod testing;
 pub mod validate;

@@ -6,12 +6,12 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use thalweg_tls::{Pem, Validity};
 
-use super::api::ApiServer;
 use super::{at_rest, look, resource, settled, until};
 use crate::controller::certificates::{are_due, keep, of_operator};
 use crate::controller::memory::Memory;
 use crate::controller::observe;
 use crate::plan::{Action, Facts};
+use crate::testing::ApiServer;
 
 /// 2026-01-01.
 const NOW: i64 = 1_767_225_600;

@@ -1,6 +1,5 @@
 //! The loop against an API server in memory: what it asks it, and when.
 
-mod api;
 mod certificates;
 
 use std::sync::Arc;
@@ -12,10 +11,10 @@ use thalweg_core::ids::job_id;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use self::api::ApiServer;
 use super::{Options, run};
 use crate::resource::tests::application;
 use crate::server::{Health, Metrics};
+use crate::testing::ApiServer;
 
 /// An operator that runs.
 struct Operator {
