@@ -88,7 +88,7 @@ async fn run(arguments: Arguments) -> Result<String, Box<dyn std::error::Error>>
             (asked, Wish::Savepoint { token: format!("kubectl-{now_ms}") })
         }
         Command::Suspend(asked) => (asked, Wish::Suspended),
-        Command::Resume(asked) => (asked, Wish::Running),
+        Command::Resume(asked) => (asked, Wish::Running { beyond: None }),
     };
     let time = Duration::try_from(asked.timeout)?;
     let wait = asked.wait.then_some(time);

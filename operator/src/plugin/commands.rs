@@ -88,6 +88,7 @@ impl Target {
         if let Some(refusal) = wish.refusal(&found) {
             return Err(CommandError::Refused(refusal));
         }
+        let wish = &wish.clone().of(&found);
         let params =
             PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
         let patched = applications.patch(&self.name, &params, &Patch::Merge(wish.patch())).await;

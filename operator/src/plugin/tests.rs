@@ -10,6 +10,8 @@ use super::{Progress, Snapshot, Wish, tree};
 use crate::resource::FlinkApplication;
 use crate::resource::tests::sample;
 
+const GOES_ON: Wish = Wish::Running { beyond: None };
+
 fn at(text: &str) -> Time {
     Time(text.parse().expect("a moment"))
 }
@@ -207,16 +209,38 @@ fn a_wish_has_come_about_when_the_status_of_its_generation_says_so() {
         (Wish::Suspended, 3, &running, waiting("JobRunning: the job runs")),
         (Wish::Suspended, 3, &finished, done("the job has finished by itself")),
         (Wish::Suspended, 3, &stalled, failed("UpgradeStalled: no checkpoint")),
-        (Wish::Running, 2, &running, waiting(unseen)),
-        (Wish::Running, 3, &running, done("the job runs")),
-        (Wish::Running, 3, &suspended, waiting("Suspended: ")),
-        (Wish::Running, 3, &deploying, waiting("Deploying: pods come")),
-        (Wish::Running, 3, &stalled, failed("UpgradeStalled: no checkpoint")),
-        (Wish::Running, 3, &finished, done("ended")),
+        (GOES_ON, 2, &running, waiting(unseen)),
+        (GOES_ON, 3, &running, done("the job runs")),
+        (GOES_ON, 3, &suspended, waiting("Suspended: ")),
+        (GOES_ON, 3, &deploying, waiting("Deploying: pods come")),
+        (GOES_ON, 3, &stalled, failed("UpgradeStalled: no checkpoint")),
+        (GOES_ON, 3, &finished, done("ended")),
     ] {
         let found = wish.progress(&status(generation, conditions.clone()), 3);
         assert_eq!(found, expected, "{wish:?} {generation} {conditions}");
     }
+}
+
+#[test]
+fn the_report_of_a_leader_that_is_gone_does_not_end_the_wait_for_the_next_one() {
+    let status = |epoch: i64, condition: Value| {
+        application(json!({
+            "observedGeneration": 3,
+            "conditions": [condition],
+            "jobManager": { "leader": "l", "epoch": epoch, "version": "0.1.0", "protocol": 1 },
+        }))
+    };
+    let running = || condition("Ready", "True", "JobRunning", "the job runs");
+    let suspended = status(7, condition("Suspended", "True", "Suspended", ""));
+    let wish = GOES_ON.of(&suspended);
+    assert_eq!(wish, Wish::Running { beyond: Some(7) });
+    let waiting = Progress::Waiting("no JobManager leads yet".to_owned());
+    assert_eq!(wish.progress(&status(7, running()), 3), waiting);
+    let done = Progress::Done("the job runs".to_owned());
+    assert_eq!(wish.progress(&status(8, running()), 3), done);
+    // One that runs already goes on as it is.
+    let wish = GOES_ON.of(&status(7, running()));
+    assert_eq!(wish.progress(&status(7, running()), 3), done);
 }
 
 #[test]
@@ -252,7 +276,7 @@ fn a_savepoint_that_nobody_could_take_is_refused_before_it_is_asked_for() {
     let mut suspended = application(Value::Null);
     suspended.spec.suspend = true;
     assert!(wish.refusal(&suspended).is_some_and(|why| why.contains("resume first")));
-    assert_eq!(Wish::Running.refusal(&suspended), None);
+    assert_eq!(GOES_ON.refusal(&suspended), None);
 }
 
 #[test]

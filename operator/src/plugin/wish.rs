@@ -18,7 +18,10 @@ pub enum Wish {
     /// No pods, after a final checkpoint.
     Suspended,
     /// The job, from where it was.
-    Running,
+    Running {
+        /// The epoch of the last leader, if that is gone: what it reported counts no more.
+        beyond: Option<i64>,
+    },
 }
 
 /// How far a wish is.
@@ -40,8 +43,18 @@ impl Wish {
                 json!({ "metadata": { "annotations": { SAVEPOINT_ANNOTATION: token } } })
             }
             Wish::Suspended => json!({ "spec": { "suspend": true } }),
-            Wish::Running => json!({ "spec": { "suspend": false } }),
+            Wish::Running { .. } => json!({ "spec": { "suspend": false } }),
         }
+    }
+
+    /// The wish, of an application as it is before.
+    pub fn of(self, application: &FlinkApplication) -> Wish {
+        let Wish::Running { .. } = self else { return self };
+        let status = application.status.as_ref();
+        let suspended = status.into_iter().flat_map(|status| &status.conditions);
+        let suspended =
+            suspended.into_iter().any(|each| each.r#type == "Suspended" && each.status == "True");
+        Wish::Running { beyond: epoch(application).filter(|_| suspended) }
     }
 
     /// Why it can't be asked for; none if it can.
@@ -90,12 +103,24 @@ impl Wish {
                 (None, Some(_)) => Progress::Done("the job has finished by itself".to_owned()),
                 (None, None) => unfinished(condition("Ready"), is_true("Stalled")),
             },
-            Wish::Running => match (is_true("Ready"), is_true("Suspended")) {
+            Wish::Running { beyond } => match (is_true("Ready"), is_true("Suspended")) {
+                (Some(_), None) if reported_until(application, *beyond) => {
+                    Progress::Waiting("no JobManager leads yet".to_owned())
+                }
                 (Some(ready), None) => Progress::Done(ready.message.clone()),
                 (_, suspended) => unfinished(suspended.or(condition("Ready")), is_true("Stalled")),
             },
         }
     }
+}
+
+fn epoch(application: &FlinkApplication) -> Option<i64> {
+    Some(application.status.as_ref()?.job_manager.as_ref()?.epoch)
+}
+
+/// Whether the last report is that of an epoch that is over.
+fn reported_until(application: &FlinkApplication, over: Option<i64>) -> bool {
+    over.is_some_and(|over| epoch(application).is_none_or(|epoch| epoch <= over))
 }
 
 fn unfinished(waiting: Option<&Condition>, stalled: Option<&Condition>) -> Progress {
