@@ -82,6 +82,15 @@ impl Api {
         self.patch(path, "application/apply-patch+yaml", "?fieldManager=tests&force=true", object);
     }
 
+    /// Asks for an object to be made or replaced, and gives the answer's status and text.
+    pub fn try_put(&self, path: &str, is_new: bool, object: &Value) -> (u16, String) {
+        let address = format!("{}{path}", self.address);
+        let request = if is_new { self.agent.post(address) } else { self.agent.put(address) };
+        let request = request.header("content-type", "application/json");
+        let mut answer = request.send(object.to_string()).expect("the API server answers");
+        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap_or_default())
+    }
+
     /// Changes some fields of an object.
     ///
     /// # Panics

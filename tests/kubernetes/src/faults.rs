@@ -33,6 +33,24 @@ pub fn signal(pod: &Value, signal: Signal) {
     assert!(status.expect("kill is there").success(), "{processes:?} of {uid} are gone");
 }
 
+/// What the processes in a pod of this machine keep in memory, in bytes.
+///
+/// # Panics
+/// There is none.
+pub fn memory(pod: &Value) -> u64 {
+    let uid = pod["metadata"]["uid"].as_str().expect("a pod has a uid");
+    let processes = processes_of(uid);
+    assert!(!processes.is_empty(), "pod {} has no process here", pod["metadata"]["name"]);
+    let of_process = |id: &String| {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+        let kilobytes: u64 =
+            line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
+        kilobytes << 10
+    };
+    processes.iter().map(of_process).sum()
+}
+
 /// The processes in the control groups of a pod, but the one that only holds its namespaces.
 fn processes_of(uid: &str) -> Vec<String> {
     let entries = fs::read_dir("/proc").expect("there is /proc").flatten();

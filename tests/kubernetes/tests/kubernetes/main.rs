@@ -4,4 +4,6 @@
 
 mod faults;
 mod lifecycle;
+mod many;
+mod refused;
 mod upgrades;

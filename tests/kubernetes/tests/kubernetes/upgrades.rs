@@ -117,3 +117,27 @@ fn a_new_application_goes_on_from_the_savepoint_of_one_that_was_deleted() {
     second.finish(&application);
     namespace.delete();
 }
+
+#[test]
+#[ignore = "needs a Kubernetes: tests/run cluster"]
+fn a_program_that_cannot_read_the_state_is_refused_and_the_old_one_runs_on() {
+    let namespace = Namespace::new("incompatible");
+    let soak = Soak::new(&namespace, 45);
+    let application = soak.start(&namespace);
+    application.wait_until("the first revision is stable", |resource| {
+        resource["status"]["stableRevision"].is_string()
+    });
+    let epoch = application.status("/jobManager/epoch");
+    application.change(&json!({"job": {"binary": {
+        "path": "/usr/local/bin/fraud-detection",
+        "args": [],
+    }}}));
+    application.wait_for_condition("Stalled", "True", "PreflightFailed");
+    application.wait_for_condition("UpgradeCompatible", "False", "CheckFailed");
+    application.wait_for_event("PreflightFailed");
+    application.wait_for_checkpoints(2);
+    soak.finish(&application);
+    assert_eq!(application.status("/jobManager/epoch"), epoch, "the old JobManager went on");
+    assert_eq!(application.status("/job/restarts"), 0);
+    namespace.delete();
+}
