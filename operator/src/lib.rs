@@ -5,6 +5,7 @@
 //! - [`plan`]: what is to be done, and what is reported.
 //! - [`pod_template`]: what users may add to pods.
 //! - [`build`]: the objects that run an application.
+//! - [`certificates`]: by which its processes know each other.
 //!
 //! - [`election`]: which of several operators reconciles.
 //! - [`controller`]: watching, applying, reporting; [`server`]: metrics and health.
@@ -15,6 +16,7 @@
 //! asks for itself, and the election of its leader.
 
 pub mod build;
+pub mod certificates;
 #[cfg(test)]
 mod chart;
 pub mod controller;
@@ -24,4 +26,6 @@ pub mod plugin;
 pub mod pod_template;
 pub mod resource;
 pub mod server;
+#[cfg(test)]
+mod testing;
 pub mod validate;

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::Identity;
-use super::pod::{LOCAL_STORAGE_PATH, METRICS_PORT, REST_PORT, RPC_PORT, TEMPLATE_PATH};
+use super::pod::{
+    CERTIFICATE_PATH, LOCAL_STORAGE_PATH, METRICS_PORT, REST_PORT, RPC_PORT, TEMPLATE_PATH,
+};
 use crate::resource::{Backend, FlinkApplicationSpec, RestartStrategy, RestartStrategyType};
 
 /// Settings by key.
@@ -91,7 +93,7 @@ pub fn task_manager_configuration(identity: &Identity, spec: &FlinkApplicationSp
 }
 
 /// What both roles need: the user's settings, where state is, how metrics are read, how many slots
-/// a TaskManager has.
+/// a TaskManager has, and where the role's certificate is.
 fn common(identity: &Identity, spec: &FlinkApplicationSpec) -> Settings {
     let mut settings = spec.configuration.clone();
     let mut set = |key: &str, value: String| drop(settings.insert(key.to_owned(), value));
@@ -101,6 +103,8 @@ fn common(identity: &Identity, spec: &FlinkApplicationSpec) -> Settings {
     set("taskmanager.numberOfTaskSlots", spec.task_manager.slots.to_string());
     set("high-availability.cluster-id", identity.name.clone());
     set("high-availability.type", "kubernetes".to_owned());
+    set("security.ssl.internal.enabled", "true".to_owned());
+    set("security.ssl.internal.directory", CERTIFICATE_PATH.to_owned());
     if let Some(location) = state_location(identity, spec) {
         set("high-availability.storageDir", location);
     }

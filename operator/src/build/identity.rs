@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
+use thalweg_tls::CertificateIdentity;
+
 use crate::pod_template::Role;
 use crate::resource::{FlinkApplication, GROUP, VERSION};
 
@@ -52,6 +54,22 @@ impl Identity {
     /// The name of the Service with the REST endpoint and web pages.
     pub fn rest(&self) -> String {
         format!("{}-rest", self.name)
+    }
+
+    /// The name of the Secret with the application's CA, which no pod mounts.
+    pub fn authorities(&self) -> String {
+        format!("{}-ca", self.name)
+    }
+
+    /// The name of the Secret with a role's certificate.
+    pub fn leaf(&self, role: thalweg_tls::Role) -> String {
+        format!("{}-{role}-tls", self.name)
+    }
+
+    /// Who a process of the application is in its certificate.
+    pub fn certificate(&self, role: thalweg_tls::Role) -> CertificateIdentity {
+        let (namespace, application_uid) = (self.namespace.clone(), self.uid.clone());
+        CertificateIdentity { namespace, application_uid, role }
     }
 
     /// The labels of everything that belongs to the application.

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
     EnvVarSource, KeyToPath, LocalObjectReference, ObjectFieldSelector, PodSecurityContext,
     PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecretKeySelector,
-    SecurityContext, Toleration, Volume, VolumeMount,
+    SecretVolumeSource, SecurityContext, Toleration, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -27,6 +27,11 @@ pub const OPERATOR_VARIABLES: &[&str] = &["POD_NAME", "POD_UID", "POD_IP", "NODE
 
 /// Where a role's settings are mounted.
 pub(super) const CONFIGURATION_PATH: &str = "/etc/thalweg/configuration.yaml";
+/// Where a role's certificate is mounted: a folder, since Kubernetes swaps its files when they are
+/// renewed. Not below the settings, whose volume is read-only.
+pub(super) const CERTIFICATE_PATH: &str = "/etc/thalweg-tls";
+/// The volume of the certificate.
+pub(super) const CERTIFICATE_VOLUME: &str = "thalweg-certificate";
 /// Where JobManagers find the TaskManagers' pod template.
 pub(super) const TEMPLATE_PATH: &str = "/etc/thalweg/taskmanager-pod.yaml";
 /// Where a TaskManager keeps local copies of state.
@@ -93,7 +98,7 @@ pub(super) fn required(
             containers: vec![container(spec, role)],
             image_pull_secrets: Some(secrets).filter(|secrets| !secrets.is_empty()),
             enable_service_links: Some(false),
-            volumes: Some(volumes(revision, role)),
+            volumes: Some(volumes(identity, revision, role)),
             ..Default::default()
         }),
     }
@@ -162,13 +167,18 @@ fn container(spec: &FlinkApplicationSpec, role: Role) -> Container {
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         volume_mounts: Some(vec![
             mount("thalweg-configuration", "/etc/thalweg", true),
+            mount(CERTIFICATE_VOLUME, CERTIFICATE_PATH, true),
             mount("thalweg-temporary", "/tmp", false),
         ]),
         ..Default::default()
     }
 }
 
-fn volumes(revision: &str, role: Role) -> Vec<Volume> {
+fn volumes(identity: &Identity, revision: &str, role: Role) -> Vec<Volume> {
+    let of = match role {
+        Role::JobManager => thalweg_tls::Role::JobManager,
+        Role::TaskManager => thalweg_tls::Role::TaskManager,
+    };
     let item = |key: String, path: &str| KeyToPath { key, path: path.to_owned(), mode: None };
     let mut items = vec![item(configuration_key(role), "configuration.yaml")];
     if role == Role::JobManager {
@@ -180,6 +190,16 @@ fn volumes(revision: &str, role: Role) -> Vec<Volume> {
             config_map: Some(ConfigMapVolumeSource {
                 name: revision.to_owned(),
                 items: Some(items),
+                ..Default::default()
+            }),
+            ..Default::default()
+        },
+        Volume {
+            name: CERTIFICATE_VOLUME.to_owned(),
+            secret: Some(SecretVolumeSource {
+                secret_name: Some(identity.leaf(of)),
+                // For the pod's own group.
+                default_mode: Some(0o440),
                 ..Default::default()
             }),
             ..Default::default()

@@ -1,7 +1,7 @@
 //! The pod that checks, before an old job stops, whether the new program can read its state.
 //!
-//! It runs the new image's `check`, without a token for the API server. What is wrong is its
-//! termination message.
+//! It runs the new image's `check`, without a token for the API server and without a certificate.
+//! What is wrong is its termination message.
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
@@ -38,7 +38,12 @@ impl Revision {
         spec.termination_grace_period_seconds = Some(pod::GRACE_SECONDS.min(5));
         // The user's helpers beside the JobManager have no part in it.
         spec.containers.retain(|container| container.name == Role::JobManager.as_str());
+        // It talks to nobody.
+        let volumes = spec.volumes.get_or_insert_default();
+        volumes.retain(|volume| volume.name != pod::CERTIFICATE_VOLUME);
         for container in &mut spec.containers {
+            let mounts = container.volume_mounts.get_or_insert_default();
+            mounts.retain(|mount| mount.name != pod::CERTIFICATE_VOLUME);
             let mut args: Vec<String> =
                 ["check", "--from-savepoint", path, "--config", CONFIGURATION_PATH]
                     .map(str::to_owned)

@@ -71,6 +71,33 @@ fn every_pod_passes_restricted_and_only_job_managers_have_a_token() {
 }
 
 #[test]
+fn each_roles_pods_mount_its_own_certificate_as_a_folder_and_a_check_mounts_none() {
+    for sample in SAMPLES {
+        let (identity, spec) = (identity(sample), spec(sample));
+        let templates = Revision::templates(&identity, "r", &spec).expect("templates");
+        for (template, role) in templates.into_iter().zip(["jobmanager", "taskmanager"]) {
+            let pod = template.spec.expect("a spec");
+            let secrets = pod.volumes.iter().flatten().filter_map(|volume| volume.secret.as_ref());
+            let names: Vec<_> = secrets.filter_map(|secret| secret.secret_name.clone()).collect();
+            let own = format!("{sample}-{role}-tls");
+            assert!(names.contains(&own), "{names:?}");
+            let others = names.iter().filter(|name| **name != own);
+            assert!(others.clone().all(|name| !name.starts_with(sample)), "{names:?}");
+            let mounts = pod.containers[0].volume_mounts.iter().flatten();
+            let mounts: Vec<_> =
+                mounts.filter(|mount| mount.mount_path == "/etc/thalweg-tls").collect();
+            assert_eq!(mounts.len(), 1);
+            assert_eq!((mounts[0].read_only, &mounts[0].sub_path), (Some(true), &None));
+        }
+        let revision = Revision::render(&identity, &spec, sample, None).expect("a revision");
+        let [_, check] = revision.preflight(&identity, "s3://b/chk-1").expect("a pod");
+        assert!(!check.to_string().contains("-tls"), "{check}");
+        let settings = super::task_manager_configuration(&identity, &spec);
+        assert_eq!(settings["security.ssl.internal.directory"], "/etc/thalweg-tls");
+    }
+}
+
+#[test]
 fn the_longest_name_leads_to_names_within_63_characters() {
     let longest = identity(&"a".repeat(NAME_LENGTH_MAX));
     for object in objects(&longest, &spec("personalisation")) {

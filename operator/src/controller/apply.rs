@@ -145,7 +145,7 @@ impl Performer<'_> {
     async fn request(&self, action: &Action, memory: &mut Memory) -> Result<(), ReconcileError> {
         let request = outstanding::request(action);
         if memory.needs_request(&request, self.elapsed) == Need::Now {
-            requests::send(&self.facts.identity, action).await?;
+            requests::send(self.client, &self.facts.identity, action, self.now).await?;
             memory.sent(request, self.elapsed);
         }
         Ok(())

@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 /// How long a watch may take to show what was written.
 const LAG: Duration = Duration::from_secs(10);
 /// When a request to a JobManager is repeated whose effect doesn't show: first, and at the latest.
@@ -21,6 +23,8 @@ pub(super) struct Memory {
     published: VecDeque<String>,
     /// What was said of the pods of a revision, the latest.
     admission: Option<(String, Admission)>,
+    /// When the certificates are to be looked at again; none: now.
+    pub(super) renewal: Option<Time>,
     /// The term of the leading JobManager that was seen last.
     pub(super) epoch: Option<i64>,
     /// How often in a row it couldn't be reconciled.

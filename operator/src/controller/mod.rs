@@ -3,13 +3,14 @@
 //!
 //! - [`watch`]: one watch for each kind, shared by all applications. `cache`: what they have shown.
 //! - [`queue`]: whose turn it is. `memory`: what was done already.
-//! - [`reconcile`]: one look at one application. `observe`, `dry_run`, `outstanding`, `apply`,
-//!   `requests`: its steps.
+//! - [`reconcile`]: one look at one application. `observe`, `dry_run`, `outstanding`,
+//!   `certificates`, `apply`, `requests`: its steps.
 //! - [`run`]: the loop that owns all of these. Every operator watches; only the one that leads
 //!   reconciles.
 
 mod apply;
 mod cache;
+mod certificates;
 mod dry_run;
 mod memory;
 mod observe;
@@ -74,6 +75,9 @@ pub enum ReconcileError {
         /// What it said.
         reason: String,
     },
+    /// A certificate can't be made or used.
+    #[error("certificates: {0}")]
+    Certificates(String),
     /// The JobManager didn't do what it was asked.
     #[error("the JobManager at {target}: {reason}")]
     JobManager {
@@ -89,6 +93,7 @@ impl ReconcileError {
     fn is_lasting(&self) -> bool {
         match self {
             ReconcileError::Build(_)
+            | ReconcileError::Certificates(_)
             | ReconcileError::Json(_)
             | ReconcileError::NoIdentity
             | ReconcileError::NoKind { .. }
@@ -98,5 +103,11 @@ impl ReconcileError {
             | ReconcileError::NotAsked { .. }
             | ReconcileError::JobManager { .. } => false,
         }
+    }
+}
+
+impl From<thalweg_tls::issue::IssueError> for ReconcileError {
+    fn from(error: thalweg_tls::issue::IssueError) -> Self {
+        Self::Certificates(error.to_string())
     }
 }

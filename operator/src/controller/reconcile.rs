@@ -18,7 +18,7 @@ use super::apply::{self, Performer};
 use super::cache::{Items, Kind, Seen};
 use super::memory::{Memory, Need};
 use super::queue::Key;
-use super::{ReconcileError, dry_run, observe, outstanding};
+use super::{ReconcileError, certificates, dry_run, observe, outstanding};
 use crate::build::Identity;
 use crate::plan::{Decision, Event, Facts, OperatorStatus, decide, report};
 use crate::resource::FlinkApplication;
@@ -74,12 +74,19 @@ pub(super) async fn reconcile(
         now: &look.now,
         elapsed: look.elapsed,
     };
+    let at = (&look.facts, &look.now);
+    let kept = certificates::keep(&context.client, at, &look.decision.actions, memory).await;
+    if let Err(ReconcileError::Certificates(problem)) = &kept {
+        performer.perform(&certificates::failed(problem), memory).await?;
+    }
+    kept?;
     for action in &look.decision.actions {
         performer.perform(action, memory).await?;
     }
     memory.epoch = look.epoch();
     let needs =
         outstanding::need(&look.facts, &look.decision, &items, memory, context.clock.elapsed())?;
+    look.renewal = memory.renewal.clone();
     Ok(look.again_in(if let Need::At(at) = needs { Some(at) } else { None }))
 }
 
@@ -90,6 +97,8 @@ struct Look {
     facts: Facts,
     decision: Decision,
     status: OperatorStatus,
+    /// When the certificates are to be looked at again.
+    renewal: Option<Time>,
 }
 
 impl Look {
@@ -106,7 +115,8 @@ impl Look {
         facts.refused = memory.admission(&facts.wanted).and_then(|each| each.refusal().cloned());
         let decision = decide(&facts, now.clone());
         let status = report(&facts, &decision, &now);
-        Ok(Look { now, elapsed, facts, decision, status })
+        let renewal = memory.renewal.clone();
+        Ok(Look { now, elapsed, facts, decision, status, renewal })
     }
 
     /// The term of the JobManager that leads.
@@ -115,15 +125,19 @@ impl Look {
     }
 
     fn need(&self, items: &Items, memory: &Memory) -> Result<Need, ReconcileError> {
-        if outstanding::is_news(&self.facts, &self.status)? {
+        let certificates = certificates::are_due(&self.facts, memory, &self.now);
+        if certificates || outstanding::is_news(&self.facts, &self.status)? {
             return Ok(Need::Now);
         }
         outstanding::need(&self.facts, &self.decision, items, memory, self.elapsed)
     }
 
-    /// The earlier one of what was decided and this moment of the process's own clock.
+    /// The earliest of what was decided, the certificates' renewal, and this moment of the
+    /// process's own clock.
     fn again_in(&self, at: Option<Duration>) -> Option<Duration> {
-        let decided = self.decision.again_at.as_ref().map(|moment| {
+        let renewal = self.renewal.iter().filter(|_| self.facts.deleting_since.is_none());
+        let decided = self.decision.again_at.iter().chain(renewal).min_by_key(|moment| moment.0);
+        let decided = decided.map(|moment| {
             let seconds = moment.0.as_second().saturating_sub(self.now.0.as_second());
             Duration::from_secs(u64::try_from(seconds).unwrap_or(0).max(1))
         });

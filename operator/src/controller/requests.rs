@@ -1,24 +1,40 @@
-//! What the JobManager is asked to do, over REST. Every request carries an id that is the same for
-//! its repeats.
+//! What the JobManager is asked to do, over REST by mutual TLS: with a certificate that is made for
+//! the request, to a JobManager of the application and nobody else. Every request carries an id
+//! that is the same for its repeats.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::{Request, header};
+use hyper_util::rt::TokioIo;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Client;
 use serde_json::{Value, json};
+use thalweg_core::clock::Clock;
 use thalweg_core::ids::TriggerId;
+use thalweg_tls::{Role, Tls};
+use tokio::net::TcpStream;
 
-use super::ReconcileError;
+use super::{ReconcileError, certificates};
 use crate::build::{Identity, REST_PORT};
 use crate::plan::Action;
 
-/// The longest that an answer may take.
+/// The longest that an action's requests may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest answer that is read.
-const ANSWER_BYTES_MAX: u64 = 1 << 20;
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// How much of a refusal is told.
+const SHOWN_CHARACTERS_MAX: usize = 500;
 
-/// Where an application's JobManager answers.
-fn target(identity: &Identity) -> String {
-    format!("http://{}.{}.svc:{REST_PORT}", identity.rest(), identity.namespace)
+/// An application's JobManager, and how it is spoken to.
+struct Target {
+    /// Host and port.
+    address: String,
+    tls: Tls,
 }
 
 /// The id of a request: the same for the same token.
@@ -27,46 +43,113 @@ fn trigger_id(token: &str) -> String {
 }
 
 /// Asks for a checkpoint, a savepoint or another parallelism; other actions aren't requests.
-pub(super) async fn send(identity: &Identity, action: &Action) -> Result<(), ReconcileError> {
-    let target = target(identity);
-    let action = action.clone();
-    let place = target.clone();
-    let sent = tokio::task::spawn_blocking(move || blocking(&place, &action)).await;
-    let reason = match sent {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(reason)) => reason,
-        Err(error) => error.to_string(),
-    };
-    Err(ReconcileError::JobManager { target, reason })
+pub(super) async fn send(
+    client: &Client,
+    identity: &Identity,
+    action: &Action,
+    now: &Time,
+) -> Result<(), ReconcileError> {
+    let address = format!("{}.{}.svc:{REST_PORT}", identity.rest(), identity.namespace);
+    let pem = certificates::of_operator(client, identity, now).await?;
+    let clock = Arc::new(Moment(now.0.as_millisecond()));
+    let tls = Tls::from_pem(pem, Role::Operator, clock);
+    let tls = tls.map_err(|error| ReconcileError::Certificates(error.to_string()))?;
+    let target = Target { address, tls };
+    let sent = tokio::time::timeout(TIMEOUT, target.perform(action)).await;
+    let sent = sent.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")));
+    sent.map_err(|reason| ReconcileError::JobManager { target: target.address.clone(), reason })
 }
 
-fn blocking(target: &str, action: &Action) -> Result<(), String> {
-    let config = ureq::Agent::config_builder();
-    let agent: ureq::Agent =
-        config.timeout_global(Some(TIMEOUT)).http_status_as_error(false).build().into();
-    match action {
-        Action::TakeCheckpoint { job, token } => {
-            let body = json!({ "triggerId": trigger_id(token) });
-            answer(agent.post(format!("{target}/jobs/{job}/checkpoints")).send_json(body))?;
-        }
-        Action::TakeSavepoint { job, token, location } => {
-            let body = json!({
-                "triggerId": trigger_id(token),
-                "target-directory": location,
-                "cancel-job": false,
-            });
-            answer(agent.post(format!("{target}/jobs/{job}/savepoints")).send_json(body))?;
-        }
-        Action::Rescale { job, from, parallelism } => {
-            let path = format!("{target}/jobs/{job}/resource-requirements");
-            let there = answer(agent.get(&path).call())?;
-            let body = rescaled(&there, *from, *parallelism);
-            let trigger = trigger_id(&format!("{job} {parallelism}"));
-            answer(agent.put(format!("{path}?triggerId={trigger}")).send_json(body))?;
-        }
-        _ => {}
+/// The moment of a decision, by which a certificate is judged that is used within seconds.
+#[derive(Debug)]
+struct Moment(i64);
+
+impl Clock for Moment {
+    fn wall_ms(&self) -> i64 {
+        self.0
     }
-    Ok(())
+
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+impl Target {
+    async fn perform(&self, action: &Action) -> Result<(), String> {
+        match action {
+            Action::TakeCheckpoint { job, token } => {
+                let body = json!({ "triggerId": trigger_id(token) });
+                self.request("POST", &format!("/jobs/{job}/checkpoints"), Some(body)).await?;
+            }
+            Action::TakeSavepoint { job, token, location } => {
+                let body = json!({
+                    "triggerId": trigger_id(token),
+                    "target-directory": location,
+                    "cancel-job": false,
+                });
+                self.request("POST", &format!("/jobs/{job}/savepoints"), Some(body)).await?;
+            }
+            Action::Rescale { job, from, parallelism } => {
+                let path = format!("/jobs/{job}/resource-requirements");
+                let there = self.request("GET", &path, None).await?;
+                let body = json!(rescaled(&there, *from, *parallelism));
+                let trigger = trigger_id(&format!("{job} {parallelism}"));
+                self.request("PUT", &format!("{path}?triggerId={trigger}"), Some(body)).await?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The JSON of an answer that is no refusal.
+    async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value, String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, &self.address)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| text(&error))?;
+        let stream = TcpStream::connect(&self.address).await.map_err(|error| text(&error))?;
+        let stream = self.tls.connect(stream, &[Role::JobManager]).await;
+        let stream = TokioIo::new(stream.map_err(|error| text(&error))?);
+        let (mut sender, connection) =
+            http1::handshake(stream).await.map_err(|error| text(&error))?;
+        // The connection ends with its sender.
+        let answered = async move {
+            let answer = sender.send_request(request).await.map_err(|error| told(&error))?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| text(&error))?.to_bytes();
+            Ok::<_, String>((status, body))
+        };
+        let (answered, _) = tokio::join!(answered, async {
+            // How it ends is told by the request.
+            let _ = connection.await;
+        });
+        let (status, body) = answered?;
+        if !status.is_success() {
+            let body = String::from_utf8_lossy(&body);
+            let start: String = body.chars().take(SHOWN_CHARACTERS_MAX).collect();
+            return Err(format!("{status}: {start}"));
+        }
+        Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+}
+
+/// An error with its cause: that the other end refuses a certificate is a cause.
+fn told(error: &hyper::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 /// New bounds for the vertices that have the job's parallelism; the others have one of their own.
@@ -80,23 +163,102 @@ fn rescaled(requirements: &Value, from: i32, to: i32) -> BTreeMap<String, Value>
         .collect()
 }
 
-fn answer(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, String> {
-    let mut answer = answer.map_err(|error| error.to_string())?;
-    let status = answer.status();
-    let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
-    let body = body.map_err(|error| error.to_string())?;
-    if !status.is_success() {
-        let start: String = body.chars().take(500).collect();
-        return Err(format!("{status}: {start}"));
-    }
-    Ok(serde_json::from_str(&body).unwrap_or(Value::Null))
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::sync::Arc;
 
-    use super::{rescaled, trigger_id};
+    use serde_json::json;
+    use thalweg_core::clock::{Clock, SystemClock};
+    use thalweg_tls::{Pem, Role, Tls};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::{Target, rescaled, trigger_id};
+    use crate::build::Identity;
+    use crate::certificates::{Stored, decide, issue, operator_certificate};
+    use crate::plan::Action;
+
+    fn identity(uid: &str) -> Identity {
+        let (namespace, name) = ("shop".to_owned(), "clicks".to_owned());
+        Identity { namespace, name, uid: uid.to_owned() }
+    }
+
+    fn now() -> i64 {
+        SystemClock::new().wall_ms() / 1000
+    }
+
+    /// An application's certificates, made now.
+    fn stored(identity: &Identity) -> Stored {
+        let mut stored = Stored::default();
+        loop {
+            let steps = decide(&stored.facts(identity), now()).steps;
+            if steps.is_empty() {
+                return stored;
+            }
+            for step in steps {
+                stored = issue(stored, identity, step, now()).unwrap();
+            }
+        }
+    }
+
+    fn process(pem: Pem, role: Role) -> Tls {
+        Tls::from_pem(pem, role, Arc::new(SystemClock::new())).unwrap()
+    }
+
+    /// A process in this role that gives one answer to each request, and its address.
+    async fn serve(stored: &Stored, role: Role, answer: &'static str) -> String {
+        let secret = stored.leaf_secret(&identity("1"), role).unwrap().data.unwrap();
+        let file = |name: &str| secret[name].0.clone();
+        let pem =
+            Pem { certificate: file("tls.crt"), key: file("tls.key"), authorities: file("ca.crt") };
+        let (tls, listener) = (process(pem, role), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok((mut stream, peer)) = tls.accept(stream, &[Role::Operator]).await else {
+                    continue;
+                };
+                assert_eq!(peer.role, Role::Operator);
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await.unwrap();
+                let length = answer.split("\r\n\r\n").nth(1).unwrap().len();
+                let head = format!("HTTP/1.1 {answer}").replacen(
+                    "\r\n\r\n",
+                    &format!("\r\nContent-Length: {length}\r\n\r\n"),
+                    1,
+                );
+                stream.write_all(head.as_bytes()).await.unwrap();
+                stream.flush().await.unwrap();
+            }
+        });
+        address
+    }
+
+    fn target(address: String, own: &Stored, uid: &str) -> Target {
+        let pem = operator_certificate(own, &identity(uid), now()).unwrap();
+        Target { address, tls: process(pem, Role::Operator) }
+    }
+
+    #[tokio::test]
+    async fn a_request_is_made_by_mutual_tls_to_a_job_manager_of_the_application_alone() {
+        let ours = stored(&identity("1"));
+        let address = serve(&ours, Role::JobManager, "202 Accepted\r\n\r\n{\"a\": 1}").await;
+        let asked = target(address.clone(), &ours, "1").request("GET", "/jobs", None).await;
+        assert_eq!(asked.unwrap(), json!({ "a": 1 }));
+        let action = Action::TakeCheckpoint { job: "0a".to_owned(), token: "t".to_owned() };
+        target(address.clone(), &ours, "1").perform(&action).await.unwrap();
+
+        let refusing = serve(&ours, Role::JobManager, "409 Conflict\r\n\r\n{\"errors\": []}").await;
+        let refused = target(refusing, &ours, "1").perform(&action).await.unwrap_err();
+        assert!(refused.contains("409") && refused.contains("errors"), "{refused}");
+
+        let worker = serve(&ours, Role::TaskManager, "200 OK\r\n\r\n{}").await;
+        let refused = target(worker, &ours, "1").perform(&action).await.unwrap_err();
+        assert!(refused.contains("only jobmanager belongs"), "{refused}");
+        let others = stored(&identity("2"));
+        let refused = target(address, &others, "2").perform(&action).await.unwrap_err();
+        assert!(refused.contains("wasn't issued by a CA in ca.crt"), "{refused}");
+    }
 
     #[test]
     fn only_vertices_with_the_jobs_parallelism_are_rescaled() {

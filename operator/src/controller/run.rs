@@ -16,8 +16,10 @@ use super::reconcile::{Context, reconcile};
 use super::{ReconcileError, watch};
 use crate::server::{Health, Metrics};
 
-/// The shortest and the longest pause after a failure.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+/// The pauses after failures that mend themselves: the shortest, the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// The pause after one that somebody has to mend.
+const LONG_PAUSE: Duration = Duration::from_secs(300);
 /// The longest that one look at an application may take, requests and all.
 const LOOK_SECONDS_MAX: u64 = 120;
 /// How often the loop shows that it is alive.
@@ -161,7 +163,7 @@ impl Owner {
                 // A bug: the others go on, and what was remembered of this one is lost.
                 self.metrics.reconciled("panic", Duration::ZERO);
                 tracing::error!(application = ?key, %error, "looking at an application has failed");
-                Some(PAUSE.1)
+                Some(LONG_PAUSE)
             }
         };
         self.queue.done(&key, again.map(|again| now + again));
@@ -222,7 +224,7 @@ impl Owner {
 fn pause(error: &ReconcileError, failures: u32) -> Duration {
     let (shortest, longest) = PAUSE;
     match error.is_lasting() {
-        true => longest,
+        true => LONG_PAUSE,
         false => (shortest * 2u32.saturating_pow(failures.min(16))).min(longest),
     }
 }

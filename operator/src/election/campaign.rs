@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, watch_object};
 use kube::{Api, Client};
 use thalweg_core::clock::Clock;
 use tokio::sync::watch;
@@ -71,6 +74,8 @@ impl Campaign {
 
     /// Campaigns, then leads, until that is lost.
     pub async fn run(&mut self) -> ElectionError {
+        let mut changes =
+            Some(Box::pin(watch_object(self.leases.clone(), LEASE).default_backoff()));
         let mut looked = self.look().await;
         loop {
             let now = self.clock.elapsed();
@@ -90,7 +95,13 @@ impl Campaign {
                     return ElectionError::Lost { identity, why };
                 }
             };
-            tokio::time::sleep(self.within_deadline(pause)).await;
+            if self.elector.leads() {
+                changes = None;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.within_deadline(pause)) => {}
+                () = freed(changes.as_mut()) => {}
+            }
             looked = self.look().await;
         }
     }
@@ -184,6 +195,19 @@ impl Campaign {
         spec.lease_duration_seconds = i32::try_from(self.times.duration.as_secs()).ok();
         lease
     }
+}
+
+/// Waits until nobody holds the Lease any more; for ever without a watch.
+async fn freed(changes: Option<impl Stream<Item = Result<Option<Lease>, watcher::Error>> + Unpin>) {
+    if let Some(mut changes) = changes {
+        while let Some(change) = changes.next().await {
+            let held = |lease: &Lease| record(lease).held_by().is_some();
+            if change.is_ok_and(|lease| !lease.as_ref().is_some_and(held)) {
+                return;
+            }
+        }
+    }
+    std::future::pending().await
 }
 
 fn record(lease: &Lease) -> LeaseRecord {

@@ -1,8 +1,14 @@
 //! What an operator does about each Lease that there can be.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
+use thalweg_core::clock::SystemClock;
+use tokio::sync::watch;
+
 use super::*;
+use crate::testing::ApiServer;
 
 fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -82,4 +88,53 @@ fn a_leader_that_cannot_renew_tries_until_the_deadline_and_has_then_lost() {
     assert_eq!(lost(a.step(down(), at(60))), "the Lease wasn't renewed for 10s: no route");
     // A process that was stopped for long doesn't trust what it reads: another may have led.
     lost(leader(50).step(there(4, "a"), at(70)));
+}
+
+fn campaign(api: &ApiServer, identity: &str) -> (Campaign, watch::Receiver<bool>) {
+    let (leads, leading) = watch::channel(false);
+    let clock = Arc::new(SystemClock::new());
+    (Campaign::new(api.client(), "system", identity.to_owned(), clock, leads), leading)
+}
+
+async fn leads(leading: &mut watch::Receiver<bool>) {
+    let waited = tokio::time::timeout(at(20), leading.wait_for(|leads| *leads));
+    waited.await.expect("in time").expect("a campaign");
+}
+
+fn holder(api: &ApiServer) -> Option<String> {
+    let lease = api.get("leases", LEASE)?;
+    lease["spec"]["holderIdentity"].as_str().map(str::to_owned)
+}
+
+#[tokio::test]
+async fn a_lease_that_is_given_up_is_taken_over_at_once() {
+    let api = ApiServer::default();
+    let (mut a, mut a_leads) = campaign(&api, "a");
+    let (mut b, mut b_leads) = campaign(&api, "b");
+    tokio::select! {
+        lost = a.run() => panic!("{lost}"),
+        () = leads(&mut a_leads) => {}
+    }
+    assert_eq!(holder(&api).as_deref(), Some("a"));
+    let second = tokio::spawn(async move { b.run().await });
+    let looks =
+        |api: &ApiServer| api.requests().iter().filter(|each| each.starts_with("GET")).count();
+    let before = looks(&api);
+    while looks(&api) < before + 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!*b_leads.borrow());
+    let clock = SystemClock::new();
+    a.release().await;
+    leads(&mut b_leads).await;
+    let took = thalweg_core::Clock::elapsed(&clock);
+    assert!(took < LeaseTimes::default().retry_period / 2, "{took:?}");
+    assert_eq!(holder(&api).as_deref(), Some("b"));
+    // Somebody takes it: the leader ends and says so.
+    api.change("leases", LEASE, |lease| lease["spec"]["holderIdentity"] = json!("thief"));
+    let lost = tokio::time::timeout(at(20), second).await.expect("in time").expect("no panic");
+    assert!(lost.to_string().ends_with("thief has taken the Lease"), "{lost}");
+    assert!(!*b_leads.borrow());
+    a.release().await;
+    assert_eq!(holder(&api).as_deref(), Some("thief"), "only its own is given up");
 }

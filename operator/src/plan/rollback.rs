@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::action::{Decision, Situation};
 use super::facts::Facts;
 use super::preflight::{self, Finding};
+use crate::build::preflight_name;
 use crate::resource::{FlinkApplicationSpec, Operation};
 
 /// Whether the failed revision's pods may go, as the stable one can go on with what there is.
@@ -30,8 +31,12 @@ pub(super) fn may_stop(
         Finding::UnderWay => false,
         Finding::Refused(path, refused) => {
             decision.actions.push(preflight::failed(facts, stable, &path, &refused));
-            let why = format!("its program can't go on with {path}, or that couldn't be checked");
-            lost(stable, &format!("{why}: {refused}"), decision);
+            let why = format!(
+                "its program can't go on with {path}, or that couldn't be checked: {refused} \
+                 (delete the pod {} to check it again)",
+                preflight_name(stable)
+            );
+            lost(stable, &why, decision);
             false
         }
     }

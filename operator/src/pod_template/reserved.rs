@@ -8,7 +8,7 @@ use super::Role;
 /// Names of volumes that begin so are the operator's.
 pub const VOLUME_PREFIX: &str = "thalweg-";
 /// Where the operator mounts what the engine needs.
-pub const MOUNT_PATHS: &[&str] = &["/etc/thalweg", "/tmp", "/var/lib/thalweg"];
+pub const MOUNT_PATHS: &[&str] = &["/etc/thalweg", "/etc/thalweg-tls", "/tmp", "/var/lib/thalweg"];
 /// Labels that begin so are the operator's.
 const LABEL_PREFIXES: &[&str] = &["thalweg.dev/", "app.kubernetes.io/"];
 
@@ -107,7 +107,9 @@ fn main_container(container: &Container, variables: &[&str], found: &mut Vec<Str
     }
     for mount in container.volume_mounts.iter().flatten() {
         let path = mount.mount_path.trim_end_matches('/');
-        let own = MOUNT_PATHS.contains(&path) || path.starts_with("/etc/thalweg/");
+        let own = MOUNT_PATHS.contains(&path)
+            || path.starts_with("/etc/thalweg/")
+            || path.starts_with("/etc/thalweg-tls/");
         let what = format!("volumeMounts: {path} is the operator's: choose another path");
         refuse(own || path.is_empty(), &what);
         let own = mount.name.starts_with(VOLUME_PREFIX);

@@ -58,6 +58,11 @@ pub const RESERVED: &[ReservedKeys] = &[
                   spec.state.checkpoints.location; use spec.highAvailability for the Lease",
     },
     ReservedKeys {
+        keys: &[],
+        prefixes: &["security.ssl."],
+        instead: "certificates are the operator's: remove the key",
+    },
+    ReservedKeys {
         keys: &["taskmanager.memory.process.size"],
         prefixes: &["jobmanager.memory."],
         instead: "use resources.limits.memory of spec.taskManager or spec.jobManager: it is the \

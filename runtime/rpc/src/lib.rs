@@ -18,6 +18,7 @@ mod handshake;
 pub mod link;
 pub mod listener;
 pub mod message;
+mod tls_transport;
 pub mod transport;
 
 pub use connector::{
@@ -28,6 +29,7 @@ pub use frame::MESSAGE_BYTES_MAX;
 pub use handshake::{Identity, PROTOCOL_VERSION};
 pub use link::{Link, LinkError, LinkReceiver, LinkSender, SendError};
 pub use listener::{Accepted, Acceptor, AcceptorSender, accept_channel, listen};
+pub use tls_transport::TlsTransport;
 pub use transport::{ByteStream, Listener, TcpTransport, Transport};
 
 #[cfg(test)]

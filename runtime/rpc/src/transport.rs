@@ -1,5 +1,5 @@
 //! Byte streams between processes, behind a trait: TCP in production, a simulated network in
-//! tests, TLS around either later. Not here: what the bytes mean.
+//! tests, TLS around either (`tls_transport`). Not here: what the bytes mean.
 
 use std::fmt::Debug;
 use std::io;

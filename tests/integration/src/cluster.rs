@@ -92,9 +92,20 @@ impl Cluster {
 
     /// A TaskManager of another binary; it isn't counted among the cluster's own.
     pub fn task_manager_of(&self, binary: &Path, slots: u32) -> Process {
+        self.task_manager_with(binary, slots, &[])
+    }
+
+    /// Starts a TaskManager with so many slots and these options.
+    pub fn start_task_manager_with(&mut self, slots: u32, options: &[&str]) {
+        let process = self.task_manager_with(&self.binary, slots, options);
+        self.task_managers.push(process);
+    }
+
+    fn task_manager_with(&self, binary: &Path, slots: u32, options: &[&str]) -> Process {
         let (config, slots) = (self.config(), format!("taskmanager.numberOfTaskSlots={slots}"));
         let what = format!("TaskManager {}", self.task_managers.len() + 1);
-        Process::start(&what, binary, &["taskmanager", "--config", &config, "-D", &slots])
+        let first = ["taskmanager", "--config", &config, "-D", &slots];
+        Process::start(&what, binary, &[&first[..], options].concat())
     }
 
     /// Waits until the JobManager and all TaskManagers that still run end by themselves, and gives

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,8 +18,14 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Api {
     agent: Agent,
     address: String,
-    /// Ends with the test process: `kubectl proxy` dies of its closed output.
-    _proxy: Child,
+}
+
+fn start_proxy() -> Child {
+    Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "kubectl", "proxy", "--port=0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("kubectl is there: run the tests by tests/cluster/enter")
 }
 
 /// The one that all tests of the process share.
@@ -29,18 +36,23 @@ pub fn shared_api() -> &'static Api {
 
 impl Api {
     fn start() -> Api {
-        let mut proxy = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "kubectl", "proxy", "--port=0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("kubectl is there: run the tests by tests/cluster/enter");
-        let mut line = String::new();
-        let mut output = BufReader::new(proxy.stdout.take().expect("it is piped"));
-        output.read_line(&mut line).expect("kubectl proxy says where it listens");
+        let (sender, receiver) = sync_channel(1);
+        // It ends with the thread that has started it; those of tests end too early.
+        let thread = std::thread::Builder::new().name("kubectl proxy".to_owned());
+        let run = move || {
+            let mut proxy = start_proxy();
+            let mut line = String::new();
+            let mut output = BufReader::new(proxy.stdout.take().expect("it is piped"));
+            output.read_line(&mut line).expect("kubectl proxy says where it listens");
+            sender.send(line).expect("somebody waits for it");
+            proxy.wait().expect("it is a child")
+        };
+        thread.spawn(run).expect("a thread can be started");
+        let line = receiver.recv().expect("kubectl proxy says where it listens");
         let address = line.rsplit(' ').next().expect("an address").trim();
         let config = Agent::config_builder();
         let agent = config.timeout_global(Some(TIMEOUT)).http_status_as_error(false).build();
-        Api { agent: agent.into(), address: format!("http://{address}"), _proxy: proxy }
+        Api { agent: agent.into(), address: format!("http://{address}") }
     }
 
     /// What is at a path; none if nothing is, or the API server doesn't answer.

@@ -15,7 +15,7 @@ const RATE: u64 = 1_200;
 const PARALLELISM: u64 = 2;
 
 /// A run of `allround`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Soak {
     rows: u64,
     output: String,
@@ -83,6 +83,13 @@ impl Soak {
     #[must_use]
     pub fn with(mut self, spec: Value) -> Soak {
         merge(&mut self.manifest["spec"], spec);
+        self
+    }
+
+    /// The same under another name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Soak {
+        self.manifest["metadata"]["name"] = name.into();
         self
     }
 

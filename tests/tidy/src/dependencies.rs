@@ -14,9 +14,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("thalweg-operators", &["thalweg-core", "thalweg-state", "thalweg-storage"]),
     ("thalweg-connectors", &["thalweg-core", "thalweg-operators", "thalweg-storage"]),
     ("thalweg-datastream", &["thalweg-core", "thalweg-state", "thalweg-operators"]),
-    ("thalweg-network", &["thalweg-core"]),
-    ("thalweg-rpc", &["thalweg-core"]),
-    ("thalweg-jobmanager", &["thalweg-core", "thalweg-storage", "thalweg-rpc"]),
+    ("thalweg-network", &["thalweg-core", "thalweg-tls"]),
+    ("thalweg-tls", &["thalweg-core"]),
+    ("thalweg-rpc", &["thalweg-core", "thalweg-tls"]),
+    ("thalweg-jobmanager", &["thalweg-core", "thalweg-storage", "thalweg-rpc", "thalweg-tls"]),
     ("thalweg-kubernetes", &["thalweg-core", "thalweg-jobmanager"]),
     (
         "thalweg-taskmanager",
@@ -43,6 +44,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "thalweg-state",
             "thalweg-storage",
             "thalweg-taskmanager",
+            "thalweg-tls",
         ],
     ),
 ];
@@ -55,6 +57,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "thalweg-storage",
             "thalweg-network",
             "thalweg-rpc",
+            "thalweg-tls",
             "thalweg-jobmanager",
             "thalweg-kubernetes",
             "thalweg-taskmanager",
@@ -137,16 +140,20 @@ fn crates_of_the_engine_see_only_the_layers_below_them() {
 }
 
 #[test]
-fn the_operator_sees_nothing_of_the_engine_but_its_vocabulary() {
+fn the_operator_sees_nothing_of_the_engine_but_its_vocabulary_and_its_identities() {
     let members = members();
     let operator = members.get("thalweg-operator").expect("the operator");
     let violations: Vec<String> = operator
         .dependencies
         .iter()
-        .filter(|name| members.contains_key(*name) && *name != "thalweg-core")
+        .filter(|name| members.contains_key(*name))
+        .filter(|name| !["thalweg-core", "thalweg-tls"].contains(&name.as_str()))
         .cloned()
         .collect();
-    check(&violations, "operator and engine meet in the resource, in REST and in the Lease");
+    check(
+        &violations,
+        "operator and engine meet in the resource, in REST, in the Lease and in certificates",
+    );
 }
 
 #[test]

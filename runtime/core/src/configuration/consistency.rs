@@ -3,7 +3,7 @@
 use super::option::AnyOption;
 use super::options::s3::S3CredentialsSource;
 use super::options::{
-    checkpointing, heartbeat, high_availability, parallelism, restart_strategy, s3,
+    checkpointing, heartbeat, high_availability, parallelism, restart_strategy, s3, security,
 };
 use super::{Configuration, ConfigurationError};
 
@@ -13,7 +13,8 @@ use super::{Configuration, ConfigurationError};
 /// 3. the exponential delay doesn't start above its maximum;
 /// 4. checkpoints have a place to be written to;
 /// 5. a leader shows itself more often than it is believed;
-/// 6. keys for S3 come in pairs, and are there when they are to be used.
+/// 6. TLS has a certificate;
+/// 7. keys for S3 come in pairs, and are there when they are to be used.
 pub(super) fn check(configuration: &Configuration) -> Result<(), ConfigurationError> {
     let get = configuration;
     if get.get(&heartbeat::TIMEOUT) <= get.get(&heartbeat::INTERVAL) {
@@ -61,7 +62,21 @@ pub(super) fn check(configuration: &Configuration) -> Result<(), ConfigurationEr
             "make the lease several times the period",
         );
     }
+    check_certificate(configuration)?;
     check_s3_keys(configuration)
+}
+
+fn check_certificate(configuration: &Configuration) -> Result<(), ConfigurationError> {
+    let (enabled, directory) = (&security::INTERNAL_ENABLED, &security::INTERNAL_DIRECTORY);
+    if !configuration.get(enabled) || configuration.get(directory).is_some() {
+        return Ok(());
+    }
+    contradiction(
+        configuration,
+        "TLS is on and has no certificate",
+        (enabled, directory),
+        "set the directory with tls.crt, tls.key and ca.crt",
+    )
 }
 
 fn check_s3_keys(configuration: &Configuration) -> Result<(), ConfigurationError> {

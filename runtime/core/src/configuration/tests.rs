@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::options::restart_strategy::RestartStrategyType;
 use super::options::{
     checkpointing, execution, heartbeat, jobmanager, metrics, network, parallelism, rest,
-    restart_strategy, state, taskmanager,
+    restart_strategy, security, state, taskmanager,
 };
 use super::*;
 
@@ -427,6 +427,7 @@ fn contradictions_are_named_with_both_keys() {
             restart_strategy::EXPONENTIAL_DELAY_MAX_BACKOFF.key(),
         ),
         ("execution.checkpointing.interval: 1 s", checkpointing::DIRECTORY.key()),
+        ("security.ssl.internal.enabled: true", security::INTERNAL_DIRECTORY.key()),
     ];
     for (text, expected) in table {
         let error = yaml(text).unwrap().validate().unwrap_err();

@@ -37,6 +37,12 @@ pub(crate) enum RestError {
          are accepted from its own pages and from programs (which send no Origin header)."
     )]
     ForeignOrigin { origin: String },
+    #[error(
+        "{method} changes something. That is accepted from the application's operator by mutual \
+         TLS, and from within the JobManager's pod: run `kubectl port-forward` to that pod and \
+         send the request to the forwarded port of localhost. Reading (GET) is open."
+    )]
+    Stranger { method: String },
     #[error("{0}")]
     NotLeading(String),
     #[error("{0}")]
@@ -62,7 +68,7 @@ impl RestError {
             | Self::Command(RestFailure::Invalid(_)) => StatusCode::BAD_REQUEST,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Gone(_) => StatusCode::PERMANENT_REDIRECT,
-            Self::ForeignOrigin { .. } => StatusCode::FORBIDDEN,
+            Self::ForeignOrigin { .. } | Self::Stranger { .. } => StatusCode::FORBIDDEN,
             Self::Command(RestFailure::JobNotFound) => StatusCode::NOT_FOUND,
             Self::Command(RestFailure::Conflict(_)) => StatusCode::CONFLICT,
             Self::Command(RestFailure::TimedOut) => StatusCode::REQUEST_TIMEOUT,

@@ -5,8 +5,10 @@
 //! the JobManager fills, free of JSON), `handlers` turns facts into Flink's JSON by pure functions,
 //! `router` and [`server`] speak HTTP. The only way back into the JobManager is [`RestGateway`].
 //! [`StandbyRest`] is what a JobManager answers before it leads.
+//! Who may change something is `access`'s.
 //! No scheduling is decided here, and no clock is read: the gateway says what time it is.
 
+mod access;
 mod error;
 mod gateway;
 mod handlers;

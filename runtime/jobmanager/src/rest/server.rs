@@ -2,6 +2,7 @@
 //! `router`'s.
 
 mod connection;
+mod secured;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,9 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use thalweg_tls::Tls;
 use tokio::net::TcpListener;
 
 use self::connection::LimitedListener;
+use self::secured::SecuredListener;
+use super::access::{Caller, guarded};
 use super::gateway::RestGateway;
 use super::router::router;
 use super::standby::StandbyRest;
@@ -80,6 +84,7 @@ pub enum RestServerError {
 pub struct RestServer {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Tls>,
 }
 
 impl RestServer {
@@ -109,12 +114,19 @@ impl RestServer {
         let bind = async {
             let listener = TcpListener::bind(address).await?;
             let address = listener.local_addr()?;
-            Ok(Self { listener, address })
+            Ok(Self { listener, address, tls: None })
         };
         bind.await.map_err(|source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => RestServerError::PortInUse { address },
             _ => RestServerError::Bind { address, source },
         })
+    }
+
+    /// With `tls`, the port takes connections in plain text and by mutual TLS, and who may change
+    /// something is looked at; without, as it was.
+    #[must_use]
+    pub fn secured(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// The address, with the port that was found.
@@ -159,15 +171,23 @@ impl RestServer {
             // Nobody listens any more if serving has failed; there is nothing left to end then.
             let _ = ending.send(());
         };
-        let serve = axum::serve(LimitedListener::new(self.listener), router);
         let deadline = async {
             match ended.await {
                 Ok(()) => tokio::time::sleep(GRACE).await,
                 Err(_) => std::future::pending().await,
             }
         };
+        let serve = async move {
+            let Some(tls) = self.tls else {
+                let serve = axum::serve(LimitedListener::new(self.listener), router);
+                return serve.with_graceful_shutdown(signal).await;
+            };
+            let service = guarded(router).into_make_service_with_connect_info::<Caller>();
+            let serve = axum::serve(SecuredListener::new(self.listener, tls), service);
+            serve.with_graceful_shutdown(signal).await
+        };
         tokio::select! {
-            result = serve.with_graceful_shutdown(signal) => result,
+            result = serve => result,
             () = deadline => Ok(()),
         }
     }

@@ -14,6 +14,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::get;
 use thalweg_core::ids::Epoch;
+use thalweg_tls::Tls;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
@@ -51,6 +52,8 @@ pub struct StandbyRest {
     own_address: Arc<str>,
     leader: watch::Receiver<Option<KnownLeader>>,
     times: PassingTimes,
+    /// How the leader is reached; None: in plain text.
+    tls: Option<Tls>,
     /// Set once this JobManager leads; it never stands by again, it ends.
     leads: Arc<watch::Sender<Option<Router>>>,
 }
@@ -63,7 +66,13 @@ impl StandbyRest {
         times: PassingTimes,
     ) -> Self {
         let leads = Arc::new(watch::Sender::new(None));
-        Self { own_address: own_address.into(), leader, times, leads }
+        Self { own_address: own_address.into(), leader, times, tls: None, leads }
+    }
+
+    /// Passes requests on by mutual TLS, where there is `tls`.
+    #[must_use]
+    pub fn secured(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// This JobManager leads: it answers itself from now on.
@@ -104,7 +113,8 @@ async fn answer(State(rest): State<StandbyRest>, request: Request) -> Response {
         };
     }
     let leader = rest.leader.borrow().clone();
-    let passed_on = pass_on::pass_on(request, &rest.own_address, leader.clone(), rest.times);
+    let how = (rest.times, rest.tls.as_ref());
+    let passed_on = pass_on::pass_on(request, &rest.own_address, leader.clone(), how);
     let answered = tokio::select! {
         biased;
         answered = passed_on => answered,

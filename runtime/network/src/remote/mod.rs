@@ -23,6 +23,7 @@ mod inbound;
 mod link;
 mod output;
 mod server;
+mod tls_transport;
 mod transport;
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ mod tests;
 pub use client::{ClientOptions, DataClient};
 pub use hello::ProcessIdentity;
 pub use server::{DataServer, ServerOptions};
+pub use tls_transport::TlsTransport;
 pub use transport::{BoxFuture, Connection, Listener, TcpTransport, Transport};
 
 pub(crate) use link::{CreditReturn, Rejection};

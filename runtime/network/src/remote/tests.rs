@@ -1,5 +1,7 @@
 //! Two processes' networks over real loopback TCP, and what may come to a data port.
 
+mod secure;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;

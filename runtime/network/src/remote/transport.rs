@@ -1,4 +1,5 @@
-//! Where streams of bytes between processes come from: TCP, the simulation's network, later TLS.
+//! Where streams of bytes between processes come from: TCP, the simulation's network, TLS around
+//! either (`tls_transport`).
 
 use std::future::Future;
 use std::io;

@@ -13,7 +13,7 @@ use thalweg_jobmanager::high_availability::{
     StandaloneElection, StoreElection, off_thread,
 };
 use thalweg_jobmanager::rest::KnownLeader;
-use thalweg_rpc::{Connector, Identity, TcpTransport};
+use thalweg_rpc::{Connector, Identity, Transport};
 use thalweg_storage::log::WriterId;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
@@ -159,14 +159,14 @@ pub(super) fn connector(
     configuration: &Configuration,
     stores: &Stores,
     name: &str,
-    (identity, runtime): (Identity, &Handle),
+    (identity, transport, runtime): (Identity, Arc<dyn Transport>, &Handle),
 ) -> Result<Option<Connector>, ProcessError> {
     let Some(location) = configuration.get(&options::STORAGE_DIRECTORY) else { return Ok(None) };
     let store = open(stores, location.as_str())?;
     let in_use = off_thread(&store, runtime);
     let locator = HintLocator::new(in_use, store.name, cluster_id(configuration, name));
     Ok(Some(Connector::Located {
-        transport: Arc::new(TcpTransport),
+        transport,
         locator: Arc::new(locator),
         identity,
         period: configuration.get(&options::RETRY_PERIOD),

@@ -12,7 +12,8 @@ use thalweg_core::configuration::options::{jobmanager, rest};
 use thalweg_datastream::StreamExecutionEnvironment;
 use thalweg_jobmanager::rest::{KnownLeader, PassingTimes, PortRule, RestServer, StandbyRest};
 use thalweg_jobmanager::{JobManager, JobManagerHandle, JobManagerOptions};
-use thalweg_rpc::{Identity, TcpTransport, accept_channel, listen};
+use thalweg_rpc::{Identity, accept_channel, listen};
+use thalweg_tls::{Role, Tls};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -23,6 +24,7 @@ use super::executor::{ClusterExecutor, exit_code, process_seed};
 use super::high_availability::{self, JobManagerRecords, Place};
 use super::kubernetes;
 use super::savepoint_stores::SavepointStores;
+use super::security;
 use super::settings::{ProcessError, configuration};
 use super::stores::Stores;
 use crate::application::Application;
@@ -99,14 +101,16 @@ fn start(
     let host = configuration.get(&jobmanager::BIND_HOST);
     let address = format!("{host}:{}", configuration.get(&jobmanager::RPC_PORT));
     let identity = Identity { build_id: build_id() };
-    let listening = listen(&TcpTransport, &address, identity, sender, runtime.handle());
+    let tls = security::tls(configuration, Role::JobManager, &clock)?;
+    let transport = security::rpc_transport(tls.as_ref());
+    let listening = listen(transport.as_ref(), &address, identity, sender, runtime.handle());
     let bound = runtime
         .block_on(listening)
         .map_err(|source| ProcessError::RpcPort { address: address.clone(), source })?;
     tracing::info!("TaskManagers are expected at {bound}");
     let rpc = format!("{}:{}", configuration.get(&jobmanager::RPC_ADDRESS), bound.port());
     let seen = watch::Sender::new(None);
-    let (rest, rest_address) = serve_rest(configuration, runtime, seen.subscribe())?;
+    let (rest, rest_address) = serve_rest(configuration, runtime, (seen.subscribe(), tls))?;
     let place = Place { rpc, rest: rest_address, seen };
     let edge = (&clock, runtime);
     let recorded = JobManagerRecords::open(configuration, stores, (name, place), edge)?;
@@ -137,16 +141,16 @@ fn start(
 fn serve_rest(
     configuration: &Configuration,
     runtime: &Runtime,
-    leader: watch::Receiver<Option<KnownLeader>>,
+    (leader, tls): (watch::Receiver<Option<KnownLeader>>, Option<Tls>),
 ) -> Result<(StandbyRest, String), ProcessError> {
     let host = configuration.get(&rest::BIND_HOST);
     let rule = PortRule::Exactly(configuration.get(&rest::PORT));
-    let server = runtime.block_on(RestServer::bind(&host, &rule))?;
+    let server = runtime.block_on(RestServer::bind(&host, &rule))?.secured(tls.clone());
     tracing::info!("REST is served at http://{}", server.local_address());
     let host = configuration.get(&rest::ADDRESS);
     let host = host.unwrap_or_else(|| configuration.get(&jobmanager::RPC_ADDRESS));
     let address = format!("{host}:{}", server.local_address().port());
-    let standby = StandbyRest::new(&address, leader, PassingTimes::default());
+    let standby = StandbyRest::new(&address, leader, PassingTimes::default()).secured(tls);
     runtime.spawn(server.serve_standby(standby.clone(), std::future::pending()));
     Ok((standby, address))
 }

@@ -20,13 +20,14 @@ use thalweg_network::{NetworkEnvironment, PartitionRegistry, RegistryOptions};
 use thalweg_rpc::{AcceptorSender, Connector, accept_channel};
 use thalweg_taskmanager::driver::ThreadDriver;
 use thalweg_taskmanager::{DataPlane, TaskManager, TaskManagerOptions};
+use thalweg_tls::Role;
 use tokio::runtime::Runtime;
 
 use super::codes::LocalCodes;
 use super::executor::ClusterExecutor;
 use super::savepoint_stores::SavepointStores;
 use super::stores::Stores;
-use super::{ProcessError, machine, progress};
+use super::{ProcessError, machine, progress, security};
 use crate::application::Application;
 use crate::command_line::ClusterOptions;
 use crate::metrics::{Reporter, TaskManagers};
@@ -191,7 +192,9 @@ impl LocalCluster {
         } else {
             PortRule::FirstFreeOf(8081..=8181)
         };
-        let server = self.runtime.block_on(RestServer::bind(&host, &rule))?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let tls = security::tls(&self.configuration, Role::JobManager, &clock)?;
+        let server = self.runtime.block_on(RestServer::bind(&host, &rule))?.secured(tls);
         eprintln!("REST is served at http://{}", server.local_address());
         let gateway = Arc::new(self.job_manager.clone());
         self.runtime.spawn(server.serve(gateway, std::future::pending()));

@@ -16,6 +16,7 @@ mod progress;
 #[cfg(feature = "s3")]
 mod s3;
 mod savepoint_stores;
+mod security;
 mod settings;
 mod stores;
 mod task_manager;

@@ -54,6 +54,17 @@ pub enum ProcessError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The process can't show who it is.
+    #[error(
+        "the certificate in {directory} (security.ssl.internal.directory) can't be used: {source}",
+        directory = directory.display()
+    )]
+    Certificate {
+        /// The folder.
+        directory: PathBuf,
+        /// What is wrong.
+        source: Box<thalweg_tls::TlsError>,
+    },
     /// The API server can't be found.
     #[error(
         "the API server of Kubernetes isn't known: {0}; run the JobManager in a pod with a service \

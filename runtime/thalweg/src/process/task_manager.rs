@@ -9,18 +9,19 @@ use thalweg_core::clock::{Clock, SystemClock};
 use thalweg_core::configuration::Configuration;
 use thalweg_core::configuration::options::{heartbeat, jobmanager, taskmanager};
 use thalweg_core::ids::TaskManagerId;
-use thalweg_rpc::{Connector, Identity, TcpTransport};
+use thalweg_rpc::{Connector, Identity};
 use thalweg_taskmanager::driver::ThreadDriver;
 use thalweg_taskmanager::{
     DataPlane, ExitReason, TaskManager, TaskManagerHandle, TaskManagerOptions,
 };
+use thalweg_tls::Role;
 
 use super::build_id::build_id;
 use super::codes::CapturedCodes;
 use super::executor::process_seed;
 use super::settings::{ProcessError, configuration, termination};
 use super::stores::Stores;
-use super::{high_availability, machine};
+use super::{high_availability, machine, security};
 use crate::application::Application;
 use crate::command_line::ClusterOptions;
 use crate::metrics::Reporter;
@@ -92,8 +93,11 @@ fn task_manager_options(
     let address = format!("{host}:{}", configuration.get(&jobmanager::RPC_PORT));
     let build_id = build_id();
     let identity = Identity { build_id };
-    let located = high_availability::connector(configuration, stores, name, (identity, runtime))?;
-    let at_address = || Connector::Remote { transport: Arc::new(TcpTransport), address, identity };
+    let tls = security::tls(configuration, Role::TaskManager, clock)?;
+    let transport = security::rpc_transport(tls.as_ref());
+    let edge = (identity, Arc::clone(&transport), runtime);
+    let located = high_availability::connector(configuration, stores, name, edge)?;
+    let at_address = || Connector::Remote { transport, address, identity };
     // The host that others reach this process at: what it binds to, unless that is every address.
     let bind_host = configuration.get(&taskmanager::BIND_HOST);
     let host = match bind_host.as_str() {
@@ -109,10 +113,11 @@ fn task_manager_options(
         build_id,
         connector: located.unwrap_or_else(at_address),
         data_plane: DataPlane::Network {
-            transport: Arc::new(thalweg_network::remote::TcpTransport {
-                // Two TaskManagers exchange no heartbeats: each has its own with the JobManager.
-                silence_max: Some(configuration.get(&heartbeat::TIMEOUT)),
-            }),
+            // Two TaskManagers exchange no heartbeats: each has its own with the JobManager.
+            transport: security::data_transport(
+                tls.as_ref(),
+                configuration.get(&heartbeat::TIMEOUT),
+            ),
             cluster: high_availability::cluster_id(configuration, name),
             host,
         },

@@ -28,6 +28,7 @@ mod s3;
 mod s3_credentials;
 mod s3_recorded;
 mod savepoints;
+mod secured;
 mod soak;
 mod soak_damage;
 mod soak_disk;

@@ -1,7 +1,9 @@
 //! Changes of the spec while a job runs: it goes on with its state.
 
 use serde_json::json;
-use thalweg_kubernetes_tests::{Application, Namespace, OTHER_IMAGE, Soak, kubectl, wait_until};
+use thalweg_kubernetes_tests::{
+    Application, Namespace, OTHER_IMAGE, Soak, kubectl, list, wait_until,
+};
 
 /// Waits until the revision that the spec asks for has proved stable.
 fn settled(application: &Application, before: &serde_json::Value) {
@@ -56,5 +58,62 @@ fn a_job_goes_on_through_upgrades_scaling_suspension_and_savepoints() {
         "another leader keeps the list"
     );
     soak.finish(&application);
+    namespace.delete();
+}
+
+#[test]
+#[ignore = "needs a Kubernetes: tests/run cluster"]
+fn an_image_that_does_not_run_is_rolled_back_and_not_tried_again() {
+    let namespace = Namespace::new("rolled-back");
+    let soak = Soak::new(&namespace, 60).with(json!({
+        "upgrade": {"progressDeadlineSeconds": 30, "preflight": "Off"},
+    }));
+    let application = soak.start(&namespace);
+    application.wait_until("the first revision is stable", |resource| {
+        resource["status"]["stableRevision"].is_string()
+    });
+    let good = application.status("/stableRevision");
+    application.change(&json!({"image": "docker.io/library/thalweg-tests:nowhere"}));
+    application.wait_until("the pod's own word of it", |resource| {
+        let reason = resource["status"]["lastFailure"]["reason"].as_str().unwrap_or_default();
+        ["ErrImagePull", "ImagePullBackOff"].contains(&reason)
+    });
+    let resource = application.wait_until("it is rolled back and runs", |resource| {
+        let status = &resource["status"];
+        status["currentRevision"] == good && status["job"]["state"] == "RUNNING"
+    });
+    assert_ne!(resource["status"]["updateRevision"], good);
+    assert_eq!(application.condition("RolledBack").expect("it is reported").0, "True");
+    application.wait_for_event("Rollback");
+    soak.finish(&application);
+    namespace.delete();
+}
+
+#[test]
+#[ignore = "needs a Kubernetes: tests/run cluster"]
+fn a_new_application_goes_on_from_the_savepoint_of_one_that_was_deleted() {
+    let namespace = Namespace::new("from-savepoint");
+    let soak = Soak::new(&namespace, 40);
+    let first = soak.clone().with(json!({"deletion": {"policy": "Savepoint"}}));
+    let application = first.start(&namespace);
+    application.delete();
+    application.wait_until_gone();
+    let savepoints = format!("{}/savepoints", namespace.location);
+    let manifest = list(&savepoints).into_iter().find(|name| name.as_str().ends_with("/manifest"));
+    let manifest = manifest.expect("a savepoint was taken");
+    let path = manifest.as_str().strip_suffix("/manifest").expect("it is a file in a folder");
+    let second = soak.named("another").with(json!({
+        "state": {"restore": {
+            "from": {"path": format!("{savepoints}/{path}")},
+            "at": "2026-01-01T00:00:00Z",
+        }},
+    }));
+    let application = second.start(&namespace);
+    let restored = application.wait_until("it says what it was restored from", |resource| {
+        resource["status"]["job"]["restoredFrom"].is_object()
+    });
+    let from = restored["status"]["job"]["restoredFrom"]["path"].as_str().unwrap_or_default();
+    assert!(from.contains(&savepoints), "{from}");
+    second.finish(&application);
     namespace.delete();
 }

@@ -16,6 +16,7 @@ pub mod parallelism;
 pub mod rest;
 pub mod restart_strategy;
 pub mod s3;
+pub mod security;
 pub mod slots;
 pub mod state;
 pub mod taskmanager;
@@ -47,6 +48,7 @@ pub const GROUPS: &[Group] = &[
     heartbeat::GROUP,
     slots::GROUP,
     kubernetes::GROUP,
+    security::GROUP,
     execution::GROUP,
     network::GROUP,
     metrics::GROUP,

@@ -29,8 +29,9 @@ option_group! {
     BIND_HOST: String = ConfigOption::new(
         "rest.bind-host",
         || "127.0.0.1".to_owned(),
-        "The address on which the REST port listens; `0.0.0.0` for all. It has no \
-         authentication: open it only to networks that you trust.",
+        "The address on which the REST port listens; `0.0.0.0` for all. Unless \
+         `security.ssl.internal.enabled` is set it has no authentication: open it only to networks \
+         that you trust.",
     )
     .also("rest.bind-address")
     .flink_default("the value of `rest.address`")

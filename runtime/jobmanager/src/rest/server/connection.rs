@@ -15,9 +15,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
 /// How many connections are open at a time; further ones wait in the system's queue.
-const CONNECTIONS_MAX: usize = 256;
+pub(super) const CONNECTIONS_MAX: usize = 256;
 /// How long a connection may wait for its client, within a request or between two.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// A listener that hands out a bounded number of connections.
 pub(super) struct LimitedListener {
@@ -29,21 +29,29 @@ impl LimitedListener {
     pub(super) fn new(listener: TcpListener) -> Self {
         Self { listener, permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
     }
-}
 
-impl Listener for LimitedListener {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
+    /// The next connection and its place, once there is one.
+    pub(super) async fn next(&mut self) -> (TcpStream, SocketAddr, Place) {
         // The semaphore is never closed, so there is always a permit in the end.
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
         // axum's own accept: it waits and goes on when the system is out of descriptors.
         let (stream, address) = Listener::accept(&mut self.listener).await;
         // Fails only for a connection that is gone already; the first read will tell.
         let _ = stream.set_nodelay(true);
-        let silence = Box::pin(sleep(SILENCE_MAX));
-        (Connection { stream, silence, _permit: permit }, address)
+        (stream, address, permit)
+    }
+}
+
+/// One of the connections that may be open at a time.
+pub(super) type Place = Option<OwnedSemaphorePermit>;
+
+impl Listener for LimitedListener {
+    type Io = Connection<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection<TcpStream>, SocketAddr) {
+        let (stream, address, place) = self.next().await;
+        (Connection::new(stream, place), address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -52,13 +60,17 @@ impl Listener for LimitedListener {
 }
 
 /// A connection that holds its place and ends when nothing moves on it.
-pub(super) struct Connection {
-    stream: TcpStream,
+pub(super) struct Connection<S> {
+    stream: S,
     silence: Pin<Box<Sleep>>,
-    _permit: Option<OwnedSemaphorePermit>,
+    _place: Place,
 }
 
-impl Connection {
+impl<S> Connection<S> {
+    pub(super) fn new(stream: S, place: Place) -> Self {
+        Self { stream, silence: Box::pin(sleep(SILENCE_MAX)), _place: place }
+    }
+
     /// Something moved, or the silence has lasted too long.
     fn watch<T>(
         &mut self,
@@ -74,7 +86,7 @@ impl Connection {
     }
 }
 
-impl AsyncRead for Connection {
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -85,7 +97,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

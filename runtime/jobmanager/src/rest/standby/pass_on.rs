@@ -4,6 +4,8 @@
 //! that gets such a request without leading refuses it, so two that take each other for the leader
 //! don't send it to and fro.
 
+use std::io;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -13,6 +15,8 @@ use http_body_util::Limited;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use thalweg_rpc::ByteStream;
+use thalweg_tls::{Role, Tls};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -47,7 +51,7 @@ pub(super) async fn pass_on(
     request: Request,
     own_address: &str,
     leader: Option<KnownLeader>,
-    times: PassingTimes,
+    (times, tls): (PassingTimes, Option<&Tls>),
 ) -> Result<Response, RestError> {
     let (head, body) = request.into_parts();
     if let Some(by) = head.headers.get(PASSED_ON_BY) {
@@ -68,7 +72,7 @@ pub(super) async fn pass_on(
     };
     let address = &leader.rest_address;
     let request = passed_on(head, body, own_address, address)?;
-    let stream = connect(address, times).await?;
+    let stream = connect(address, times, tls).await?;
     let response = match timeout(times.answer, send(request, stream, address)).await {
         Ok(response) => response?,
         Err(_) => return Err(silent(&leader, times)),
@@ -119,7 +123,11 @@ fn remove_those_of_one_connection(headers: &mut HeaderMap) {
     }
 }
 
-async fn connect(address: &str, times: PassingTimes) -> Result<TcpStream, RestError> {
+async fn connect(
+    address: &str,
+    times: PassingTimes,
+    tls: Option<&Tls>,
+) -> Result<Box<dyn ByteStream>, RestError> {
     let unreachable = |reason: String| {
         RestError::NotLeading(format!(
             "The JobManager at {address}, which leads as far as is known, can't be reached: \
@@ -127,18 +135,24 @@ async fn connect(address: &str, times: PassingTimes) -> Result<TcpStream, RestEr
              it runs, its rest.bind-host and rest.address must let the others reach it."
         ))
     };
-    let connected = timeout(times.connect, TcpStream::connect(address)).await;
-    let stream = connected
+    let connect = async {
+        let stream = TcpStream::connect(address).await?;
+        // Fails only for a connection that is gone already; the request will tell.
+        let _ = stream.set_nodelay(true);
+        Ok(match tls {
+            None => Box::new(stream) as Box<dyn ByteStream>,
+            Some(tls) => Box::new(tls.connect(stream, &[Role::JobManager]).await?),
+        })
+    };
+    timeout(times.connect, connect)
+        .await
         .map_err(|_| unreachable(format!("no connection within {:?}", times.connect)))?
-        .map_err(|error| unreachable(error.to_string()))?;
-    // Fails only for a connection that is gone already; the request will tell.
-    let _ = stream.set_nodelay(true);
-    Ok(stream)
+        .map_err(|error: io::Error| unreachable(error.to_string()))
 }
 
 async fn send(
     request: Request,
-    stream: TcpStream,
+    stream: Box<dyn ByteStream>,
     address: &str,
 ) -> Result<Response<Incoming>, RestError> {
     let ended = |error: hyper::Error| {

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use parking_lot::Mutex;
 use serde_json::Value;
 use thalweg_core::ids::{JobVertexId, TriggerId};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use thalweg_tls::Tls;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
@@ -26,6 +27,16 @@ pub(super) struct TableGateway {
 }
 
 impl TableGateway {
+    pub(super) fn new(cluster: ClusterFacts) -> Arc<Self> {
+        Arc::new(Self {
+            now_ms: AtomicI64::new(0),
+            cluster: Arc::new(cluster),
+            commands: Mutex::default(),
+            failure: Mutex::default(),
+            disposals: Mutex::default(),
+        })
+    }
+
     fn command(&self, command: String) -> RestReply {
         self.commands.lock().push(command);
         let failure = self.failure.lock().clone();
@@ -110,14 +121,13 @@ impl Answer {
 
 impl Api {
     pub(super) async fn serve(cluster: ClusterFacts) -> Self {
-        let gateway = Arc::new(TableGateway {
-            now_ms: AtomicI64::new(0),
-            cluster: Arc::new(cluster),
-            commands: Mutex::default(),
-            failure: Mutex::default(),
-            disposals: Mutex::default(),
-        });
+        Self::serve_secured(cluster, None).await
+    }
+
+    pub(super) async fn serve_secured(cluster: ClusterFacts, tls: Option<Tls>) -> Self {
+        let gateway = TableGateway::new(cluster);
         let server = RestServer::bind("127.0.0.1", &PortRule::Exactly(0)).await.unwrap();
+        let server = server.secured(tls);
         let address = server.local_address();
         let (shutdown, told) = oneshot::channel::<()>();
         let served = Arc::clone(&gateway);
@@ -148,8 +158,17 @@ pub(super) async fn send(
          {headers}\r\n{body}",
         body.len()
     );
-    let mut stream = TcpStream::connect(address).await.unwrap();
+    let stream = TcpStream::connect(address).await.unwrap();
+    exchange(stream, &request).await
+}
+
+/// One request and its answer, on a connection that ends with it.
+pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    request: &str,
+) -> Answer {
     stream.write_all(request.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     let (headers, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -1,6 +1,7 @@
 //! REST as a client sees it: over a real connection, from facts equal to those of the job whose
 //! answers `samples/` holds.
 
+mod access;
 mod client;
 mod commands;
 mod contract;
@@ -10,5 +11,6 @@ mod handlers;
 mod like;
 mod model;
 mod operations;
+mod secured;
 mod server;
 mod standby;

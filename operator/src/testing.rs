@@ -28,7 +28,7 @@ const OPERATOR_FIELDS: [&str; 8] = [
 type Place = (String, String, String, String);
 
 #[derive(Clone, Default)]
-pub(super) struct ApiServer(Arc<Mutex<State>>);
+pub(crate) struct ApiServer(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -91,14 +91,18 @@ impl Target {
             let found = object["metadata"]["labels"][label].as_str();
             found.is_some() && (value.is_none() || found == value)
         });
+        let named = self.query.get("fieldSelector").is_none_or(|selector| {
+            selector.strip_prefix("metadata.name=") == object["metadata"]["name"].as_str()
+        });
         (group, resource) == (&self.group, &self.resource)
             && (self.namespace.is_empty() || self.namespace == *namespace)
             && selected
+            && named
     }
 }
 
 impl ApiServer {
-    pub(super) fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let server = self.clone();
         let service = tower::service_fn(move |request: Request<kube::client::Body>| {
             let server = server.clone();
@@ -112,32 +116,32 @@ impl ApiServer {
     }
 
     /// The requests up to now, watches aside.
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.state().requests.clone()
     }
 
-    pub(super) fn get(&self, resource: &str, name: &str) -> Option<Value> {
+    pub(crate) fn get(&self, resource: &str, name: &str) -> Option<Value> {
         let state = self.state();
         let mut found = state.objects.iter();
         found.find(|(place, _)| place.1 == resource && place.3 == name).map(|(_, o)| o.clone())
     }
 
     /// All names of a resource.
-    pub(super) fn names(&self, resource: &str) -> Vec<String> {
+    pub(crate) fn names(&self, resource: &str) -> Vec<String> {
         let state = self.state();
         let found = state.objects.keys().filter(|place| place.1 == resource);
         found.map(|place| place.3.clone()).collect()
     }
 
     /// Somebody else makes or changes an object.
-    pub(super) fn put(&self, group: &str, resource: &str, object: Value) {
+    pub(crate) fn put(&self, group: &str, resource: &str, object: Value) {
         let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
         let place = (group.to_owned(), resource.to_owned(), text("namespace"), text("name"));
         self.state().store(place, object);
     }
 
     /// Somebody else changes an object.
-    pub(super) fn change(&self, resource: &str, name: &str, change: impl FnOnce(&mut Value)) {
+    pub(crate) fn change(&self, resource: &str, name: &str, change: impl FnOnce(&mut Value)) {
         let mut state = self.state();
         let mut found = state.objects.iter();
         let found = found.find(|(place, _)| place.1 == resource && place.3 == name);
@@ -147,7 +151,7 @@ impl ApiServer {
     }
 
     /// Somebody else deletes an object.
-    pub(super) fn delete(&self, resource: &str, name: &str) {
+    pub(crate) fn delete(&self, resource: &str, name: &str) {
         let mut state = self.state();
         let mut found = state.objects.keys();
         let place = found.find(|place| place.1 == resource && place.3 == name).cloned();
@@ -155,7 +159,7 @@ impl ApiServer {
     }
 
     /// What dry runs of pods are answered with from now on.
-    pub(super) fn answer_dry_runs(&self, with: Option<(u16, &str)>) {
+    pub(crate) fn answer_dry_runs(&self, with: Option<(u16, &str)>) {
         self.state().dry_run = with.map(|(status, message)| (status, message.to_owned()));
     }
 

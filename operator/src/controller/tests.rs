@@ -1,6 +1,6 @@
 //! The loop against an API server in memory: what it asks it, and when.
 
-mod api;
+mod certificates;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use thalweg_core::ids::job_id;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use self::api::ApiServer;
 use super::{Options, run};
 use crate::resource::tests::application;
 use crate::server::{Health, Metrics};
+use crate::testing::ApiServer;
 
 /// An operator that runs.
 struct Operator {
@@ -215,8 +215,15 @@ async fn an_operator_that_is_started_again_asks_a_bounded_number_of_times_and_to
             let versions = names.map(move |name| (resource, name));
             versions.collect::<Vec<_>>()
         };
-        let all =
-            ["deployments", "configmaps", "services", "roles", "leases", "controllerrevisions"];
+        let all = [
+            "deployments",
+            "configmaps",
+            "services",
+            "roles",
+            "leases",
+            "controllerrevisions",
+            "secrets",
+        ];
         all.into_iter()
             .flat_map(of)
             .map(|(resource, name)| {
@@ -230,8 +237,8 @@ async fn an_operator_that_is_started_again_asks_a_bounded_number_of_times_and_to
     until("a look", || operator.looks("success") > 0).await;
     at_rest(&api, &operator).await;
     let asked = api.requests().split_off(asked);
-    // A list for each of the watches; then what is read, and each object once.
-    assert!(asked.len() <= 12 + 5 + 14, "{}: {asked:#?}", asked.len());
+    // A list for each of the watches; then what is read, each object once, and three Secrets.
+    assert!(asked.len() <= 12 + 5 + 14 + 3, "{}: {asked:#?}", asked.len());
     assert_eq!(versions(), before);
     operator.end().await;
 }
