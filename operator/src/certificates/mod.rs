@@ -1,8 +1,8 @@
 //! The certificates of an application: a CA of its own, and a leaf for each role.
 //!
-//! - [`decide`]: what is to be made or replaced at a moment; pure.
+//! - [`decide()`]: what is to be made or replaced at a moment; pure.
 //! - [`Stored`]: what the Secrets hold, as facts, and as Secrets again.
-//! - [`issue`]: a step, performed on what is stored.
+//! - [`issue()`]: a step, performed on what is stored.
 //!
 //! A CA takes another one's place in four steps, each at least [`SPREAD_SECONDS`] after the one
 //! before, so that every process has seen it: both are believed while the old one signs; the new

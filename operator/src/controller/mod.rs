@@ -1,9 +1,9 @@
 //! The edge: it watches resources and what belongs to them, lets `plan` decide, writes the status
 //! and performs the actions. Nothing is decided here.
 //!
-//! - [`watch`]: one watch for each kind, shared by all applications. `cache`: what they have shown.
-//! - [`queue`]: whose turn it is. `memory`: what was done already.
-//! - [`reconcile`]: one look at one application. `observe`, `dry_run`, `outstanding`,
+//! - `watch`: one watch for each kind, shared by all applications. `cache`: what they have shown.
+//! - `queue`: whose turn it is. `memory`: what was done already.
+//! - `reconcile`: one look at one application. `observe`, `dry_run`, `outstanding`,
 //!   `certificates`, `apply`, `requests`: its steps.
 //! - [`run`]: the loop that owns all of these. Every operator watches; only the one that leads
 //!   reconciles.

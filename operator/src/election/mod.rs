@@ -1,7 +1,7 @@
 //! Which of several operators reconciles: one Lease in their own namespace.
 //!
-//! - [`elector`]: what is decided, purely.
-//! - [`campaign`]: the same at the API server.
+//! - `elector`: what is decided, purely.
+//! - `campaign`: the same at the API server.
 //!
 //! Unlike a JobManager (`thalweg-kubernetes`, whose elector waits for a Lease that an operator
 //! makes, minds revisions and goes on without the API server), an operator makes its Lease itself

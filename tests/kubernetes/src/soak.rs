@@ -28,7 +28,10 @@ impl Soak {
     pub fn new(namespace: &Namespace, seconds: u64) -> Soak {
         let rows = seconds * RATE;
         let output = format!("{}/output", namespace.location);
-        let key = |name: &str, key: &str| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": "s3", "key": key}}});
+        let key = |name: &str, key: &str| {
+            let reference = json!({"name": "s3", "key": key});
+            json!({"name": name, "valueFrom": {"secretKeyRef": reference}})
+        };
         let mut configuration = json!({
             "execution.checkpointing.tolerable-failed-checkpoints": "1000",
         });
