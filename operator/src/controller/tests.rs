@@ -88,11 +88,27 @@ fn job_runs(api: &ApiServer) {
     let revision = revision(api);
     let wanted = api.get("flinkapplications", "a").expect("the resource");
     let record = api.get("controllerrevisions", &revision).expect("a record");
+    let leader = format!("{revision}-x");
+    let pod = json!({
+        "metadata": {
+            "name": leader,
+            "namespace": "shop",
+            "uid": format!("uid-{leader}"),
+            "labels": {
+                "thalweg.dev/application": "a",
+                "thalweg.dev/revision": revision,
+                "app.kubernetes.io/component": "jobmanager",
+            },
+        },
+        "spec": { "containers": [] },
+        "status": { "phase": "Running" },
+    });
+    api.put("api/v1", "pods", pod);
     let id = job_id(record["data"]["clusterId"].as_str().expect("an identity"), 0).to_string();
     api.change("flinkapplications", "a", |resource| {
         let status = &mut resource["status"];
         status["jobManager"] =
-            json!({ "leader": format!("{revision}-x"), "epoch": 1, "version": "", "protocol": 1 });
+            json!({ "leader": leader, "epoch": 1, "version": "", "protocol": 1 });
         status["job"] = json!({
             "id": id, "state": "RUNNING", "startedAt": "2020-01-01T00:00:00Z", "restarts": 0,
             "parallelism": wanted["spec"]["job"]["parallelism"],

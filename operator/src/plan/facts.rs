@@ -129,6 +129,12 @@ impl Facts {
         !job.id.is_empty() && job.id != job_id(&record.cluster_id, 0).to_string()
     }
 
+    /// Whether the pod that has reported last is there.
+    pub fn leader_is_there(&self) -> bool {
+        let leader = self.status.job_manager.as_ref().map(|leading| leading.leader.as_str());
+        self.pods.iter().any(|pod| Some(pod.name.as_str()) == leader)
+    }
+
     /// The revision whose pods run or are going, if any.
     pub fn deployed(&self) -> Option<&DeploymentFact> {
         let rank = |each: &&DeploymentFact| (!each.deleting, self.number(each));

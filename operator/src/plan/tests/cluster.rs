@@ -40,6 +40,8 @@ pub(super) struct Cluster {
     pub(super) gone: bool,
     /// Whether new jobs get to run.
     pub(super) healthy: bool,
+    /// How many pods there have been.
+    pods_made: usize,
     /// Whether requests for checkpoints and savepoints come to anything.
     pub(super) checkpoints: bool,
     pub(super) checks: Vec<(String, Check)>,
@@ -71,6 +73,7 @@ impl Cluster {
             events: Vec::new(),
             gone: false,
             healthy: true,
+            pods_made: 0,
             checkpoints: true,
             checks: Vec::new(),
             check: Check::Passed,
@@ -182,7 +185,9 @@ impl Cluster {
                 let record = self.recorded.entry(revision.clone()).or_insert(made.clone());
                 assert_eq!(record.cluster_id, made.cluster_id, "it has another state than before");
                 record.number = number;
-                let name = format!("{revision}-0");
+                // No two pods ever have one name.
+                self.pods_made += 1;
+                let name = format!("{revision}-5d8f-{}", self.pods_made);
                 let role = Some(Role::JobManager);
                 let image = Some(format!("{}@sha256:1", self.spec.image));
                 let pod = PodFact { name, revision: revision.clone(), role, image, trouble: None };
@@ -223,7 +228,9 @@ impl Cluster {
     }
 
     pub(super) fn job_runs(&mut self, revision: &str) {
-        let leader = format!("{revision}-5d8f-x2");
+        let mut pods = self.pods.iter().rev();
+        let pod = pods.find(|pod| pod.revision == revision).expect("a pod of the revision");
+        let leader = pod.name.clone();
         self.status.job_manager = Some(JobManagerStatus { leader, ..Default::default() });
         self.status.job = Some(JobStatus {
             id: job_id(&self.recorded[revision].cluster_id, 0).to_string(),

@@ -216,6 +216,23 @@ fn suspending_takes_a_checkpoint_and_resuming_goes_on_with_the_same_state() {
 }
 
 #[test]
+fn what_a_leader_reported_before_its_pod_went_makes_no_application_ready() {
+    let mut cluster = running();
+    cluster.change(|spec| spec.suspend = true);
+    cluster.until("Suspended", false);
+    // The report stays in the status; the new JobManager doesn't come to anything.
+    cluster.healthy = false;
+    cluster.change(|spec| spec.suspend = false);
+    for _ in 0..20 {
+        cluster.step();
+        assert_eq!(condition(&cluster, "Ready").expect("a condition").0, "False");
+    }
+    let revision = cluster.deployments.keys().next().expect("a Deployment").clone();
+    cluster.job_runs(&revision);
+    cluster.until("Running", true);
+}
+
+#[test]
 fn suspending_a_job_whose_checkpoint_hangs_ends_with_the_deadline() {
     let mut cluster = running();
     cluster.checkpoints = false;
