@@ -44,7 +44,24 @@ pub fn definition() -> Result<Value, DefinitionError> {
 pub fn definition_yaml() -> Result<String, DefinitionError> {
     let header = "# Made by `thalweg-operator crd`. Don't edit it:\n\
                   # THALWEG_UPDATE=1 cargo test -p thalweg-operator generated\n";
-    Ok(format!("{header}{}", serde_yaml::to_string(&sorted(definition()?))?))
+    let yaml = serde_yaml::to_string(&sorted(definition()?))?;
+    let lines: Vec<String> = yaml.lines().map(quoted).collect();
+    Ok(format!("{header}{}\n", lines.join("\n")))
+}
+
+/// What YAML 1.1 has for booleans besides `true` and `false`. kubectl and Helm read that version.
+pub(crate) const BOOLEANS: &[&str] = &[
+    "y", "Y", "yes", "Yes", "YES", "n", "N", "no", "No", "NO", "on", "On", "ON", "off", "Off",
+    "OFF",
+];
+
+/// A line of YAML with such a word in quotes, where it is a value.
+fn quoted(line: &str) -> String {
+    let value = line.rsplit_once(": ").or_else(|| line.rsplit_once("- "));
+    match value.filter(|(_, value)| BOOLEANS.contains(value)) {
+        Some((_, value)) => format!("{}'{value}'", &line[..line.len() - value.len()]),
+        None => line.to_owned(),
+    }
 }
 
 /// The schema of the resource.

@@ -15,8 +15,8 @@ pub struct Upgrade {
     /// ready before the old job stops.
     pub strategy: UpgradeStrategy,
     /// What becomes of a program that can't read the old one's state, which is checked before the
-    /// old job stops. `Enforce`: the upgrade is refused. `Warn`: it goes on, with an event. `Off`:
-    /// nothing is checked.
+    /// old job stops. `Enforce`: the upgrade is refused. `Warn`: it goes on, with an event. `"Off"`
+    /// (in quotes: without them YAML takes it for false): nothing is checked.
     pub preflight: Preflight,
     /// From when on a new revision counts as stable.
     pub stability: Stability,
@@ -25,7 +25,7 @@ pub struct Upgrade {
     pub progress_deadline_seconds: i64,
     /// What becomes of a revision that isn't stable by then. `Auto`: the stable one comes back,
     /// with the newest checkpoint. `Manual`: the application is `Stalled` and waits for a new spec.
-    /// `Off`: the revision goes on trying.
+    /// `"Off"` (in quotes: without them YAML takes it for false): the revision goes on trying.
     pub rollback: Rollback,
     /// The number of old revisions that are kept.
     #[schemars(range(min = 1, max = 100))]

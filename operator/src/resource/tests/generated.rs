@@ -30,3 +30,15 @@ fn the_generated_definition_is_up_to_date_and_small_enough_for_kubectl_apply() {
 fn the_generated_reference_page_is_up_to_date() {
     check("docs/flinkapplication.md", &reference::reference_markdown().expect("a page"));
 }
+
+#[test]
+fn no_value_of_the_definition_is_a_boolean_to_older_readers_of_yaml() {
+    let yaml = definition::definition_yaml().expect("a definition");
+    let is_bare = |line: &&str| {
+        definition::BOOLEANS.iter().any(|word| {
+            line.ends_with(&format!("- {word}")) || line.ends_with(&format!(": {word}"))
+        })
+    };
+    assert_eq!(yaml.lines().filter(is_bare).collect::<Vec<_>>(), Vec::<&str>::new());
+    assert_eq!(yaml.lines().filter(|line| line.ends_with("- 'Off'")).count(), 2);
+}
