@@ -16,7 +16,7 @@ const AT_REST: Duration = Duration::from_secs(20);
 
 fn manifest(namespace: &Namespace, number: usize) -> Value {
     let resources =
-        json!({"requests": {"cpu": "1m", "memory": "1Mi"}, "limits": {"memory": "64Mi"}});
+        json!({"requests": {"cpu": "1m", "memory": "1Mi"}, "limits": {"memory": "128Mi"}});
     json!({
         "apiVersion": "thalweg.dev/v1alpha1",
         "kind": "FlinkApplication",

@@ -95,11 +95,6 @@ fn what_only_the_operator_can_refuse_has_a_condition_and_disturbs_nothing() {
             json!({"/spec/taskManager/podTemplate": {"spec": {"priorityClassName": "nobodys"}}}),
             "nobodys",
         ),
-        (
-            "unknown-key",
-            json!({"/spec/configuration": {"heartbeat.intervall": "5 s"}}),
-            "heartbeat.intervall",
-        ),
     ];
     for (name, changes, says) in cases {
         let mut changes: Changes = serde_json::from_value(changes).expect("changes");
