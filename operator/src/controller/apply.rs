@@ -145,8 +145,12 @@ impl Performer<'_> {
     async fn request(&self, action: &Action, memory: &mut Memory) -> Result<(), ReconcileError> {
         let request = outstanding::request(action);
         if memory.needs_request(&request, self.elapsed) == Need::Now {
-            requests::send(self.client, &self.facts.identity, action, self.now).await?;
+            let sent = requests::send(self.client, &self.facts.identity, action, self.now);
+            let failed = sent.await?;
             memory.sent(request, self.elapsed);
+            if let Some(event) = failed.and_then(|reason| failure(action, &reason)) {
+                self.publish(&event, memory).await?;
+            }
         }
         Ok(())
     }
@@ -311,6 +315,17 @@ async fn finalizer(
     }}));
     gone(applications.patch(name, &PatchParams::default(), &patch).await)?;
     Ok(())
+}
+
+/// What to tell of a request that has come to nothing, once for each token.
+fn failure(action: &Action, reason: &str) -> Option<Event> {
+    let (event, what, token) = match action {
+        Action::TakeSavepoint { token, .. } => ("SavepointError", "savepoint", token),
+        Action::TakeCheckpoint { token, .. } => ("CheckpointError", "checkpoint", token),
+        _ => return None,
+    };
+    let message = format!("the {what} {token} has failed and isn't tried again: {reason}");
+    Some(Event { reason: event, warning: true, message, key: token.clone() })
 }
 
 /// An event has the same name whenever it is decided again: the second one is a conflict.

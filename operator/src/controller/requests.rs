@@ -42,13 +42,14 @@ fn trigger_id(token: &str) -> String {
     TriggerId::derive(token).to_string()
 }
 
-/// Asks for a checkpoint, a savepoint or another parallelism; other actions aren't requests.
+/// Asks for a checkpoint, a savepoint or another parallelism; other actions aren't requests. Gives
+/// the reason where it was asked for before and has come to nothing.
 pub(super) async fn send(
     client: &Client,
     identity: &Identity,
     action: &Action,
     now: &Time,
-) -> Result<(), ReconcileError> {
+) -> Result<Option<String>, ReconcileError> {
     let address = format!("{}.{}.svc:{REST_PORT}", identity.rest(), identity.namespace);
     let pem = certificates::of_operator(client, identity, now).await?;
     let clock = Arc::new(Moment(now.0.as_millisecond()));
@@ -75,11 +76,11 @@ impl Clock for Moment {
 }
 
 impl Target {
-    async fn perform(&self, action: &Action) -> Result<(), String> {
+    async fn perform(&self, action: &Action) -> Result<Option<String>, String> {
         match action {
             Action::TakeCheckpoint { job, token } => {
                 let body = json!({ "triggerId": trigger_id(token) });
-                self.request("POST", &format!("/jobs/{job}/checkpoints"), Some(body)).await?;
+                return self.operation(&format!("/jobs/{job}/checkpoints"), body).await;
             }
             Action::TakeSavepoint { job, token, location } => {
                 let body = json!({
@@ -87,7 +88,7 @@ impl Target {
                     "target-directory": location,
                     "cancel-job": false,
                 });
-                self.request("POST", &format!("/jobs/{job}/savepoints"), Some(body)).await?;
+                return self.operation(&format!("/jobs/{job}/savepoints"), body).await;
             }
             Action::Rescale { job, from, parallelism } => {
                 let path = format!("/jobs/{job}/resource-requirements");
@@ -98,7 +99,19 @@ impl Target {
             }
             _ => {}
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Asks for something that takes a while, and how it went: a repeated request is the same one,
+    /// so one that has failed isn't tried again by it.
+    async fn operation(&self, path: &str, body: Value) -> Result<Option<String>, String> {
+        let taken = self.request("POST", path, Some(body)).await?;
+        let Some(id) = taken["request-id"].as_str() else { return Ok(None) };
+        let operation = self.request("GET", &format!("{path}/{id}"), None).await?;
+        let cause = ["failure-cause", "failureCause"].iter().find_map(|member| {
+            operation["operation"][member]["stack-trace"].as_str()?.lines().next()
+        });
+        Ok(cause.map(|cause| cause.chars().take(SHOWN_CHARACTERS_MAX).collect()))
     }
 
     /// The JSON of an answer that is no refusal.
@@ -247,6 +260,12 @@ mod tests {
         assert_eq!(asked.unwrap(), json!({ "a": 1 }));
         let action = Action::TakeCheckpoint { job: "0a".to_owned(), token: "t".to_owned() };
         target(address.clone(), &ours, "1").perform(&action).await.unwrap();
+
+        let failed = "200 OK\r\n\r\n{\"request-id\": \"7\", \"operation\": {\"failureCause\": \
+                      {\"stack-trace\": \"the disk is full\\n at nowhere\"}}}";
+        let failing = serve(&ours, Role::JobManager, failed).await;
+        let reason = target(failing, &ours, "1").perform(&action).await.unwrap();
+        assert_eq!(reason.as_deref(), Some("the disk is full"));
 
         let refusing = serve(&ours, Role::JobManager, "409 Conflict\r\n\r\n{\"errors\": []}").await;
         let refused = target(refusing, &ours, "1").perform(&action).await.unwrap_err();

@@ -133,8 +133,9 @@ fn the_lease_may_be_lost_stolen_or_deleted_and_somebody_leads_each_time() {
 #[test]
 #[ignore = "needs a Kubernetes that tests/cluster has made: tests/run cluster"]
 fn without_the_api_server_the_output_goes_on_and_nothing_restarts() {
+    let stop = Duration::from_secs(seconds_to_stop());
     let namespace = Namespace::new("api-server");
-    let soak = Soak::new(&namespace, 75);
+    let soak = Soak::new(&namespace, stop.as_secs() + 15);
     let application = soak.start(&namespace);
     let epoch = application.status("/jobManager/epoch");
     let output = format!("{}/output", namespace.location);
@@ -142,7 +143,7 @@ fn without_the_api_server_the_output_goes_on_and_nothing_restarts() {
     cluster_script("stop", &["kube-apiserver"]);
     let begun = now();
     let mut before = list(&output).len();
-    while begun.elapsed() < Duration::from_secs(60) {
+    while begun.elapsed() < stop {
         let limit = Duration::from_secs(20);
         let more = wait_within(limit, "more output without an API server", || {
             Some(list(&output).len()).filter(|now| *now > before)
@@ -155,6 +156,12 @@ fn without_the_api_server_the_output_goes_on_and_nothing_restarts() {
     assert_eq!(application.status("/job/restarts"), 0);
     assert_eq!(application.status("/jobManager/epoch"), epoch, "another JobManager leads");
     namespace.delete();
+}
+
+/// How long the API server is stopped: a minute, or as tests/cluster/soak says.
+fn seconds_to_stop() -> u64 {
+    let set = std::env::var("THALWEG_STOP_SECONDS");
+    set.map_or(60, |text| text.parse().expect("THALWEG_STOP_SECONDS is a number"))
 }
 
 /// The node that a pod runs on.
