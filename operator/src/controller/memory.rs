@@ -67,8 +67,8 @@ struct Sent {
     pause: Duration,
 }
 
-/// Whether something is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether something is to be done; the most urgent is the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Need {
     /// Now.
     Now,

@@ -32,15 +32,9 @@ pub(super) fn need(
     memory: &Memory,
     now: Duration,
 ) -> Result<Need, ReconcileError> {
-    let mut later: Option<Duration> = None;
-    for action in &decision.actions {
-        match need_of(facts, &decision.spec, action, items, memory, now)? {
-            Need::Now => return Ok(Need::Now),
-            Need::At(at) => later = Some(later.map_or(at, |later| later.min(at))),
-            Need::No => {}
-        }
-    }
-    Ok(later.map_or(Need::No, Need::At))
+    let needs = decision.actions.iter();
+    let mut needs = needs.map(|each| need_of(facts, &decision.spec, each, items, memory, now));
+    needs.try_fold(Need::No, |sooner, need| Ok(sooner.min(need?)))
 }
 
 fn need_of(
@@ -57,18 +51,12 @@ fn need_of(
             if extra.iter().any(|(kind, name)| is_there(items, kind, name)) {
                 return Ok(Need::Now);
             }
-            let mut later = Need::No;
-            for object in application_objects(facts, spec, leading.as_deref())? {
-                let (kind, name) = kind_and_name(&object);
-                let seen = seen(items, kind, name);
-                match (memory.needs((kind, name), content(&object), seen, now), later) {
-                    (Need::Now, _) => return Ok(Need::Now),
-                    (Need::At(at), Need::At(before)) => later = Need::At(at.min(before)),
-                    (Need::At(at), _) => later = Need::At(at),
-                    (Need::No, _) => {}
-                }
-            }
-            later
+            let objects = application_objects(facts, spec, leading.as_deref())?;
+            let needs = objects.iter().map(|object| {
+                let (kind, name) = kind_and_name(object);
+                memory.needs((kind, name), content(object), seen(items, kind, name), now)
+            });
+            needs.fold(Need::No, Ord::min)
         }
         Action::KeepRevision { revision, replicas } => {
             need_of_revision(items, revision, *replicas, memory, now)
@@ -125,12 +113,7 @@ pub(super) fn need_of_revision(
     let content = revision_content(revision, replicas);
     let needs = ["ConfigMap", "Deployment"]
         .map(|kind| memory.needs((kind, revision), content, seen(items, kind, revision), now));
-    match needs {
-        [Need::Now, _] | [_, Need::Now] => Need::Now,
-        [Need::At(one), Need::At(other)] => Need::At(one.min(other)),
-        [Need::At(at), _] | [_, Need::At(at)] => Need::At(at),
-        [Need::No, Need::No] => Need::No,
-    }
+    needs.into_iter().fold(Need::No, Ord::min)
 }
 
 /// What stands for the content of a revision's objects: it was rendered once, and is recorded.

@@ -11,12 +11,10 @@ use crate::pod_template::Role;
 /// The events that facts and a decision give cause for. Each has a key of its own, so that it is
 /// published once.
 pub(super) fn notices(facts: &Facts, decision: &Decision, now: &Time) -> Vec<Event> {
-    let found = [leader(facts), unsafe_state(facts, now), checkpoints(facts), stalled(decision)];
+    let found =
+        [leader(facts), unsafe_state(facts, now), checkpoints(facts), stalled(facts, decision)];
     let mut events: Vec<Event> = found.into_iter().flatten().collect();
     events.extend(out_of_memory(facts));
-    for event in events.iter_mut().filter(|event| event.reason == "UpgradeStalled") {
-        event.key = facts.generation.to_string();
-    }
     events
 }
 
@@ -55,10 +53,10 @@ fn checkpoints(facts: &Facts) -> Option<Event> {
     Some(warning("CheckpointError", message, newest.id.to_string()))
 }
 
-fn stalled(decision: &Decision) -> Option<Event> {
+fn stalled(facts: &Facts, decision: &Decision) -> Option<Event> {
     match &decision.situation {
         Situation::Stalled { reason: "UpgradeStalled", message } => {
-            Some(warning("UpgradeStalled", message.clone(), String::new()))
+            Some(warning("UpgradeStalled", message.clone(), facts.generation.to_string()))
         }
         _ => None,
     }

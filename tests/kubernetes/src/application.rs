@@ -108,6 +108,16 @@ impl Application {
         })
     }
 
+    /// Waits until its first revision has proved stable.
+    ///
+    /// # Panics
+    /// It hasn't in time.
+    pub fn wait_until_stable(&self) {
+        self.wait_until("the first revision is stable", |resource| {
+            resource["status"]["stableRevision"].is_string()
+        });
+    }
+
     /// The status of a condition, `True` or `False`, and its reason.
     pub fn condition(&self, kind: &str) -> Option<(String, String)> {
         let conditions = self.status("/conditions");

@@ -13,12 +13,12 @@ pub fn carry_over(report: &mut Value, before: &Value, token: Option<&str>, histo
     let Some(report) = report.as_object_mut() else { return };
     let own = report.get("savepoints").and_then(Value::as_array).cloned().unwrap_or_default();
     let paths: Vec<&str> = own.iter().filter_map(|savepoint| savepoint["path"].as_str()).collect();
-    let earlier = before["savepoints"].as_array().into_iter().flatten();
+    let listed = before["savepoints"].as_array().map(Vec::as_slice).unwrap_or_default();
     let known = |savepoint: &&Value| savepoint["path"].as_str().is_some_and(|p| paths.contains(&p));
     let named = |mut savepoint: Value| {
         // Its name in the status stands, also when the annotation is another one by now.
         let same = |other: &&Value| other["path"] == savepoint["path"];
-        let name = before["savepoints"].as_array().into_iter().flatten().find(same);
+        let name = listed.iter().find(same);
         let name = name
             .and_then(|listed| listed["token"].as_str())
             .or(token.filter(|token| savepoint["token"] == TriggerId::derive(token).to_string()));
@@ -27,7 +27,7 @@ pub fn carry_over(report: &mut Value, before: &Value, token: Option<&str>, histo
         }
         savepoint
     };
-    let earlier: Vec<Value> = earlier.filter(|each| !known(each)).cloned().collect();
+    let earlier = listed.iter().filter(|each| !known(each)).cloned();
     let all = own.iter().cloned().map(named).chain(earlier).take(history);
     report.insert("savepoints".to_owned(), Value::Array(all.collect()));
     keep_checkpoint(report, before);

@@ -21,9 +21,7 @@ fn a_job_goes_on_through_upgrades_scaling_suspension_and_savepoints() {
     let namespace = Namespace::new("upgrades");
     let soak = Soak::new(&namespace, 90);
     let application = soak.start(&namespace);
-    application.wait_until("the first revision is stable", |resource| {
-        resource["status"]["stableRevision"].is_string()
-    });
+    application.wait_until_stable();
 
     let before = application.status("/stableRevision");
     application.change(&json!({"image": OTHER_IMAGE}));
@@ -69,9 +67,7 @@ fn an_image_that_does_not_run_is_rolled_back_and_not_tried_again() {
         "upgrade": {"progressDeadlineSeconds": 30, "preflight": "Off"},
     }));
     let application = soak.start(&namespace);
-    application.wait_until("the first revision is stable", |resource| {
-        resource["status"]["stableRevision"].is_string()
-    });
+    application.wait_until_stable();
     let good = application.status("/stableRevision");
     application.change(&json!({"image": "docker.io/library/thalweg-tests:nowhere"}));
     application.wait_until("the pod's own word of it", |resource| {
@@ -124,9 +120,7 @@ fn a_program_that_cannot_read_the_state_is_refused_and_the_old_one_runs_on() {
     let namespace = Namespace::new("incompatible");
     let soak = Soak::new(&namespace, 45);
     let application = soak.start(&namespace);
-    application.wait_until("the first revision is stable", |resource| {
-        resource["status"]["stableRevision"].is_string()
-    });
+    application.wait_until_stable();
     let epoch = application.status("/jobManager/epoch");
     application.change(&json!({"job": {"binary": {
         "path": "/usr/local/bin/fraud-detection",
