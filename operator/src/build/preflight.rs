@@ -45,7 +45,7 @@ impl Revision {
             let mounts = container.volume_mounts.get_or_insert_default();
             mounts.retain(|mount| mount.name != pod::CERTIFICATE_VOLUME);
             let mut args: Vec<String> =
-                ["check", "--from-savepoint", path, "--config", CONFIGURATION_PATH]
+                ["check", "--from-savepoint", path, "--or-newer", "--config", CONFIGURATION_PATH]
                     .map(str::to_owned)
                     .into();
             if self.spec.job.allow_non_restored_state {

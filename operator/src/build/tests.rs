@@ -192,10 +192,10 @@ fn a_check_runs_the_new_program_with_the_jobs_arguments_and_without_a_token() {
     let container = &pod["spec"]["containers"][0];
     let args: Vec<&str> =
         container["args"].as_array().expect("arguments").iter().filter_map(Value::as_str).collect();
-    let path = ["check", "--from-savepoint", "s3://b/7", "--config"];
-    assert_eq!(args[..4], path);
-    assert_eq!(args[5..7], ["--allow-non-restored-state", "--"]);
-    assert_eq!(args[7..], spec.job.binary.args);
+    let path = ["check", "--from-savepoint", "s3://b/7", "--or-newer", "--config"];
+    assert_eq!(args[..5], path);
+    assert_eq!(args[6..8], ["--allow-non-restored-state", "--"]);
+    assert_eq!(args[8..], spec.job.binary.args);
     let template = serde_json::json!({ "spec": pod["spec"] });
     let template = serde_json::from_value(template).expect("a template");
     assert_eq!(violations(&template), Vec::<String>::new());

@@ -37,8 +37,10 @@ const START: &str = "Start";
 /// The operation that makes again what somebody has deleted.
 const RECOVER: &str = "Recover";
 
-/// Decides what is to be done.
+/// Decides what is to be done. In whole seconds, which is what is left of a moment once it has been
+/// written into a resource: what follows from it must be the same before that and after.
 pub fn decide(facts: &Facts, now: Time) -> Decision {
+    let now = Time(Timestamp::from_second(now.0.as_second()).unwrap_or(now.0));
     let mut decision = rules(facts, &now);
     let notices = notice::notices(facts, &decision, &now);
     decision.actions.extend(notices.into_iter().map(Action::Publish));

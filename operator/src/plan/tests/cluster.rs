@@ -1,10 +1,10 @@
 //! A model of a cluster: it performs actions on plain data, so that decisions can be played
 //! through. It checks on the way what must never happen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use thalweg_core::ids::job_id;
 
 use crate::build::Identity;
@@ -44,6 +44,8 @@ pub(super) struct Cluster {
     pods_made: usize,
     /// Whether requests for checkpoints and savepoints come to anything.
     pub(super) checkpoints: bool,
+    /// The savepoints that were asked for and didn't come.
+    pub(super) asked_in_vain: BTreeSet<String>,
     pub(super) checks: Vec<(String, Check)>,
     /// What becomes of checks.
     pub(super) check: Check,
@@ -75,6 +77,7 @@ impl Cluster {
             healthy: true,
             pods_made: 0,
             checkpoints: true,
+            asked_in_vain: BTreeSet::new(),
             checks: Vec::new(),
             check: Check::Passed,
             last: None,
@@ -115,8 +118,10 @@ impl Cluster {
     /// Decides once, performs it, and lets a second go by.
     pub(super) fn step(&mut self) -> Decision {
         let facts = self.facts();
-        let decision = decide(&facts, at(self.now));
-        assert_eq!(decision, decide(&facts, at(self.now)), "decided otherwise the second time");
+        // Clocks are finer than what is written of their times.
+        let moment = Time(at(self.now).0 + SignedDuration::from_millis(400));
+        let decision = decide(&facts, moment.clone());
+        assert_eq!(decision, decide(&facts, moment), "decided otherwise the second time");
         let reported = report(&facts, &decision, &at(self.now));
         let conditions = reported.conditions.iter();
         let is = |kind: &str| {
@@ -131,7 +136,10 @@ impl Cluster {
         self.status.current_revision = current;
         self.status.update_revision = reported.update_revision;
         self.status.stable_revision = stable;
-        self.status.operation = operation;
+        self.status.operation = operation.map(|operation| {
+            let written = serde_json::to_string(&operation).expect("JSON");
+            serde_json::from_str(&written).expect("it can be read")
+        });
         for action in decision.actions.clone() {
             self.perform(action);
         }
@@ -208,13 +216,16 @@ impl Cluster {
             }
             Action::ForgetRevision { revision } => drop(self.recorded.remove(&revision)),
             Action::TakeCheckpoint { .. } if self.checkpoints => self.checkpoint(),
-            Action::TakeSavepoint { token, location, .. } if self.checkpoints => {
+            Action::TakeSavepoint { token, .. } if !self.checkpoints => {
+                self.asked_in_vain.insert(token);
+            }
+            Action::TakeSavepoint { token, location, .. } => {
                 let path = format!("{location}/{token}");
                 let taken = SavepointStatus { token, path, completed_at: Some(at(self.now)) };
                 self.status.savepoints.insert(0, taken);
                 self.status.savepoints.truncate(10);
             }
-            Action::TakeCheckpoint { .. } | Action::TakeSavepoint { .. } => {}
+            Action::TakeCheckpoint { .. } => {}
             Action::Rescale { parallelism, .. } => {
                 self.status.job.as_mut().expect("a job").parallelism = Some(parallelism);
             }

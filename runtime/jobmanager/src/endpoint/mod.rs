@@ -6,6 +6,7 @@ mod disposal;
 mod handle;
 mod log;
 pub(crate) mod mail;
+mod newer_checkpoint;
 mod options;
 mod recorded;
 mod rescale;
@@ -29,6 +30,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use handle::{EndReason, JobManagerHandle};
 pub use mail::{CancelError, CheckpointCommand, CommandError, CommandKind, SubmitError};
+pub use newer_checkpoint::newer_checkpoint;
 pub use options::{CheckpointStore, JobManagerOptions, StoreOpener};
 pub use savepoint::{Savepoint, SavepointError, open_savepoint};
 

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::json;
 use thalweg_kubernetes_tests::{
-    Application, Namespace, Soak, download, example, kubectl, list, shared_api, wait_until,
+    Application, Namespace, Soak, download, example, kubectl, list, seconds_until, shared_api,
+    timed, wait_for_records, wait_until,
 };
 
 #[test]
@@ -68,7 +69,13 @@ fn a_finished_application_with_a_time_to_live_goes_by_itself() {
 fn a_namespace_with_a_running_application_can_be_deleted() {
     let namespace = Namespace::new("namespace-deleted");
     let soak = Soak::new(&namespace, 600);
-    soak.start(&namespace);
+    timed("kubectl apply to the first record", || wait_for_records(&soak.apply(&namespace)));
+    let starts =
+        [("jobmanager", "REST is served"), ("taskmanager", "registered at the JobManager")];
+    for (role, ready) in starts {
+        let pod = wait_until("a pod", || namespace.pods(role).pop());
+        println!("cold start, {role}: {:.3} s", seconds_until(&pod, ready));
+    }
     namespace.delete();
 }
 
