@@ -129,6 +129,7 @@ impl JobManager {
             records: options.records.clone(),
             end: Arc::default(),
             epoch: leadership.epoch,
+            earlier: Arc::default(),
         };
         let weak_mailbox = sender.downgrade();
         options.driver.started(WorkerEvents::new(weak_mailbox.clone()), leadership.epoch);

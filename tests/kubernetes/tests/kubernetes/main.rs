@@ -4,6 +4,7 @@
 
 mod faults;
 mod lifecycle;
+mod recreated;
 mod refused;
 mod strike;
 mod upgrades;
