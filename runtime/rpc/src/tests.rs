@@ -233,6 +233,7 @@ fn a_frame_with_any_bit_changed_is_refused() {
         heartbeat_seen: 3,
         executions: Vec::new(),
         metrics: Vec::new(),
+        leaving: None,
     };
     let message = TaskManagerMessage::Heartbeat(heartbeat);
     let message: ToJobManager = Fenced { epoch: Epoch(1), sequence: 2, message };

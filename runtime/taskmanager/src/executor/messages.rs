@@ -50,7 +50,12 @@ impl TaskExecutor {
                 };
                 return self.stop(exit, now);
             }
-            JobManagerMessage::Heartbeat(heartbeat) => self.heartbeat(at, &heartbeat, now),
+            JobManagerMessage::Heartbeat(heartbeat) => {
+                self.heartbeat(at, &heartbeat, now);
+                if let Some(why) = &heartbeat.dismissed {
+                    return self.dismissed(why, now);
+                }
+            }
             JobManagerMessage::Received { numbers } => {
                 self.outbox.acknowledge(&numbers);
                 for number in numbers {

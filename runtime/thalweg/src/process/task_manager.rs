@@ -19,7 +19,7 @@ use thalweg_tls::Role;
 use super::build_id::build_id;
 use super::codes::CapturedCodes;
 use super::executor::process_seed;
-use super::settings::{ProcessError, configuration, termination};
+use super::settings::{ProcessError, Terminations, configuration};
 use super::stores::Stores;
 use super::{high_availability, machine, security};
 use crate::application::Application;
@@ -67,10 +67,16 @@ pub fn run_task_manager(
     }
 }
 
+/// The first signal lets it work on until its tasks are elsewhere; the second one ends it.
 async fn until_ended(worker: &mut TaskManagerHandle) -> ExitReason {
+    let mut signals = Terminations::new();
     tokio::select! {
         exit = worker.ended() => return exit,
-        signal = termination() => worker.stop(signal),
+        signal = signals.next() => worker.leave(signal),
+    }
+    tokio::select! {
+        exit = worker.ended() => return exit,
+        signal = signals.next() => worker.stop(signal),
     }
     worker.ended().await
 }

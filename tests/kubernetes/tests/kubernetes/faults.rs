@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use thalweg_kubernetes_tests::{
-    Application, Namespace, Signal, Soak, cluster_script, kubectl, list, operator_pods, shared_api,
-    signal, wait_until, wait_within,
+    Application, Namespace, Signal, Soak, cluster_script, list, operator_pods, shared_api, signal,
+    wait_until, wait_within,
 };
 
 /// Deletes a pod, as `kubectl delete pod` does.
-fn delete(pod: &Value) {
+pub(crate) fn delete(pod: &Value) {
     let text = |field: &str| pod["metadata"][field].as_str().expect("a pod has it").to_owned();
     let (namespace, name) = (text("namespace"), text("name"));
     shared_api().delete(&format!("/api/v1/namespaces/{namespace}/pods/{name}"));
@@ -17,7 +17,7 @@ fn delete(pod: &Value) {
 
 /// Does something to a job that runs and has a checkpoint, and waits until it has another two
 /// after it: the first one may have been under way.
-fn strike(what: &str, application: &Application, fault: impl FnOnce()) {
+pub(crate) fn strike(what: &str, application: &Application, fault: impl FnOnce()) {
     let before = application.wait_for_checkpoints(1);
     let struck = now();
     fault();
@@ -28,7 +28,7 @@ fn strike(what: &str, application: &Application, fault: impl FnOnce()) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "for figures that are printed, never compared")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
@@ -165,7 +165,7 @@ fn seconds_to_stop() -> u64 {
 }
 
 /// The node that a pod runs on.
-fn node(pod: &Value) -> String {
+pub(crate) fn node(pod: &Value) -> String {
     pod["spec"]["nodeName"].as_str().expect("it runs").to_owned()
 }
 
@@ -185,23 +185,6 @@ fn a_node_that_is_cut_off_with_the_only_job_manager_stops_nothing_for_long() {
         });
     });
     cluster_script("heal", &[&lost]);
-    soak.finish(&application);
-    namespace.delete();
-}
-
-#[test]
-#[ignore = "needs a Kubernetes that tests/cluster has made: tests/run cluster"]
-fn draining_a_node_ends_and_costs_no_record() {
-    let namespace = Namespace::new("drain");
-    let soak = Soak::new(&namespace, 60);
-    let application = soak.start(&namespace);
-    let task_manager = wait_until("a TaskManager", || namespace.pods("taskmanager").pop());
-    let drained = node(&task_manager);
-    strike("a node drained", &application, || {
-        let options = ["--ignore-daemonsets", "--delete-emptydir-data", "--timeout=150s"];
-        kubectl(&[&["drain", drained.as_str()], &options[..]].concat(), "");
-    });
-    kubectl(&["uncordon", &drained], "");
     soak.finish(&application);
     namespace.delete();
 }

@@ -52,6 +52,7 @@ async fn a_registration_is_repeated_and_then_heartbeats_follow_until_there_is_si
         build_id: 1,
         executions: vec![],
         process_id: 1,
+        leaving: None,
     };
     let register = TaskManagerMessage::Register(registration);
     connection.send(Epoch(0), register, ms(0));
@@ -66,6 +67,7 @@ async fn a_registration_is_repeated_and_then_heartbeats_follow_until_there_is_si
         heartbeat_seen: 0,
         executions: vec![],
         metrics: vec![],
+        leaving: None,
     };
     connection.send(Epoch(4), TaskManagerMessage::Heartbeat(heartbeat), ms(1000));
     assert_eq!(connection.due(ms(1199)), Due::Nothing);
