@@ -84,9 +84,12 @@ impl Revision {
         let with_identity = |mut settings: Settings| {
             let key = "high-availability.cluster-id".to_owned();
             settings.insert(key, cluster_id.to_owned());
-            // A TaskManager that is told to end moves its work away before it is killed.
-            let key = "taskmanager.termination-grace-period".to_owned();
-            settings.insert(key, format!("{grace} s"));
+            // A TaskManager that is told to end moves its work away before it is killed. The usual
+            // time is the engine's own.
+            if grace != pod::GRACE_SECONDS {
+                let key = "taskmanager.termination-grace-period".to_owned();
+                settings.insert(key, format!("{grace} s"));
+            }
             serde_yaml::to_string(&settings)
         };
         let mut job_manager_settings = job_manager_configuration(identity, &name, spec);

@@ -50,12 +50,7 @@ impl TaskExecutor {
                 };
                 return self.stop(exit, now);
             }
-            JobManagerMessage::Heartbeat(heartbeat) => {
-                self.heartbeat(at, &heartbeat, now);
-                if let Some(why) = &heartbeat.dismissed {
-                    return self.dismissed(why, now);
-                }
-            }
+            JobManagerMessage::Heartbeat(heartbeat) => return self.heartbeat(at, &heartbeat, now),
             JobManagerMessage::Received { numbers } => {
                 self.outbox.acknowledge(&numbers);
                 for number in numbers {
@@ -118,10 +113,15 @@ impl TaskExecutor {
         self.send_due(now);
     }
 
-    fn heartbeat(&mut self, at: Stamp, heartbeat: &JobManagerHeartbeat, now: Duration) {
+    fn heartbeat(
+        &mut self,
+        at: Stamp,
+        heartbeat: &JobManagerHeartbeat,
+        now: Duration,
+    ) -> Option<ExitReason> {
         let decision = self.table.heartbeat(at, &heartbeat.expected);
         if decision.stale {
-            return;
+            return self.stopped(now);
         }
         self.heartbeat_seen = at.1;
         for attempt in decision.cancel {
@@ -142,6 +142,10 @@ impl TaskExecutor {
                 None => progress.begun,
             };
             self.aborted(progress.job, aborted);
+        }
+        match &heartbeat.dismissed {
+            Some(why) => self.dismissed(why, now),
+            None => self.stopped(now),
         }
     }
 

@@ -186,6 +186,7 @@ impl TaskExecutor {
             configuration.get(&heartbeat::INTERVAL),
             configuration.get(&heartbeat::TIMEOUT),
             now,
+            xxhash_rust::xxh3::xxh3_64(parts.id.0.as_bytes()),
         );
         let copies = configuration.get(&checkpointing::LOCAL_BACKUP_DIRECTORY);
         let copies = copies.as_ref().and_then(Location::local_path).map(LocalCopies::new);
@@ -368,6 +369,8 @@ impl TaskExecutor {
         tracing::warn!("the connection to the JobManager is lost: {reason}");
         self.receiver = None;
         if self.stopping.is_some() {
+            // Nobody is there to take leave of.
+            self.connection.close();
             return self.stopped(now);
         }
         match self.connection.lost(now) {

@@ -102,7 +102,8 @@ fn task_manager_options(
     let tls = security::tls(configuration, Role::TaskManager, clock)?;
     let transport = security::rpc_transport(tls.as_ref());
     let edge = (identity, Arc::clone(&transport), runtime);
-    let located = high_availability::connector(configuration, stores, name, edge)?;
+    let seed = process_seed(clock.as_ref());
+    let located = high_availability::connector(configuration, stores, name, edge, seed)?;
     let at_address = || Connector::Remote { transport, address, identity };
     // The host that others reach this process at: what it binds to, unless that is every address.
     let bind_host = configuration.get(&taskmanager::BIND_HOST);
@@ -110,7 +111,7 @@ fn task_manager_options(
         "0.0.0.0" | "::" => std::env::var("HOSTNAME").unwrap_or_else(|_| "localhost".to_owned()),
         _ => bind_host,
     };
-    let suffix = process_seed(clock.as_ref()) & 0xff_ffff;
+    let suffix = seed & 0xff_ffff;
     let own_id = || format!("{host}-{}-{suffix:06x}", std::process::id());
     let id = configuration.get(&taskmanager::RESOURCE_ID).unwrap_or_else(own_id);
     Ok(TaskManagerOptions {

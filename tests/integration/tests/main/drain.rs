@@ -10,6 +10,10 @@ use thalweg_integration_tests::{
 
 use crate::faults::{busy_task_manager, start, start_with, wait_for_checkpoints};
 
+/// The first failure is the last. No process is taken for lost because the machine is slow.
+const NO_FAILURE: [(&str, &str); 2] =
+    [("restart-strategy.fixed-delay.attempts", "0"), ("heartbeat.timeout", "30 s")];
+
 fn metric(cluster: &Cluster, job: &str, name: &str) -> Option<f64> {
     cluster.rest.job_metric(job, name)
 }
@@ -52,8 +56,7 @@ fn fraud_detection_moves_from_a_task_manager_that_is_told_to_end_without_a_failu
     let arguments = input.arguments("run", &["--parallelism", "3", "--rate", "3000"]);
     let checkpoints = input.path("checkpoints");
     let binary = application("fraud-detection");
-    // The first failure would be the last.
-    let mut cluster = start_with(&binary, &checkpoints, &arguments, "0");
+    let mut cluster = start_with(&binary, &checkpoints, &arguments, &NO_FAILURE);
     drain(&mut cluster);
     cluster.wait().succeeded();
     input.check("run");
@@ -64,7 +67,8 @@ fn personalisation_moves_from_a_task_manager_that_is_told_to_end_without_a_failu
     let input = PersonalisationInput::new(16_000, 24);
     let arguments = input.arguments("run", &["--parallelism", "3", "--rate", "2000"]);
     let checkpoints = input.path("checkpoints");
-    let mut cluster = start_with(&application("personalisation"), &checkpoints, &arguments, "0");
+    let mut cluster =
+        start_with(&application("personalisation"), &checkpoints, &arguments, &NO_FAILURE);
     drain(&mut cluster);
     cluster.wait().succeeded();
     input.check("run");
@@ -76,7 +80,7 @@ fn one_whose_tasks_have_nowhere_to_go_ends_at_once_and_that_does_not_count_as_a_
     let arguments = input.arguments("run", &["--parallelism", "3", "--rate", "3000"]);
     let checkpoints = input.path("checkpoints");
     let binary = application("fraud-detection");
-    let mut cluster = start_with(&binary, &checkpoints, &arguments, "0");
+    let mut cluster = start_with(&binary, &checkpoints, &arguments, &NO_FAILURE);
     let job = running(&cluster);
     let mut leaving = cluster.task_managers.remove(busy_task_manager(&cluster));
     leaving.terminate();

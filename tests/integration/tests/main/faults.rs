@@ -6,31 +6,33 @@
 use std::path::Path;
 
 use thalweg_integration_tests::{
-    Cluster, FraudInput, PersonalisationInput, application, wait_until,
+    Cluster, FraudInput, PersonalisationInput, Settings, application, wait_until,
 };
 
 /// A cluster of two TaskManagers that take all the tasks, and a third one that takes over.
 /// Checkpoints are written as often as possible.
 pub(crate) fn start(binary: &Path, checkpoints: &Path, arguments: &[String]) -> Cluster {
-    start_with(binary, checkpoints, arguments, "100")
+    start_with(binary, checkpoints, arguments, &[])
 }
 
-/// The same with so many failures that the job bears.
+/// The same with some settings in the place of its own.
 pub(crate) fn start_with(
     binary: &Path,
     checkpoints: &Path,
     arguments: &[String],
-    attempts: &str,
+    more: Settings<'_>,
 ) -> Cluster {
-    let settings = [
+    let mut settings = vec![
         ("heartbeat.interval", "200 ms"),
         ("heartbeat.timeout", "2 s"),
         ("execution.checkpointing.interval", "200 ms"),
         ("execution.checkpointing.dir", checkpoints.to_str().unwrap()),
         ("restart-strategy.type", "fixed-delay"),
-        ("restart-strategy.fixed-delay.attempts", attempts),
+        ("restart-strategy.fixed-delay.attempts", "100"),
         ("restart-strategy.fixed-delay.delay", "100 ms"),
     ];
+    settings.retain(|(key, _)| !more.iter().any(|(other, _)| other == key));
+    settings.extend(more);
     let mut cluster = Cluster::new(binary, &settings);
     cluster.start_task_manager(2);
     cluster.start_task_manager(2);

@@ -1,5 +1,5 @@
-//! TaskManagers' pods that are ended from outside, by `kubectl delete pod` and `kubectl drain`: they
-//! work on until their tasks have moved, and end by themselves with exit code 0.
+//! TaskManagers' pods that are ended from outside, by `kubectl delete pod` and `kubectl drain`:
+//! they work on until their tasks have moved, and end by themselves with exit code 0.
 
 use std::collections::BTreeMap;
 use std::thread;

@@ -108,7 +108,8 @@ fn connector(world: &Arc<World>, host: &str, start: u64) -> Connector {
             let store = Arc::new(world.store.on(host, None));
             let (location, cluster_id) = (STORE.to_owned(), CLUSTER_ID.to_owned());
             let locator = Arc::new(HintLocator::new(store, location, cluster_id));
-            Connector::Located { transport, locator, identity, period: leaders.period }
+            let seed = Dice::new(world.plan.seed, &format!("looks {host} {start}")).throw();
+            Connector::Located { transport, locator, identity, period: leaders.period, seed }
         }
     }
 }

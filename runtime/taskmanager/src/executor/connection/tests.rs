@@ -10,7 +10,7 @@ const fn ms(ms: u64) -> Duration {
 }
 
 fn connection() -> Connection {
-    Connection::new(ms(60_000), ms(100), ms(1000), ms(0))
+    Connection::new(ms(60_000), ms(100), ms(1000), ms(0), 1)
 }
 
 fn goodbye() -> TaskManagerMessage {
