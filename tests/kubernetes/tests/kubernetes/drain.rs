@@ -1,33 +1,31 @@
-//! TaskManagers' pods that are ended from outside, by `kubectl delete pod` and `kubectl drain`:
-//! they work on until their tasks have moved, and end by themselves with exit code 0.
+//! TaskManagers' pods that are ended from outside work on until their tasks have moved, and end by
+//! themselves with exit code 0. Not here: those of a whole node (`whole_cluster::machines`).
 
-use std::collections::BTreeMap;
-use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use thalweg_kubernetes_tests::{
-    Application, Namespace, Soak, kubectl, shared_api, wait_until, wait_within,
+    Application, Namespace, Soak, shared_api, wait_until, wait_within,
 };
 
-use crate::faults::{delete, node, now, strike};
+use crate::strike::{delete, now, strike};
 
 /// Less than the grace period, after which it would be killed.
 const LIMIT: Duration = Duration::from_secs(100);
 
-fn path_of(pod: &Value) -> String {
+pub(crate) fn path_of(pod: &Value) -> String {
     let text = |field: &str| pod["metadata"][field].as_str().expect("a pod has it").to_owned();
     format!("/api/v1/namespaces/{}/pods/{}", text("namespace"), text("name"))
 }
 
 /// Makes a pod stay when it has ended, so that one can see how.
-fn keep(pod: &Value) {
+pub(crate) fn keep(pod: &Value) {
     let finalizers = json!(["thalweg.dev/how-it-ended"]);
     shared_api().merge(&path_of(pod), &json!({"metadata": {"finalizers": finalizers}}));
 }
 
 /// Waits until the pod's process has ended, lets the pod go, and gives the exit code.
-fn exit_code(pod: &Value) -> i64 {
+pub(crate) fn exit_code(pod: &Value) -> i64 {
     let path = path_of(pod);
     let code = wait_within(LIMIT, &format!("{path} ends by itself"), || {
         let pod = shared_api().get(&path)?;
@@ -62,36 +60,5 @@ fn a_deleted_task_manager_works_on_until_its_tasks_have_moved_and_nothing_has_fa
     assert_eq!(relocations(&application), Some(1.0));
     soak.finish(&application);
     assert_eq!(application.status("/job/restarts"), 0, "it was no failure");
-    namespace.delete();
-}
-
-#[test]
-#[ignore = "needs a Kubernetes that tests/cluster has made: tests/run cluster"]
-fn draining_a_node_ends_and_costs_no_record() {
-    let namespace = Namespace::new("drain");
-    let soak = Soak::new(&namespace, 60);
-    let application = soak.start(&namespace);
-    let drained = node(&wait_until("a TaskManager", || namespace.pods("taskmanager").pop()));
-    let on_node = |pod: &Value| node(pod) == drained;
-    let mut pods = namespace.pods("taskmanager");
-    pods.retain(on_node);
-    let with_job_manager = namespace.pods("jobmanager").iter().any(on_node);
-    pods.iter().for_each(keep);
-    strike("a node drained", &application, || {
-        let options = ["--ignore-daemonsets", "--delete-emptydir-data", "--timeout=150s"];
-        let arguments = [&["drain", drained.as_str()], &options[..]].concat();
-        let codes: BTreeMap<String, i64> = thread::scope(|scope| {
-            let draining = scope.spawn(|| kubectl(&arguments, ""));
-            let codes = pods.iter().map(|pod| (path_of(pod), exit_code(pod))).collect();
-            draining.join().expect("the node is drained");
-            codes
-        });
-        assert!(codes.values().all(|code| *code == 0), "{codes:?}");
-    });
-    kubectl(&["uncordon", &drained], "");
-    soak.finish(&application);
-    if !with_job_manager {
-        assert_eq!(application.status("/job/restarts"), 0, "it was no failure");
-    }
     namespace.delete();
 }

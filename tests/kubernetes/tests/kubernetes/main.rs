@@ -5,6 +5,7 @@
 mod drain;
 mod faults;
 mod lifecycle;
-mod many;
 mod refused;
+mod strike;
 mod upgrades;
+mod whole_cluster;
