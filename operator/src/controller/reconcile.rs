@@ -174,7 +174,7 @@ async fn unreadable(
         ),
         key: format!("unreadable {}", metadata.generation.unwrap_or(0)),
     };
-    let name = event.name(&key.name);
+    let name = event.name(&identity);
     if !memory.is_published(&name) {
         tracing::warn!(application = ?key, error = %invalid.error, "a resource can't be read");
         apply::publish(&context.client, &identity, &event, &now(context)).await?;

@@ -1,7 +1,7 @@
 //! What the resource has words for and isn't built yet: refused by name, never ignored.
 
 use super::{Problem, ProblemKind::NotSupported};
-use crate::resource::{Backend, DeletionPolicy, FlinkApplicationSpec, UpgradeStrategy};
+use crate::resource::{Backend, FlinkApplicationSpec, UpgradeStrategy};
 
 pub(super) fn check(spec: &FlinkApplicationSpec, problems: &mut Vec<Problem>) {
     let mut refuse = |refused: bool, field: &str, message: &str| {
@@ -18,10 +18,5 @@ pub(super) fn check(spec: &FlinkApplicationSpec, problems: &mut Vec<Problem>) {
         spec.upgrade.strategy == UpgradeStrategy::Warm,
         "spec.upgrade.strategy",
         "Warm isn't built yet: use Recreate",
-    );
-    refuse(
-        spec.deletion.policy == DeletionPolicy::Delete,
-        "spec.deletion.policy",
-        "Delete isn't built yet: use Retain, and delete the state by hand",
     );
 }

@@ -1,22 +1,22 @@
 //! A model of a cluster: it performs actions on plain data, so that decisions can be played
 //! through. It checks on the way what must never happen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use thalweg_core::ids::job_id;
 
 use crate::build::Identity;
 use crate::plan::{
-    Action, Check, Decision, DeploymentFact, Facts, PodFact, Recorded, decide, report,
+    Action, Check, Decision, DeploymentFact, Erasure, Facts, PodFact, Recorded, decide, report,
     wanted_revision,
 };
 use crate::pod_template::Role;
 use crate::resource::tests::application;
 use crate::resource::{
     CheckpointStatus, FlinkApplicationSpec, FlinkApplicationStatus, JobManagerStatus, JobStatus,
-    SavepointStatus,
+    RestoredFrom, SavepointStatus,
 };
 use crate::validate::problems;
 
@@ -44,9 +44,16 @@ pub(super) struct Cluster {
     pods_made: usize,
     /// Whether requests for checkpoints and savepoints come to anything.
     pub(super) checkpoints: bool,
+    /// The savepoints that were asked for and didn't come.
+    pub(super) asked_in_vain: BTreeSet<String>,
     pub(super) checks: Vec<(String, Check)>,
     /// What becomes of checks.
     pub(super) check: Check,
+    /// A pod that deletes the state, and what becomes of such.
+    pub(super) erasure: Option<Erasure>,
+    pub(super) erases: Check,
+    /// Where state was deleted.
+    pub(super) erased: Vec<String>,
     pub(super) last: Option<Decision>,
 }
 
@@ -75,8 +82,12 @@ impl Cluster {
             healthy: true,
             pods_made: 0,
             checkpoints: true,
+            asked_in_vain: BTreeSet::new(),
             checks: Vec::new(),
             check: Check::Passed,
+            erasure: None,
+            erases: Check::Passed,
+            erased: Vec::new(),
             last: None,
         }
     }
@@ -104,6 +115,7 @@ impl Cluster {
             deployments: self.deployments.values().cloned().collect(),
             pods: self.pods.clone(),
             checks: self.checks.clone(),
+            erasure: self.erasure.clone(),
         }
     }
 
@@ -115,8 +127,10 @@ impl Cluster {
     /// Decides once, performs it, and lets a second go by.
     pub(super) fn step(&mut self) -> Decision {
         let facts = self.facts();
-        let decision = decide(&facts, at(self.now));
-        assert_eq!(decision, decide(&facts, at(self.now)), "decided otherwise the second time");
+        // Clocks are finer than what is written of their times.
+        let moment = Time(at(self.now).0 + SignedDuration::from_millis(400));
+        let decision = decide(&facts, moment.clone());
+        assert_eq!(decision, decide(&facts, moment), "decided otherwise the second time");
         let reported = report(&facts, &decision, &at(self.now));
         let conditions = reported.conditions.iter();
         let is = |kind: &str| {
@@ -131,13 +145,21 @@ impl Cluster {
         self.status.current_revision = current;
         self.status.update_revision = reported.update_revision;
         self.status.stable_revision = stable;
-        self.status.operation = operation;
+        self.status.operation = operation.map(|operation| {
+            let written = serde_json::to_string(&operation).expect("JSON");
+            serde_json::from_str(&written).expect("it can be read")
+        });
         for action in decision.actions.clone() {
             self.perform(action);
         }
         self.pass(1);
         self.last = Some(decision.clone());
         decision
+    }
+
+    /// What the operator reports of a decision.
+    pub(super) fn reported(&self, decision: &Decision) -> crate::plan::OperatorStatus {
+        report(&self.facts(), decision, &at(self.now))
     }
 
     /// Decides until the phase is this one.
@@ -166,6 +188,18 @@ impl Cluster {
                 assert_eq!(self.deployments[&revision].replicas, replicas);
             }
             Action::StartCheck { revision, .. } => self.checks.push((revision, self.check.clone())),
+            Action::StartErasure { revision, places, successor, .. } => {
+                assert!(self.deployments.is_empty() && self.pods.is_empty(), "pods are left");
+                assert!(self.recorded.contains_key(&revision), "no record of {revision}");
+                let identities = self.recorded.values().map(|record| &record.cluster_id);
+                assert!(identities.clone().all(|used| *used != successor), "{successor}");
+                assert!(self.erasure.is_none(), "begun twice");
+                let pod = PodFact { name: "a-state-deletion".to_owned(), ..PodFact::default() };
+                self.erasure = Some(Erasure { check: self.erases.clone(), pod });
+                if self.erases == Check::Passed {
+                    self.erased = places;
+                }
+            }
             Action::RecordImage { revision, image } => {
                 let record = self.recorded.get_mut(&revision).expect("a record");
                 assert_eq!(record.image_digest.replace(image), None, "recorded twice");
@@ -181,7 +215,15 @@ impl Cluster {
                 let references = Default::default();
                 let name = revision.clone();
                 let image_digest = None;
-                let made = Recorded { name, number, cluster_id, spec, references, image_digest };
+                let made = Recorded {
+                    name,
+                    number,
+                    cluster_id,
+                    begin_with,
+                    spec,
+                    references,
+                    image_digest,
+                };
                 let record = self.recorded.entry(revision.clone()).or_insert(made.clone());
                 assert_eq!(record.cluster_id, made.cluster_id, "it has another state than before");
                 record.number = number;
@@ -194,7 +236,7 @@ impl Cluster {
                 self.pods.push(pod);
                 let made = DeploymentFact { revision: revision.clone(), replicas, deleting: false };
                 self.deployments.insert(revision.clone(), made);
-                self.begun_with = begin_with;
+                self.begun_with = self.recorded[&revision].begin_with.clone();
                 if self.healthy {
                     self.job_runs(&revision);
                 }
@@ -208,18 +250,21 @@ impl Cluster {
             }
             Action::ForgetRevision { revision } => drop(self.recorded.remove(&revision)),
             Action::TakeCheckpoint { .. } if self.checkpoints => self.checkpoint(),
-            Action::TakeSavepoint { token, location, .. } if self.checkpoints => {
+            Action::TakeSavepoint { token, .. } if !self.checkpoints => {
+                self.asked_in_vain.insert(token);
+            }
+            Action::TakeSavepoint { token, location, .. } => {
                 let path = format!("{location}/{token}");
                 let taken = SavepointStatus { token, path, completed_at: Some(at(self.now)) };
                 self.status.savepoints.insert(0, taken);
                 self.status.savepoints.truncate(10);
             }
-            Action::TakeCheckpoint { .. } | Action::TakeSavepoint { .. } => {}
+            Action::TakeCheckpoint { .. } => {}
             Action::Rescale { parallelism, .. } => {
                 self.status.job.as_mut().expect("a job").parallelism = Some(parallelism);
             }
             Action::Publish(event) => {
-                let name = event.name("a");
+                let name = event.name(&identity());
                 if !self.events.iter().any(|known| known.ends_with(&name)) {
                     self.events.push(format!("{} {name}", event.reason));
                 }
@@ -232,26 +277,40 @@ impl Cluster {
         let pod = pods.find(|pod| pod.revision == revision).expect("a pod of the revision");
         let leader = pod.name.clone();
         self.status.job_manager = Some(JobManagerStatus { leader, ..Default::default() });
+        let record = &self.recorded[revision];
+        let id = job_id(&record.cluster_id, 0).to_string();
+        // Of another job's checkpoint a leader's report keeps nothing.
+        let of_job = self.status.checkpoint.take().filter(|newest| newest.path.contains(&id));
+        self.status.checkpoint = of_job;
+        let begun_with = record.begin_with.as_ref().map(|path| RestoredFrom {
+            path: path.clone(),
+            checkpoint_id: None,
+            at: None,
+        });
         self.status.job = Some(JobStatus {
-            id: job_id(&self.recorded[revision].cluster_id, 0).to_string(),
+            id,
             state: "RUNNING".to_owned(),
             started_at: Some(at(self.now)),
             parallelism: Some(self.spec.job.parallelism),
             restarts: Some(0),
-            restored_from: self.status.checkpoint.as_ref().map(|newest| {
-                crate::resource::RestoredFrom {
+            restored_from: self
+                .status
+                .checkpoint
+                .as_ref()
+                .map(|newest| RestoredFrom {
                     path: newest.path.clone(),
                     checkpoint_id: Some(newest.id),
                     at: None,
-                }
-            }),
+                })
+                .or(begun_with),
             ..Default::default()
         });
     }
 
     pub(super) fn checkpoint(&mut self) {
         let id = self.status.checkpoint.as_ref().map_or(0, |newest| newest.id) + 1;
-        let path = format!("s3://b/{id}");
+        let job = self.status.job.as_ref().expect("a job").id.as_str();
+        let path = format!("s3://b/{job}/chk-{id}");
         let completed_at = Some(at(self.now));
         self.status.checkpoint =
             Some(CheckpointStatus { id, path, completed_at, ..Default::default() });

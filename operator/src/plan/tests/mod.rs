@@ -2,6 +2,9 @@
 
 mod cluster;
 mod decide;
+mod earlier;
 mod effect;
+mod erase;
 mod notice;
 mod rollback;
+mod stale;

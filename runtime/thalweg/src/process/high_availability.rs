@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thalweg_core::Clock;
 use thalweg_core::configuration::Configuration;
-use thalweg_core::configuration::options::{high_availability as options, jobmanager};
+use thalweg_core::configuration::options::{high_availability as options, jobmanager, kubernetes};
 use thalweg_core::ids::Epoch;
 use thalweg_jobmanager::endpoint::{CheckpointStore, EndReason};
 use thalweg_jobmanager::high_availability::{
@@ -86,6 +86,7 @@ impl JobManagerRecords {
             application: name.to_owned(),
             writer,
             address: place.rpc.clone(),
+            owner: configuration.get(&kubernetes::APPLICATION_UID),
         };
         let records = runtime.block_on(Records::open(options, runtime.handle()))?;
         let election = StoreElection::new(
@@ -149,7 +150,7 @@ fn machine_name() -> String {
 }
 
 /// Never the same for two processes.
-fn writer_id(clock: &dyn Clock) -> WriterId {
+pub(crate) fn writer_id(clock: &dyn Clock) -> WriterId {
     let mut drawn = [0; 16];
     let source = std::fs::File::open("/dev/urandom");
     if source.and_then(|mut source| source.read_exact(&mut drawn)).is_ok() {
