@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use thalweg_kubernetes_tests::{Application, Namespace, Soak, shared_api, wait_until, wait_within};
+use thalweg_kubernetes_tests::{
+    Application, Namespace, Soak, now, shared_api, wait_until, wait_within,
+};
 
 use crate::strike::{delete, strike};
 
