@@ -57,6 +57,7 @@ pub struct PodDriverOptions {
 struct Inbox {
     required: Option<u32>,
     registrations: BTreeMap<String, bool>,
+    leaving: BTreeSet<String>,
     released: BTreeSet<String>,
     /// The driver is gone: so is the JobManager.
     ended: bool,
@@ -122,6 +123,12 @@ impl ResourceManagerDriver for KubernetesDriver {
     fn worker_changed(&mut self, id: &TaskManagerId, registered: bool) {
         self.tell(|inbox| {
             inbox.registrations.insert(id.0.clone(), registered);
+        });
+    }
+
+    fn worker_leaving(&mut self, id: &TaskManagerId) {
+        self.tell(|inbox| {
+            inbox.leaving.insert(id.0.clone());
         });
     }
 
@@ -202,6 +209,9 @@ impl PodTask {
         let mut actions = Vec::new();
         for (name, registered) in inbox.registrations {
             actions.extend(self.planner.registration(&name, registered, now));
+        }
+        for name in inbox.leaving {
+            actions.extend(self.planner.leaving(&name, now));
         }
         for name in inbox.released {
             actions.extend(self.planner.release(&name, now));

@@ -6,14 +6,18 @@ use std::sync::Arc;
 
 use thalweg_core::Clock;
 use thalweg_core::configuration::Configuration;
-use thalweg_core::configuration::options::{high_availability as options, kubernetes};
+use thalweg_core::configuration::options::{high_availability as options, jobmanager, kubernetes};
+use thalweg_core::ids::Epoch;
 use thalweg_jobmanager::endpoint::{CheckpointStore, EndReason};
 use thalweg_jobmanager::high_availability::{
     HighAvailabilityError, HintLocator, LeaderElection, Records, RecordsOptions,
     StandaloneElection, StoreElection, off_thread,
 };
 use thalweg_jobmanager::rest::KnownLeader;
-use thalweg_rpc::{Connector, Identity, Transport};
+use thalweg_rpc::{
+    Connector, Identity, LeaderAddress, LeaderLocator, LeaderView, ServiceLocator, SystemResolver,
+    Transport,
+};
 use thalweg_storage::log::WriterId;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
@@ -36,6 +40,8 @@ pub(super) struct Place {
     pub(super) rest: String,
     /// Told whom this one sees leading, while it stands by.
     pub(super) seen: watch::Sender<Option<KnownLeader>>,
+    /// The same for those who ask at `rpc`.
+    pub(super) view: LeaderView,
 }
 
 /// What a JobManager is started with.
@@ -61,6 +67,8 @@ impl JobManagerRecords {
         let Some(location) = configuration.get(&options::STORAGE_DIRECTORY) else {
             let checkpoints = stores.checkpoints(configuration)?;
             checkpoints.iter().try_for_each(|store| stores.check(store, runtime))?;
+            // There is no other one, and it is always in its first term.
+            place.view.leads(LeaderAddress { address: place.rpc, epoch: Epoch(1) });
             return Ok(Self { election: Box::new(StandaloneElection), records: None, checkpoints });
         };
         let store = open(stores, location.as_str())?;
@@ -92,7 +100,8 @@ impl JobManagerRecords {
             ),
             Arc::clone(clock),
         )
-        .serves_rest(place.rest, place.seen);
+        .serves_rest(place.rest, place.seen)
+        .answers_with(place.view);
         let election = match super::kubernetes::turn(configuration, (clock, runtime))? {
             Some(turn) => election.by_turn(turn),
             None => election,
@@ -152,7 +161,9 @@ pub(crate) fn writer_id(clock: &dyn Clock) -> WriterId {
     WriterId(xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
 }
 
-/// How a TaskManager finds its JobManager with high availability; None without.
+/// How a TaskManager finds its JobManager with high availability; None without: in Kubernetes by
+/// asking all JobManagers behind the Service that `jobmanager.rpc.address` names, elsewhere by the
+/// hint in the store.
 ///
 /// # Errors
 /// The store can't be opened.
@@ -161,15 +172,19 @@ pub(super) fn connector(
     stores: &Stores,
     name: &str,
     (identity, transport, runtime): (Identity, Arc<dyn Transport>, &Handle),
+    seed: u64,
 ) -> Result<Option<Connector>, ProcessError> {
     let Some(location) = configuration.get(&options::STORAGE_DIRECTORY) else { return Ok(None) };
-    let store = open(stores, location.as_str())?;
-    let in_use = off_thread(&store, runtime);
-    let locator = HintLocator::new(in_use, store.name, cluster_id(configuration, name));
-    Ok(Some(Connector::Located {
-        transport,
-        locator: Arc::new(locator),
-        identity,
-        period: configuration.get(&options::RETRY_PERIOD),
-    }))
+    let locator: Arc<dyn LeaderLocator> = if super::kubernetes::is_deployed(configuration) {
+        let host = configuration.get(&jobmanager::RPC_ADDRESS);
+        let port = configuration.get(&jobmanager::RPC_PORT);
+        let asking = Arc::clone(&transport);
+        Arc::new(ServiceLocator::new(Arc::new(SystemResolver), asking, (host, port), identity))
+    } else {
+        let store = open(stores, location.as_str())?;
+        let in_use = off_thread(&store, runtime);
+        Arc::new(HintLocator::new(in_use, store.name, cluster_id(configuration, name)))
+    };
+    let period = configuration.get(&options::RETRY_PERIOD);
+    Ok(Some(Connector::Located { transport, locator, identity, period, seed }))
 }

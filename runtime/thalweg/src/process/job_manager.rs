@@ -12,7 +12,7 @@ use thalweg_core::configuration::options::{jobmanager, rest};
 use thalweg_datastream::StreamExecutionEnvironment;
 use thalweg_jobmanager::rest::{KnownLeader, PassingTimes, PortRule, RestServer, StandbyRest};
 use thalweg_jobmanager::{JobManager, JobManagerHandle, JobManagerOptions};
-use thalweg_rpc::{Identity, accept_channel, listen};
+use thalweg_rpc::{Identity, LeaderView, ListenerIdentity, accept_channel, listen};
 use thalweg_tls::{Role, Tls};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -113,7 +113,9 @@ fn start(
     let identity = Identity { build_id: build_id() };
     let tls = security::tls(configuration, Role::JobManager, &clock)?;
     let transport = security::rpc_transport(tls.as_ref());
-    let listening = listen(transport.as_ref(), &address, identity, sender, runtime.handle());
+    let view = LeaderView::default();
+    let listens = ListenerIdentity { identity, leader: view.clone() };
+    let listening = listen(transport.as_ref(), &address, listens, sender, runtime.handle());
     let bound = runtime
         .block_on(listening)
         .map_err(|source| ProcessError::RpcPort { address: address.clone(), source })?;
@@ -121,7 +123,7 @@ fn start(
     let rpc = format!("{}:{}", configuration.get(&jobmanager::RPC_ADDRESS), bound.port());
     let seen = watch::Sender::new(None);
     let (rest, rest_address) = serve_rest(configuration, runtime, (seen.subscribe(), tls))?;
-    let place = Place { rpc, rest: rest_address, seen };
+    let place = Place { rpc, rest: rest_address, seen, view };
     let edge = (&clock, runtime);
     let recorded = JobManagerRecords::open(configuration, stores, (name, place), edge)?;
     let workers = kubernetes::workers(configuration, edge)?;
