@@ -1,6 +1,6 @@
 //! Changes of the spec while a job runs: it goes on with its state.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use thalweg_kubernetes_tests::{
     Application, Namespace, OTHER_IMAGE, Signal, Soak, kubectl, list, shared_api, signal,
     wait_until,
@@ -27,6 +27,9 @@ fn a_job_goes_on_through_upgrades_scaling_suspension_and_savepoints() {
     let before = application.status("/stableRevision");
     application.change(&json!({"image": OTHER_IMAGE}));
     settled(&application, &before);
+    let events = shared_api().list(&namespace.core("events"));
+    let in_vain = |event: &&Value| event["involvedObject"]["name"] == "allround-taskmanager-1-2";
+    assert!(!events.iter().any(|event| in_vain(&event)), "it was stopped, and replaced its pods");
     let before = application.status("/stableRevision");
     application.change(&json!({"configuration": {"heartbeat.interval": "5 s"}}));
     settled(&application, &before);
