@@ -172,7 +172,10 @@ pub(super) fn pod(pod: Pod) -> Option<Item> {
         .into_iter()
         .find(|role| component.is_some_and(|component| component == role.as_str()));
     let image = role.and_then(|role| image(&pod, role));
-    let fact = PodFact { name: name.clone(), revision, role, image, trouble };
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    let ready = conditions.any(|each| each.type_ == "Ready" && each.status == "True") && !goes;
+    let fact = PodFact { name: name.clone(), revision, role, image, trouble, ready };
     let fingerprint = hashed((uid, &fact));
     Some(Item { key, name, seen: Seen::Pod(fact), fingerprint })
 }

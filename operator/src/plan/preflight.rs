@@ -8,6 +8,9 @@ use super::facts::{Check, Facts};
 use super::lineage::Lineage;
 use crate::resource::{FlinkApplicationSpec, Operation, Preflight};
 
+/// The step of an upgrade in which nothing but the check is made.
+pub(super) const CHECK: &str = "Check";
+
 /// What is known of whether a revision can go on with the newest checkpoint.
 pub(super) enum Finding {
     /// There is nothing to check: no checkpoint, or it begins with something else, or the user
@@ -35,7 +38,8 @@ pub(super) fn find(
     // With a new identity the job begins with something else, or with nothing.
     let same_state = facts.recorded.iter().any(|record| record.cluster_id == cluster_id);
     let Some(path) = newest.filter(|_| same_state) else { return Finding::Unneeded };
-    if spec.upgrade.preflight == Preflight::Off || operation.step != SECURE {
+    let begins = [SECURE, CHECK].contains(&operation.step.as_str());
+    if spec.upgrade.preflight == Preflight::Off || !begins {
         return Finding::Unneeded;
     }
     let found = facts.checks.iter().find(|(checked, _)| checked == revision);

@@ -56,7 +56,7 @@ fn problems_name_the_field_and_say_what_to_do() {
         ("/taskManager/resources/limits", json!({ "memory": "1Gi", "gpu": 1 }), "not a resource"),
         ("/taskManager/resources/requests", json!({ "memory": "2Gi" }), "more than the limit"),
         ("/taskManager/localStorage", json!({ "sizeLimit": 0 }), "not a size"),
-        ("/upgrade", json!({ "strategy": "Warm" }), "use Recreate"),
+        ("/state/backend", json!("Disk"), "use Memory"),
         ("/deletion", json!({ "policy": "Delete" }), "use Retain"),
         ("/podTemplate", json!({ "specs": {} }), "unknown field specs"),
         ("/podTemplate", json!({ "spec": { "hostNetwork": true } }), "restricted: spec.hostNet"),
@@ -110,7 +110,7 @@ fn templates_and_other_fields_make_different_conditions_true() {
     assert_eq!(kind("/podTemplate", template), ProblemKind::InvalidPodTemplate);
     let secret = json!({ "api.token": "x" });
     assert_eq!(kind("/configuration", secret), ProblemKind::InvalidSpec);
-    assert_eq!(kind("/upgrade", json!({ "strategy": "Warm" })), ProblemKind::NotSupported);
+    assert_eq!(kind("/state/backend", json!("Disk")), ProblemKind::NotSupported);
 }
 
 /// Templates as users might write them, good and bad.

@@ -5,3 +5,4 @@ mod decide;
 mod effect;
 mod notice;
 mod rollback;
+mod warm;

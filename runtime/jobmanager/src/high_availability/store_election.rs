@@ -45,6 +45,8 @@ pub struct StoreElection {
     seen: watch::Sender<Option<KnownLeader>>,
     /// The machine's name.
     machine: String,
+    /// What it runs; empty where there are no revisions.
+    revision: String,
     writer: WriterId,
     turn: Box<dyn Turn>,
     period: Duration,
@@ -80,6 +82,7 @@ impl StoreElection {
             rest_address: String::new(),
             seen: watch::Sender::new(None),
             machine,
+            revision: String::new(),
             writer,
             turn: Box::new(HintTurn::new(watch)),
             period,
@@ -93,6 +96,12 @@ impl StoreElection {
     /// Something else than the hint says whose turn it is.
     pub fn by_turn(mut self, turn: Box<dyn Turn>) -> Self {
         self.turn = turn;
+        self
+    }
+
+    /// It runs this revision of the application; TaskManagers of others don't follow it.
+    pub fn of_revision(mut self, revision: String) -> Self {
+        self.revision = revision;
         self
     }
 
@@ -185,6 +194,7 @@ impl StoreElection {
             epoch: leader.leadership().epoch(),
             counter: self.counter,
             released,
+            revision: self.revision.clone(),
         };
         let written = async {
             let path = layout::leader(cluster_log_id(&self.cluster_id))?;

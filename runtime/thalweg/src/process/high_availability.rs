@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thalweg_core::Clock;
 use thalweg_core::configuration::Configuration;
-use thalweg_core::configuration::options::high_availability as options;
+use thalweg_core::configuration::options::{high_availability as options, kubernetes};
 use thalweg_jobmanager::endpoint::{CheckpointStore, EndReason};
 use thalweg_jobmanager::high_availability::{
     HighAvailabilityError, HintLocator, LeaderElection, Records, RecordsOptions,
@@ -41,6 +41,8 @@ pub(super) struct Place {
 /// What a JobManager is started with.
 pub(super) struct JobManagerRecords {
     pub(super) election: Box<dyn LeaderElection>,
+    /// Told whether this one is to get ready while another revision's leads.
+    pub(super) preparing: Option<watch::Receiver<bool>>,
     pub(super) records: Option<Records>,
     /// Where checkpoints go.
     pub(super) checkpoints: Option<CheckpointStore>,
@@ -61,7 +63,8 @@ impl JobManagerRecords {
         let Some(location) = configuration.get(&options::STORAGE_DIRECTORY) else {
             let checkpoints = stores.checkpoints(configuration)?;
             checkpoints.iter().try_for_each(|store| stores.check(store, runtime))?;
-            return Ok(Self { election: Box::new(StandaloneElection), records: None, checkpoints });
+            let election = Box::new(StandaloneElection);
+            return Ok(Self { election, preparing: None, records: None, checkpoints });
         };
         let store = open(stores, location.as_str())?;
         let checkpoints = stores.checkpoints(configuration)?.unwrap_or_else(|| store.clone());
@@ -91,13 +94,18 @@ impl JobManagerRecords {
             ),
             Arc::clone(clock),
         )
-        .serves_rest(place.rest, place.seen);
-        let election = match super::kubernetes::turn(configuration, (clock, runtime))? {
-            Some(turn) => election.by_turn(turn),
-            None => election,
-        };
+        .serves_rest(place.rest, place.seen)
+        .of_revision(configuration.get(&kubernetes::REVISION).unwrap_or_default());
+        let (election, preparing) =
+            match super::kubernetes::turn(configuration, (clock, runtime))? {
+                Some(turn) => {
+                    let preparing = turn.preparation();
+                    (election.by_turn(Box::new(turn)), Some(preparing))
+                }
+                None => (election, None),
+            };
         let (election, records) = (Box::new(election), Some(records));
-        Ok(Self { election, records, checkpoints: Some(checkpoints) })
+        Ok(Self { election, preparing, records, checkpoints: Some(checkpoints) })
     }
 }
 
@@ -140,7 +148,7 @@ fn machine_name() -> String {
 }
 
 /// Never the same for two processes.
-fn writer_id(clock: &dyn Clock) -> WriterId {
+pub(super) fn writer_id(clock: &dyn Clock) -> WriterId {
     let mut drawn = [0; 16];
     let source = std::fs::File::open("/dev/urandom");
     if source.and_then(|mut source| source.read_exact(&mut drawn)).is_ok() {
@@ -165,6 +173,11 @@ pub(super) fn connector(
     let store = open(stores, location.as_str())?;
     let in_use = off_thread(&store, runtime);
     let locator = HintLocator::new(in_use, store.name, cluster_id(configuration, name));
+    let preparing = configuration.get(&kubernetes::PREPARING_JOB_MANAGER);
+    let locator = match configuration.get(&kubernetes::REVISION) {
+        Some(revision) => locator.of_revision(revision, preparing),
+        None => locator,
+    };
     Ok(Some(Connector::Located {
         transport,
         locator: Arc::new(locator),
