@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{ProblemKind, problems};
 use crate::build::{Identity, Revision};
 use crate::pod_template::violations;
-use crate::resource::FlinkApplicationSpec;
+use crate::resource::{Backend, FlinkApplicationSpec};
 use crate::resource::tests::{application, sample, strict};
 
 /// The minimal sample with a value at a path of its spec; the API server must accept it.
@@ -56,7 +56,7 @@ fn problems_name_the_field_and_say_what_to_do() {
         ("/taskManager/resources/limits", json!({ "memory": "1Gi", "gpu": 1 }), "not a resource"),
         ("/taskManager/resources/requests", json!({ "memory": "2Gi" }), "more than the limit"),
         ("/taskManager/localStorage", json!({ "sizeLimit": 0 }), "not a size"),
-        ("/state/backend", json!("Disk"), "use Memory"),
+        ("/jobManager/resources/limits", json!({ "memory": "1Gi", "gpu": 1 }), "spec.jobManager"),
         ("/deletion", json!({ "policy": "Delete" }), "use Retain"),
         ("/podTemplate", json!({ "specs": {} }), "unknown field specs"),
         ("/podTemplate", json!({ "spec": { "hostNetwork": true } }), "restricted: spec.hostNet"),
@@ -110,7 +110,10 @@ fn templates_and_other_fields_make_different_conditions_true() {
     assert_eq!(kind("/podTemplate", template), ProblemKind::InvalidPodTemplate);
     let secret = json!({ "api.token": "x" });
     assert_eq!(kind("/configuration", secret), ProblemKind::InvalidSpec);
-    assert_eq!(kind("/state/backend", json!("Disk")), ProblemKind::NotSupported);
+    // The API server refuses it, too, unless its definition is an older one.
+    let mut disk = application("minimal.yaml").spec;
+    disk.state.backend = Backend::Disk;
+    assert_eq!(problems(&disk)[0].kind, ProblemKind::NotSupported);
 }
 
 /// Templates as users might write them, good and bad.

@@ -52,6 +52,8 @@ pub struct LeaderAddress {
     pub address: String,
     /// Its epoch.
     pub epoch: Epoch,
+    /// The revision of the application that it runs; empty where there are none.
+    pub revision: String,
 }
 
 /// The future of a look for the leader; a failure's text says what to do.

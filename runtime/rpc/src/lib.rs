@@ -6,7 +6,8 @@
 //! - [`link`]: one connection as a bounded sender and a receiver of messages, over any byte
 //!   stream or within one process.
 //! - [`transport`]: byte streams: TCP here, a simulated network in tests.
-//! - [`listener`] and [`connector`]: how links come about, with the handshake.
+//! - [`listener`] and [`connector`]: how links come about, with the handshake; [`RevisionLocator`]:
+//!   whose leaders are followed.
 //!
 //! Not here: decisions (`jobmanager`), tasks (`taskmanager`), and records, which travel on
 //! connections of their own (`network`).
@@ -18,6 +19,7 @@ mod handshake;
 pub mod link;
 pub mod listener;
 pub mod message;
+mod revision_locator;
 mod tls_transport;
 pub mod transport;
 
@@ -29,6 +31,7 @@ pub use frame::MESSAGE_BYTES_MAX;
 pub use handshake::{Identity, PROTOCOL_VERSION};
 pub use link::{Link, LinkError, LinkReceiver, LinkSender, SendError};
 pub use listener::{Accepted, Acceptor, AcceptorSender, accept_channel, listen};
+pub use revision_locator::RevisionLocator;
 pub use tls_transport::TlsTransport;
 pub use transport::{ByteStream, Listener, TcpTransport, Transport};
 

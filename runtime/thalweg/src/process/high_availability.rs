@@ -13,7 +13,7 @@ use thalweg_jobmanager::high_availability::{
     StandaloneElection, StoreElection, off_thread,
 };
 use thalweg_jobmanager::rest::KnownLeader;
-use thalweg_rpc::{Connector, Identity, Transport};
+use thalweg_rpc::{Connector, Identity, LeaderLocator, RevisionLocator, Transport};
 use thalweg_storage::log::WriterId;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
@@ -173,14 +173,14 @@ pub(super) fn connector(
     let store = open(stores, location.as_str())?;
     let in_use = off_thread(&store, runtime);
     let locator = HintLocator::new(in_use, store.name, cluster_id(configuration, name));
-    let preparing = configuration.get(&kubernetes::PREPARING_JOB_MANAGER);
-    let locator = match configuration.get(&kubernetes::REVISION) {
-        Some(revision) => locator.of_revision(revision, preparing),
-        None => locator,
-    };
+    let mut locator: Arc<dyn LeaderLocator> = Arc::new(locator);
+    if let Some(revision) = configuration.get(&kubernetes::REVISION) {
+        let preparing = configuration.get(&kubernetes::PREPARING_JOB_MANAGER);
+        locator = Arc::new(RevisionLocator::new(locator, revision, preparing));
+    }
     Ok(Some(Connector::Located {
         transport,
-        locator: Arc::new(locator),
+        locator,
         identity,
         period: configuration.get(&options::RETRY_PERIOD),
     }))
