@@ -279,7 +279,9 @@ async fn rendered(
     };
     let number = match (counts, number) {
         (Counts::No, None) => 0,
-        (Counts::AsLatest, number) if number.is_none_or(|number| number == 0 || number < newest) => {
+        (Counts::AsLatest, number)
+            if number.is_none_or(|number| number == 0 || number < newest) =>
+        {
             newest + 1
         }
         _ => return Ok(wanted),

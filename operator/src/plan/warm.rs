@@ -207,9 +207,10 @@ fn missing(facts: &Facts, spec: &FlinkApplicationSpec, revision: &str) -> usize 
     let count = |number: i32| usize::try_from(number).unwrap_or(0);
     let of_job = count(spec.job.parallelism).div_ceil(count(spec.task_manager.slots).max(1));
     let needed = of_job + count(spec.task_manager.standby);
-    let ready = facts.pods.iter().filter(|pod| {
-        pod.ready && pod.revision == revision && pod.role == Some(Role::TaskManager)
-    });
+    let ready = facts
+        .pods
+        .iter()
+        .filter(|pod| pod.ready && pod.revision == revision && pod.role == Some(Role::TaskManager));
     needed.saturating_sub(ready.count())
 }
 

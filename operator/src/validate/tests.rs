@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::{ProblemKind, problems};
 use crate::build::{Identity, Revision};
 use crate::pod_template::violations;
-use crate::resource::{Backend, FlinkApplicationSpec};
 use crate::resource::tests::{application, sample, strict};
+use crate::resource::{Backend, FlinkApplicationSpec};
 
 /// The minimal sample with a value at a path of its spec; the API server must accept it.
 fn with(path: &str, value: Value) -> FlinkApplicationSpec {

@@ -291,7 +291,8 @@ impl Cluster {
     /// The latest pod of a revision's JobManagers.
     fn job_manager(&self, revision: &str) -> Option<String> {
         let mut pods = self.pods.iter().rev();
-        let is_own = |pod: &&PodFact| pod.revision == revision && pod.role == Some(Role::JobManager);
+        let is_own =
+            |pod: &&PodFact| pod.revision == revision && pod.role == Some(Role::JobManager);
         pods.find(is_own).map(|pod| pod.name.clone())
     }
 

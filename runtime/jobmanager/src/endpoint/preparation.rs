@@ -39,9 +39,7 @@ pub struct Preparation {
 ///
 /// # Errors
 /// When it can't campaign.
-pub(super) async fn campaign(
-    options: &mut JobManagerOptions,
-) -> Result<Leadership, ElectionError> {
+pub(super) async fn campaign(options: &mut JobManagerOptions) -> Result<Leadership, ElectionError> {
     let workers = options.driver.workers();
     let (Some(Preparation { mut asked, slots }), Some(workers)) =
         (options.preparation.clone(), workers)

@@ -96,14 +96,14 @@ impl JobManagerRecords {
         )
         .serves_rest(place.rest, place.seen)
         .of_revision(configuration.get(&kubernetes::REVISION).unwrap_or_default());
-        let (election, preparing) =
-            match super::kubernetes::turn(configuration, (clock, runtime))? {
-                Some(turn) => {
-                    let preparing = turn.preparation();
-                    (election.by_turn(Box::new(turn)), Some(preparing))
-                }
-                None => (election, None),
-            };
+        let (election, preparing) = match super::kubernetes::turn(configuration, (clock, runtime))?
+        {
+            Some(turn) => {
+                let preparing = turn.preparation();
+                (election.by_turn(Box::new(turn)), Some(preparing))
+            }
+            None => (election, None),
+        };
         let (election, records) = (Box::new(election), Some(records));
         Ok(Self { election, preparing, records, checkpoints: Some(checkpoints) })
     }
