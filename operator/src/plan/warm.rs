@@ -276,8 +276,8 @@ fn give_up(wanted: &str, old: &str, why: &str, decision: &mut Decision) {
         reason: "Rollback",
         warning: true,
         message: format!(
-            "revision {wanted} is given up before its job ran: {why}; {old} goes on. It isn't tried \
-             again before the spec changes"
+            "revision {wanted} is given up before its job ran: {why}; {old} goes on. It isn't \
+             tried again before the spec changes"
         ),
         key: wanted.to_owned(),
     }));

@@ -36,8 +36,8 @@ impl RevisionLocator {
         let refused = match found {
             Ok(leader) if leader.revision == self.revision => return Ok(leader),
             Ok(leader) => format!(
-                "the JobManager at {} leads, of revision {:?}; this TaskManager is of revision {:?} \
-                 and waits for a leader of its own",
+                "the JobManager at {} leads, of revision {:?}; this TaskManager is of revision \
+                 {:?} and waits for a leader of its own",
                 leader.address, leader.revision, self.revision
             ),
             Err(why) => why,

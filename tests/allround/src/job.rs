@@ -30,11 +30,14 @@ struct Options {
     /// Where part files are written.
     output: String,
     gates: Gates,
+    /// Whether rows are counted once more, in state that programs without it don't know.
+    more_state: bool,
 }
 
 impl Options {
     fn of(args: &[String]) -> thalweg::Result<Self> {
-        let names = ["rows", "keys", "rate", "parallelism", "payload", "output", "gates"];
+        let names =
+            ["rows", "keys", "rate", "parallelism", "payload", "output", "gates", "more-state"];
         let parameters = ParameterTool::from_args(args, &names)?;
         let input = Input::new(parameters.require("rows")?, parameters.get_or("keys", 40)?);
         Ok(Self {
@@ -44,6 +47,7 @@ impl Options {
             payload_bytes: parameters.get_or("payload", 0)?,
             output: parameters.require("output")?,
             gates: Gates::new(parameters.get::<PathBuf>("gates")?),
+            more_state: parameters.get_or("more-state", false)?,
         })
     }
 }
@@ -160,6 +164,12 @@ pub fn run(env: &StreamExecutionEnvironment, args: &[String]) -> thalweg::Result
         .process(Rules::open)
         .name("rules")
         .uid("rules-heard");
+
+    if options.more_state {
+        let counts = by_key.window(WindowAssigner::sliding(WINDOW_MS, SLIDE_MS));
+        let counts = counts.aggregate(CountAndSum).name("more state").uid("more-state");
+        counts.sink_to(BlackholeSink::new());
+    }
 
     let sink = FileSink::new(&options.output, RowFormat::lines());
     sequence

@@ -1,5 +1,5 @@
 //! `allround --rows N --output DIR [--keys N] [--rate N] [--parallelism N] [--payload BYTES]
-//! [--gates DIR]`: see the library.
+//! [--gates DIR] [--more-state true]`: see the library.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,8 @@
-//! Signals to a pod's process, from outside of the pod: from within, nobody can kill the first one.
+//! What happens to a pod's process, done from outside of the pod: from within, nobody can kill the
+//! first one.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -49,6 +51,37 @@ pub fn memory(pod: &Value) -> u64 {
         kilobytes << 10
     };
     processes.iter().map(of_process).sum()
+}
+
+/// Leaves a pod's process no more memory than it has: the kernel ends it when it wants more.
+///
+/// # Panics
+/// It isn't ended.
+pub fn exhaust_memory(pod: &Value) {
+    let uid = pod["metadata"]["uid"].as_str().expect("a pod has a uid");
+    let process = processes_of(uid).pop().expect("the pod has a process");
+    let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).expect("it has groups");
+    let group = |controller: &str| {
+        let line = groups.lines().find(|line| line.split(':').nth(1) == Some(controller))?;
+        line.splitn(3, ':').nth(2)
+    };
+    let (used, limit) = match group("memory") {
+        Some(of) => (
+            format!("/sys/fs/cgroup/memory{of}/memory.usage_in_bytes"),
+            format!("/sys/fs/cgroup/memory{of}/memory.limit_in_bytes"),
+        ),
+        None => {
+            let of = group("").expect("a group of version 2");
+            let file = |name: &str| format!("/sys/fs/cgroup{of}/memory.{name}");
+            (file("current"), file("max"))
+        }
+    };
+    crate::wait_until("the kernel ends the process", || {
+        // What it has just now may be less than what it had a moment ago.
+        let now = fs::read_to_string(&used).unwrap_or_default();
+        let _ = fs::write(&limit, now.trim());
+        (!Path::new(&format!("/proc/{process}")).exists()).then_some(())
+    });
 }
 
 /// The processes in the control groups of a pod, but the one that only holds its namespaces.

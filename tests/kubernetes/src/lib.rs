@@ -23,9 +23,11 @@ mod soak;
 pub use api::{Api, shared_api};
 pub use application::{Application, IMAGE, OTHER_IMAGE, example};
 pub use command::{cluster_script, kubectl, kubectl_fails};
-pub use faults::{Signal, memory, signal};
+pub use faults::{Signal, exhaust_memory, memory, signal};
 pub use namespace::Namespace;
-pub use operator::{OPERATOR_NAMESPACE, install_operator, operator_pods};
+pub use operator::{
+    OPERATOR_NAMESPACE, install_operator, operator_pods, uninstall_operator, upgrade_operator,
+};
 pub use output::{download, list, secret};
 pub use soak::Soak;
 pub use thalweg_integration_tests::{try_within, wait_until, wait_within};

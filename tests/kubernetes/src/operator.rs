@@ -1,4 +1,4 @@
-//! The operator, installed once a run, as users do: by its chart.
+//! The operator, installed once a run, as users do: by its chart. And its removal.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,35 +7,55 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::api::shared_api;
-use crate::kubectl;
+use crate::{kubectl, wait_until};
 
 /// Where the operator is.
 pub const OPERATOR_NAMESPACE: &str = "thalweg-system";
 
-/// Installs the operator, or upgrades it, and waits until it is ready.
+/// Installs the operator if this run hasn't yet, and waits until it is ready.
 ///
 /// # Panics
 /// Helm fails.
 pub fn install_operator() {
     static INSTALLED: OnceLock<()> = OnceLock::new();
     INSTALLED.get_or_init(|| {
-        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/thalweg-operator");
-        let output = Command::new("helm")
-            .args(["upgrade", "thalweg"])
-            .arg(chart)
-            .args(["--install", "--wait", "--timeout", "120s"])
-            .args(["--create-namespace", "--namespace", OPERATOR_NAMESPACE])
-            .args(["--set", "image.repository=docker.io/library/thalweg-operator"])
-            .args(["--set", "image.tag=test"])
-            .output()
-            .expect("helm is there: run the tests by tests/cluster/enter");
-        assert!(output.status.success(), "helm: {}", String::from_utf8_lossy(&output.stderr));
+        upgrade_operator();
         // The image has another content under the same name since the last run on this cluster.
         let deployment = ["deployment", "--selector=app.kubernetes.io/instance=thalweg"];
         let of_operator = ["--namespace", OPERATOR_NAMESPACE];
         kubectl(&[&["rollout", "restart"], &deployment[..], &of_operator[..]].concat(), "");
         kubectl(&[&["rollout", "status"], &deployment[..], &of_operator[..]].concat(), "");
     });
+}
+
+/// Brings what is installed to what the chart says, and waits until the operator is ready.
+///
+/// # Panics
+/// Helm fails.
+pub fn upgrade_operator() {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/thalweg-operator");
+    let chart = chart.to_str().expect("the checkout's path is text");
+    let arguments = ["upgrade", "thalweg", chart, "--install", "--wait", "--timeout", "120s"];
+    let image = ["image.repository=docker.io/library/thalweg-operator", "image.tag=test"];
+    helm(&[&arguments[..], &["--create-namespace", "--set", &image.join(",")]].concat());
+}
+
+/// Removes what the chart has installed, and waits until the operator's pods are gone.
+///
+/// # Panics
+/// Helm fails.
+pub fn uninstall_operator() {
+    helm(&["uninstall", "thalweg", "--wait", "--timeout", "120s"]);
+    wait_until("the operator is gone", || operator_pods().is_empty().then_some(()));
+}
+
+fn helm(arguments: &[&str]) {
+    let output = Command::new("helm")
+        .args(arguments)
+        .args(["--namespace", OPERATOR_NAMESPACE])
+        .output()
+        .expect("helm is there: run the tests by tests/cluster/enter");
+    assert!(output.status.success(), "helm: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// The operator's pods that aren't being deleted.

@@ -101,9 +101,25 @@ impl Soak {
     /// # Panics
     /// It doesn't.
     pub fn start(&self, namespace: &Namespace) -> Application {
-        let application = Application::apply(namespace, &self.manifest);
+        let application = self.apply(namespace);
         application.wait_for_checkpoints(1);
         application
+    }
+
+    /// Applies it, and waits for nothing.
+    ///
+    /// # Panics
+    /// It is refused.
+    pub fn apply(&self, namespace: &Namespace) -> Application {
+        Application::apply(namespace, &self.manifest)
+    }
+
+    /// The program's arguments and more of them.
+    pub fn arguments_and(&self, more: &[&str]) -> Value {
+        let mut all = self.manifest["spec"]["job"]["binary"]["args"].clone();
+        let list = all.as_array_mut().expect("arguments are a list");
+        list.extend(more.iter().map(|argument| Value::from(*argument)));
+        all
     }
 
     /// Waits until it has finished, and compares its output with the oracle's.

@@ -7,6 +7,7 @@ mod report;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod undeclared;
 
 pub use carry_over::carry_over;
 pub use push::{StatusOptions, push_status};

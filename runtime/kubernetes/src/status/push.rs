@@ -10,6 +10,7 @@ use thalweg_core::Clock;
 use thalweg_jobmanager::JobManagerHandle;
 use thalweg_jobmanager::rest::RestGateway;
 
+use super::undeclared::drop_undeclared;
 use super::{FIELD_MANAGER, LeaderFacts, PodCounts, StatusSchedule, carry_over, report};
 use crate::api::{Outcome, asked};
 
@@ -123,17 +124,40 @@ async fn write(target: &Target, status: &Value) -> Written {
     let annotations = object.metadata.annotations.as_ref();
     let token = annotations.and_then(|all| all.get(SAVEPOINT_ANNOTATION)).map(String::as_str);
     carry_over(&mut status, &object.data["status"], token, *history);
+    let version = object.metadata.resource_version.as_deref();
+    match apply(target, version, &status).await {
+        Outcome::Failed(refusal) if drop_undeclared(&mut status, &refusal) => {
+            tracing::debug!("the definition of the resource is older than this: {refusal}");
+            apply(target, version, &status).await.into()
+        }
+        outcome => outcome.into(),
+    }
+}
+
+async fn apply(
+    Target { applications, name, .. }: &Target,
+    version: Option<&str>,
+    status: &Value,
+) -> Outcome<()> {
     let patch = json!({
         "apiVersion": "thalweg.dev/v1alpha1",
         "kind": "FlinkApplication",
-        "metadata": {"name": name, "resourceVersion": object.metadata.resource_version},
+        "metadata": {"name": name, "resourceVersion": version},
         "status": status,
     });
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    match asked(applications.patch_status(name, &parameters, &Patch::Apply(&patch))).await {
-        Outcome::Done(_) => Written::Done,
-        Outcome::Conflict => Written::Changed,
-        Outcome::NotFound => Written::Again("it is gone".to_owned()),
-        Outcome::Failed(error) => Written::Again(error),
+    let patch = Patch::Apply(&patch);
+    let request = applications.patch_status(name, &parameters, &patch);
+    asked(async { request.await.map(drop) }).await
+}
+
+impl From<Outcome<()>> for Written {
+    fn from(outcome: Outcome<()>) -> Written {
+        match outcome {
+            Outcome::Done(()) => Written::Done,
+            Outcome::Conflict => Written::Changed,
+            Outcome::NotFound => Written::Again("it is gone".to_owned()),
+            Outcome::Failed(error) => Written::Again(error),
+        }
     }
 }

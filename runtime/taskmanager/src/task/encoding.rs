@@ -1,9 +1,9 @@
 //! When a task writes its part of a checkpoint: in slices between its batches, so that none takes
 //! long, and at once while there's nothing else to do. Not here: what is written (`Chain`).
 //!
-//! 1. A slice is due when the task had nothing to do in this step; or when less is written than
-//!    there would be at a steady pace, and the task has worked for some time since the last slice:
-//!    some times as long as that took.
+//! 1. A slice is due when less is written than there would be at a steady pace, and some time has
+//!    passed since the last slice: some times as long as that took. Or when the task has had
+//!    nothing to do for some time: while it waits for a moment, its neighbours use the processor.
 //! 2. It's always due while the buffers for snapshots are half full, and nothing else is done while
 //!    they're three quarters full: what is about to change has to be copied to them before its
 //!    turn, and they mustn't overflow before that.
@@ -48,6 +48,10 @@ const WORK_PER_SLICE_AT_FIRST: u32 = 9;
 /// ... and less after that, so that large snapshots come to their end.
 const WORK_PER_SLICE: u32 = 3;
 const AT_FIRST: Duration = Duration::from_secs(1);
+/// After so long without work a task is idle, and writes without a pause. Tasks that feed each
+/// other wait for less than this again and again while the processors are busy: slices in each of
+/// these waits would take what their neighbours are about to use.
+const IDLE: Duration = Duration::from_millis(2);
 
 /// How large a part is at least.
 fn part_bytes(uploads: &MemoryBudget) -> usize {
@@ -62,8 +66,14 @@ impl Task {
 
     /// Writes a slice, if one is due. `worked`: it did something else in this step.
     pub(super) fn encode(&mut self, now: Now, worked: bool) -> Result<bool, FailureInfo> {
-        let due = |task: &Task| !worked || now.elapsed >= task.next_slice || task.fills() >= 2;
-        if !self.is_encoding() || !due(self) || self.throttled(now).is_some() {
+        if !self.is_encoding() {
+            return Ok(false);
+        }
+        if worked {
+            self.idle_from = now.elapsed + IDLE;
+        }
+        let due = now.elapsed >= self.next_slice.min(self.idle_from) || self.fills() >= 2;
+        if !due || self.throttled(now).is_some() {
             return Ok(false);
         }
         let begun = self.clock.elapsed();
@@ -102,8 +112,14 @@ impl Task {
         self.is_encoding() && self.fills() >= 3
     }
 
+    /// When a task that has nothing else to do goes on with its part, if it has begun one.
+    pub(super) fn next_slice(&self, now: Now) -> Option<Duration> {
+        let next = || self.next_slice.min(self.idle_from);
+        self.is_encoding().then(|| self.throttled(now).unwrap_or_else(next))
+    }
+
     /// When to look again whether there's room for the next part, if there's none now.
-    pub(super) fn throttled(&self, now: Now) -> Option<Duration> {
+    fn throttled(&self, now: Now) -> Option<Duration> {
         let uploads = self.spec.uploads.as_ref().filter(|_| self.is_encoding())?;
         let drawn = uploads.drawn();
         // A part ends with a block, and a piece may have filled more than one.

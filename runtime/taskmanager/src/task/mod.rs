@@ -143,6 +143,8 @@ pub struct Task {
     under_way: Option<SnapshotUnderWay>,
     /// When the next slice of the snapshot is due, if there's other work.
     next_slice: Duration,
+    /// When it's idle, unless it works before that; kept while it writes a snapshot.
+    idle_from: Duration,
     /// A published checkpoint that the chain is to be told of.
     completed: Option<CheckpointId>,
     last_completed: CheckpointId,
@@ -183,6 +185,7 @@ impl Task {
             last_barrier: CheckpointId(0),
             under_way: None,
             next_slice: Duration::ZERO,
+            idle_from: Duration::ZERO,
             completed: None,
             last_completed: CheckpointId(0),
             end_input: false,

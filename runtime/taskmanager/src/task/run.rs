@@ -101,7 +101,7 @@ impl Task {
             Stop::BackPressured => {
                 self.account(Activity::BackPressured, now.elapsed);
                 self.publish_levels();
-                let until = self.outputs.next_flush().into_iter().chain(self.throttled(now)).min();
+                let until = self.outputs.next_flush().into_iter().chain(self.next_slice(now)).min();
                 Ok(Step::Blocked { until })
             }
             Stop::Idle(until) => {
@@ -340,11 +340,8 @@ impl Task {
 
     /// All input was processed: finish, or wait for the checkpoint that allows it.
     fn ended(&mut self, now: Now) -> Result<Step, FailureInfo> {
-        if self.is_encoding() {
-            return Ok(match self.throttled(now) {
-                Some(until) => Step::Blocked { until: Some(until) },
-                None => Step::Ready,
-            });
+        if let Some(until) = self.next_slice(now) {
+            return Ok(Step::Blocked { until: Some(until) });
         }
         if !self.spec.checkpointing {
             if let Some(chain) = &mut self.chain {
@@ -411,7 +408,7 @@ impl Task {
             let wait = at.saturating_sub(now.wall_ms).max(0);
             now.elapsed + Duration::from_millis(wait.unsigned_abs())
         });
-        let others = self.outputs.next_flush().into_iter().chain(self.throttled(now));
+        let others = self.outputs.next_flush().into_iter().chain(self.next_slice(now));
         elapsed.into_iter().chain(others).min()
     }
 

@@ -33,7 +33,16 @@ pub(crate) fn run(flags: &Flags) -> Outcome<Vec<Row>> {
     for pair in checkpoints.windows(2) {
         let [before, checkpoint] = [pair[0], pair[1]];
         let changed = large.rows_written(before.triggered, checkpoint.triggered)?;
-        let loss = loss(&large, before, checkpoint)?;
+        if checkpoint.bytes * 2 > flags.keys * ROW_BYTES {
+            eprintln!(
+                "checkpoint {} writes new bases: {} ms, {:.0} MB",
+                checkpoint.id,
+                checkpoint.duration,
+                checkpoint.bytes as f64 / 1e6
+            );
+            continue;
+        }
+        let Some(loss) = loss(&large, before, checkpoint)? else { continue };
         let ratio = checkpoint.bytes as f64 / (changed * ROW_BYTES as f64);
         eprintln!(
             "checkpoint {}: {} ms, {:.2} MB, {:.2} % of the rows changed, {:.2} times their \
@@ -63,12 +72,16 @@ pub(crate) fn run(flags: &Flags) -> Outcome<Vec<Row>> {
 }
 
 /// The part of the throughput that is missing while a checkpoint runs, of that between this one
-/// and the one before it.
-fn loss(large: &LargeState, before: Checkpoint, checkpoint: Checkpoint) -> Outcome<f64> {
+/// and the one before it; none if that one, with new bases, took nearly until this one.
+fn loss(large: &LargeState, before: Checkpoint, checkpoint: Checkpoint) -> Outcome<Option<f64>> {
     let end = checkpoint.triggered + checkpoint.duration;
-    let from = (before.triggered + before.duration + DISTANCE).min(checkpoint.triggered - DISTANCE);
-    let quiet = large.throughput(from, checkpoint.triggered - DISTANCE)?;
-    Ok(1.0 - large.throughput(checkpoint.triggered, end)? / quiet)
+    let (from, to) =
+        (before.triggered + before.duration + DISTANCE, checkpoint.triggered - DISTANCE);
+    if to - from < DISTANCE {
+        return Ok(None);
+    }
+    let quiet = large.throughput(from, to)?;
+    Ok(Some(1.0 - large.throughput(checkpoint.triggered, end)? / quiet))
 }
 
 /// That of few figures is the largest.

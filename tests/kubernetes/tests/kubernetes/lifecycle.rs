@@ -53,6 +53,18 @@ fn an_application_runs_to_its_end_shows_it_and_its_deletion_leaves_nothing() {
 
 #[test]
 #[ignore = "needs a Kubernetes: tests/run cluster"]
+fn a_finished_application_with_a_time_to_live_goes_by_itself() {
+    let namespace = Namespace::new("time-to-live");
+    let mut manifest = example("fraud-detection", &namespace);
+    manifest["spec"]["ttlSecondsAfterFinished"] = 2.into();
+    let application = Application::apply(&namespace, &manifest);
+    application.wait_for("/job/state", &json!("FINISHED"));
+    application.wait_until_gone();
+    namespace.delete();
+}
+
+#[test]
+#[ignore = "needs a Kubernetes: tests/run cluster"]
 fn a_namespace_with_a_running_application_can_be_deleted() {
     let namespace = Namespace::new("namespace-deleted");
     let soak = Soak::new(&namespace, 600);

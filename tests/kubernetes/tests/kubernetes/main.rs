@@ -4,6 +4,7 @@
 
 mod faults;
 mod lifecycle;
-mod many;
 mod refused;
+mod strike;
 mod upgrades;
+mod whole_cluster;

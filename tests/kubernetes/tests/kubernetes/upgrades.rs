@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use thalweg_kubernetes_tests::{
-    Application, Namespace, OTHER_IMAGE, Soak, kubectl, list, shared_api, wait_until,
+    Application, Namespace, OTHER_IMAGE, Signal, Soak, kubectl, list, shared_api, signal,
+    wait_until,
 };
 
 /// Waits until the revision that the spec asks for has proved stable.
@@ -32,6 +33,14 @@ fn a_job_goes_on_through_upgrades_scaling_suspension_and_savepoints() {
     let before = application.status("/stableRevision");
     application.change(&json!({"configuration": {"heartbeat.interval": "5 s"}}));
     settled(&application, &before);
+
+    let epoch = application.status("/jobManager/epoch").as_u64();
+    application.change(&json!({"restartedAt": "2026-01-01T00:00:00Z"}));
+    application.wait_until("another JobManager runs the job", |resource| {
+        let status = &resource["status"];
+        status["jobManager"]["epoch"].as_u64() > epoch && status["job"]["state"] == "RUNNING"
+    });
+    application.wait_for_checkpoints(1);
 
     let scale = ["scale", "flinkapplication/allround", "--replicas=3"];
     kubectl(&[&scale[..], &["--namespace", &namespace.name]].concat(), "");
@@ -85,6 +94,52 @@ fn an_image_that_does_not_run_is_rolled_back_and_not_tried_again() {
     assert_eq!(application.condition("RolledBack").expect("it is reported").0, "True");
     application.wait_for_event("Rollback");
     soak.finish(&application);
+    namespace.delete();
+}
+
+#[test]
+#[ignore = "needs a Kubernetes: tests/run cluster"]
+fn what_the_stable_version_cannot_read_is_not_given_to_it() {
+    let namespace = Namespace::new("not-rolled-back");
+    let soak = Soak::new(&namespace, 60);
+    let application = soak.start(&namespace);
+    application.wait_until_stable();
+    let stable = application.status("/stableRevision");
+    application.change(&json!({
+        "job": {"binary": {"args": soak.arguments_and(&["--more-state", "true"])}},
+        "upgrade": {"stability": {"minRunningSeconds": 600, "maxRestarts": 0}},
+    }));
+    application.wait_until("the new version runs", |resource| {
+        let status = &resource["status"];
+        status["currentRevision"] != stable && status["job"]["state"] == "RUNNING"
+    });
+    application.wait_for_checkpoints(1);
+    // One restart is more than it may have to be stable.
+    let pod = namespace.pods("taskmanager").pop().expect("it runs in one");
+    signal(&pod, Signal::Kill);
+    application.wait_for_condition("Stalled", "True", "RollbackWouldLoseState");
+    application.wait_for_checkpoints(2);
+    assert_ne!(application.status("/currentRevision"), stable);
+    soak.finish(&application);
+    namespace.delete();
+}
+
+#[test]
+#[ignore = "needs a Kubernetes: tests/run cluster"]
+fn a_job_manager_of_a_version_that_the_operator_does_not_know_is_reported() {
+    let namespace = Namespace::new("version-skew");
+    let soak = Soak::new(&namespace, 600);
+    let application = soak.start(&namespace);
+    application
+        .wait_until("no skew", |resource| resource["status"]["jobManager"]["version"].is_string());
+    assert!(application.condition("VersionSkew").is_none_or(|(status, _)| status == "False"));
+    let path = namespace.of_group("thalweg.dev/v1alpha1", "flinkapplications/allround/status");
+    shared_api().merge(&path, &json!({"status": {"jobManager": {"version": "9.9.9"}}}));
+    application.wait_until("it is reported", |resource| {
+        resource["status"]["conditions"].as_array().is_some_and(|all| {
+            all.iter().any(|each| each["type"] == "VersionSkew" && each["status"] == "True")
+        })
+    });
     namespace.delete();
 }
 

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use thalweg_core::Clock;
 use thalweg_core::ids::{CheckpointId, OperatorId};
 use thalweg_core::key_group::KeyGroupRange;
 use thalweg_rpc::message::DeclineReason;
@@ -150,6 +152,49 @@ fn other_work_gets_most_of_the_time() {
         slices += usize::from(world.clock.reads() > before + 1);
     }
     assert!(slices > 10 && steps >= 2 * slices, "{slices} slices in {steps} steps");
+}
+
+/// A task that has written a slice of a millisecond and is to write the next one later.
+fn between_slices() -> World {
+    let mut world = world(None);
+    world.script.barrier(1);
+    world.clock.ticks(1);
+    world.script.rows(&[1]);
+    assert_eq!(world.task.step(), Step::Ready);
+    world.clock.ticks(0);
+    world
+}
+
+/// How long the task waits if nothing comes.
+fn wait(world: &mut World) -> Duration {
+    let step = world.settle();
+    let Step::Blocked { until: Some(until) } = step else { panic!("{step:?}") };
+    until - world.clock.elapsed()
+}
+
+#[test]
+fn a_task_whose_neighbours_let_it_wait_for_a_moment_writes_no_faster_for_that() {
+    let mut world = between_slices();
+    for _ in 0..5 {
+        world.script.rows(&[1]);
+        assert_eq!(wait(&mut world), Duration::from_millis(2));
+        let reads = world.clock.reads();
+        world.clock.advance(1);
+        assert_eq!(wait(&mut world), Duration::from_millis(1));
+        assert_eq!(world.clock.reads(), reads + 2, "a slice was written");
+    }
+}
+
+#[test]
+fn a_task_that_is_idle_writes_without_a_pause() {
+    let mut world = between_slices();
+    world.script.rows(&[1]);
+    let wait = wait(&mut world);
+    world.clock.ticks(1);
+    world.clock.advance(wait.as_millis() as u64);
+    // It never waits until a slice is due.
+    settle(&mut world);
+    assert_eq!(snapshots(world.events()).len(), 1);
 }
 
 #[test]

@@ -1,0 +1,5 @@
+//! What concerns all applications of a cluster: run one after another, and beside no other test.
+
+mod machines;
+mod many;
+mod operator;
