@@ -40,6 +40,12 @@ pub(super) const LOCAL_STORAGE_PATH: &str = "/var/lib/thalweg";
 /// How long a pod may finish what it does: a final checkpoint, a task's move.
 pub(super) const GRACE_SECONDS: i64 = 120;
 
+/// How long a pod of this template has between SIGTERM and its end.
+pub(super) fn grace_seconds(template: &PodTemplateSpec) -> i64 {
+    let spec = template.spec.as_ref();
+    spec.and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(GRACE_SECONDS)
+}
+
 /// The key of a role's settings in the revision's ConfigMap.
 pub(super) fn configuration_key(role: Role) -> String {
     format!("{}.yaml", role.as_str())

@@ -110,6 +110,23 @@ fn the_longest_name_leads_to_names_within_63_characters() {
 }
 
 #[test]
+fn a_task_manager_knows_how_long_it_has_between_sigterm_and_its_end() {
+    use thalweg_core::configuration::options::taskmanager::TERMINATION_GRACE_PERIOD;
+    let grace = |spec: &FlinkApplicationSpec| {
+        let revision = Revision::render(&identity("a"), spec, "a", None).expect("a revision");
+        ["jobmanager.yaml", "taskmanager.yaml"].map(|file| {
+            let settings = Configuration::from_yaml(&revision.files[file], file);
+            settings.expect("settings").get(&TERMINATION_GRACE_PERIOD).as_secs()
+        })
+    };
+    let mut spec = spec("minimal");
+    assert_eq!(grace(&spec), [120, 120], "the engine's own is that of the template");
+    let template = serde_json::json!({"spec": {"terminationGracePeriodSeconds": 300}});
+    spec.task_manager.pod_template = serde_json::from_value(template).expect("a template");
+    assert_eq!(grace(&spec), [300, 300]);
+}
+
+#[test]
 fn every_object_belongs_to_the_resource_and_says_what_it_is() {
     for object in objects(&identity("minimal"), &spec("minimal")) {
         let owner = &object["metadata"]["ownerReferences"][0];

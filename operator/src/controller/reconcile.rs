@@ -147,7 +147,13 @@ impl Look {
 }
 
 fn now(context: &Context) -> Time {
-    Time(Timestamp::from_millisecond(context.clock.wall_ms()).unwrap_or_default())
+    moment(context.clock.wall_ms())
+}
+
+/// A moment as the API server keeps it, in whole seconds: what is decided at first, and when the
+/// operation was read back, has to be the same. A request's token is made of when it began.
+fn moment(wall_ms: i64) -> Time {
+    Time(Timestamp::from_second(wall_ms.div_euclid(1000)).unwrap_or_default())
 }
 
 /// A resource that this operator can't read, as an older or newer definition let it through.
@@ -181,4 +187,18 @@ async fn unreadable(
         memory.published(name);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_read_back_from_a_status_as_it_was_decided_with() {
+        for wall_ms in [0, 999, 1_767_225_600_001, 1_767_225_600_999, -1] {
+            let decided = moment(wall_ms);
+            let written = serde_json::to_value(&decided).expect("JSON");
+            assert_eq!(serde_json::from_value::<Time>(written).expect("a time"), decided);
+        }
+    }
 }

@@ -23,6 +23,7 @@ use super::facts::{DeploymentFact, Facts, has_ended};
 use super::lineage::{Lineage, form};
 use super::notice;
 use super::preflight;
+use super::report::too_old_from;
 use super::rollback;
 use super::running;
 use super::secure::{self, Secured, Wish};
@@ -51,8 +52,7 @@ pub fn decide(facts: &Facts, now: Time) -> Decision {
 /// When the newest checkpoint is too old, if no other comes.
 fn unsafe_at(facts: &Facts) -> Option<Time> {
     let runs = facts.status.job.as_ref().is_some_and(|job| job.state == "RUNNING");
-    let completed = facts.status.checkpoint.as_ref().filter(|_| runs)?.completed_at.as_ref()?;
-    Some(after(completed, 2 * facts.spec.state.checkpoints.interval_seconds))
+    too_old_from(facts).filter(|_| runs)
 }
 
 fn rules(facts: &Facts, now: &Time) -> Decision {

@@ -178,20 +178,28 @@ fn words(situation: &Situation) -> Words {
     }
 }
 
+/// JobManagers report completed checkpoints every ten seconds, and that takes a moment.
+const REPORTED_WITHIN_SECONDS: i64 = 15;
+
+/// When the newest checkpoint is older than twice the interval, and a newer one would be known.
+pub(super) fn too_old_from(facts: &Facts) -> Option<Time> {
+    let completed = facts.status.checkpoint.as_ref()?.completed_at.as_ref()?;
+    let interval = facts.spec.state.checkpoints.interval_seconds;
+    Some(after(completed, 2 * interval + REPORTED_WITHIN_SECONDS))
+}
+
 /// Whether what the job has done could be restored: a checkpoint younger than twice the interval.
 pub(super) fn state_safe(facts: &Facts, now: &Time) -> (bool, &'static str, &'static str) {
     let FlinkApplicationSpec { state, .. } = &facts.spec;
     if state.checkpoints.location.is_none() {
         return (false, "NoLocation", "state.checkpoints.location isn't set: nothing is kept");
     }
-    let checkpoint = facts.status.checkpoint.as_ref();
-    let Some(completed) = checkpoint.and_then(|each| each.completed_at.as_ref()) else {
+    let Some(too_old_from) = too_old_from(facts) else {
         return (false, "NoCheckpoint", "no checkpoint was completed yet");
     };
     let runs = facts.status.job.as_ref().is_some_and(|job| job.state == "RUNNING");
-    let fresh = *now < after(completed, 2 * state.checkpoints.interval_seconds);
-    match (runs, fresh) {
-        (true, false) => (false, "CheckpointTooOld", "the newest is older than twice the interval"),
+    match (runs, *now >= too_old_from) {
+        (true, true) => (false, "CheckpointTooOld", "the newest is older than twice the interval"),
         _ => (true, "CheckpointCompleted", "a restorable checkpoint is there"),
     }
 }

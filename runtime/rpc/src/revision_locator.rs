@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use thalweg_core::ids::Epoch;
 
-use crate::connector::{LeaderAddress, LeaderLocator, Locating};
+use crate::connector::{LeaderLocator, Locating};
+use crate::leader::LeaderAddress;
 
 /// Follows leaders of one revision.
 #[derive(Debug)]

@@ -334,6 +334,7 @@ impl JobManager {
             }
             Action::RequireWorkers(total) => self.driver.require_workers(total),
             Action::WorkerChanged(id, registered) => self.driver.worker_changed(&id, registered),
+            Action::WorkerLeaving(id) => self.driver.worker_leaving(&id),
             Action::ReleaseWorker(id) => self.driver.release_worker(&id),
             Action::JobEnded(result) => {
                 log::job_ended(&result);

@@ -136,6 +136,7 @@ impl Puppet {
             build_id: 7,
             executions: Vec::new(),
             process_id: 1,
+            leaving: None,
         }));
         this
     }
@@ -217,6 +218,7 @@ impl Puppet {
                         heartbeat_seen: self.heartbeat_seen,
                         executions: self.tasks.clone(),
                         metrics: Vec::new(),
+                        leaving: None,
                     };
                     self.say(TaskManagerMessage::Heartbeat(heartbeat));
                 }

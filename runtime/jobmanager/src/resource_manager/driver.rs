@@ -29,6 +29,9 @@ pub trait ResourceManagerDriver: Debug + Send {
     fn require_workers(&mut self, total: u32);
     /// One has registered, or its registration is over.
     fn worker_changed(&mut self, _id: &TaskManagerId, _registered: bool) {}
+    /// One that has registered is about to go, by its own word: it counts no more among those that
+    /// there are, and ends by itself.
+    fn worker_leaving(&mut self, _id: &TaskManagerId) {}
     /// Ends one that isn't used any more. No slot of it is given away after that.
     fn release_worker(&mut self, id: &TaskManagerId);
     /// The JobManager doesn't lead and wants workers all the same, to have them ready: where to say
@@ -44,8 +47,8 @@ pub trait ResourceManagerDriver: Debug + Send {
 pub enum WorkerEvent {
     /// Its process has ended, or never comes: why, for people.
     Gone(String),
-    /// It is about to be ended from outside: it gets no more slots, and another one is required for
-    /// those that jobs have of it. Its tasks stay until it is gone.
+    /// It is about to be ended from outside: it gets no more slots, and its tasks are moved to
+    /// another one, which is required at once.
     Leaving(String),
 }
 

@@ -70,6 +70,7 @@ pub struct PodPreparation {
 struct Inbox {
     required: Option<u32>,
     registrations: BTreeMap<String, bool>,
+    leaving: BTreeSet<String>,
     released: BTreeSet<String>,
     /// The driver is gone: so is the JobManager.
     ended: bool,
@@ -160,6 +161,12 @@ impl ResourceManagerDriver for KubernetesDriver {
         });
     }
 
+    fn worker_leaving(&mut self, id: &TaskManagerId) {
+        self.tell(|inbox| {
+            inbox.leaving.insert(id.0.clone());
+        });
+    }
+
     fn release_worker(&mut self, id: &TaskManagerId) {
         self.tell(|inbox| {
             inbox.released.insert(id.0.clone());
@@ -238,6 +245,9 @@ impl PodTask {
         let mut actions = Vec::new();
         for (name, registered) in inbox.registrations {
             actions.extend(self.planner.registration(&name, registered, now));
+        }
+        for name in inbox.leaving {
+            actions.extend(self.planner.leaving(&name, now));
         }
         for name in inbox.released {
             actions.extend(self.planner.release(&name, now));

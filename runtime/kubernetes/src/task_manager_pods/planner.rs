@@ -36,14 +36,17 @@ struct Known {
     ended: Option<Duration>,
     registered: bool,
     told_leaving: bool,
+    /// Its TaskManager is about to go, by its own word.
+    leaving: bool,
     /// It was asked to be deleted; asked again if it is still there later.
     deleted: Option<Duration>,
 }
 
 impl Known {
-    /// Whether a TaskManager is in it, or comes.
+    /// Whether a TaskManager is in it, and stays, or comes.
     fn lives(&self) -> bool {
-        !self.facts.phase.has_ended() && !self.facts.deleting && self.deleted.is_none()
+        let ends = self.facts.deleting || self.leaving || self.deleted.is_some();
+        !self.facts.phase.has_ended() && !ends
     }
 }
 
@@ -125,6 +128,15 @@ impl PodPlanner {
         actions
     }
 
+    /// A TaskManager is about to go, and ends by itself: another one is made in its place.
+    pub fn leaving(&mut self, name: &str, now: Duration) -> Vec<PodAction> {
+        if let Some(known) = self.pods.get_mut(name) {
+            // The JobManager knows it already.
+            (known.leaving, known.told_leaving) = (true, true);
+        }
+        self.tick(now)
+    }
+
     /// What became of making a pod.
     pub fn made(&mut self, name: &str, done: bool, now: Duration) -> Vec<PodAction> {
         if !done {
@@ -154,6 +166,7 @@ impl PodPlanner {
                 ended: None,
                 registered,
                 told_leaving: false,
+                leaving: false,
                 deleted: None,
             });
             known.facts = facts;

@@ -13,7 +13,7 @@ use thalweg_datastream::StreamExecutionEnvironment;
 use thalweg_jobmanager::endpoint::Preparation;
 use thalweg_jobmanager::rest::{KnownLeader, PassingTimes, PortRule, RestServer, StandbyRest};
 use thalweg_jobmanager::{JobManager, JobManagerHandle, JobManagerOptions};
-use thalweg_rpc::{Identity, accept_channel, listen};
+use thalweg_rpc::{Identity, LeaderView, ListenerIdentity, accept_channel, listen};
 use thalweg_tls::{Role, Tls};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -104,7 +104,9 @@ fn start(
     let identity = Identity { build_id: build_id() };
     let tls = security::tls(configuration, Role::JobManager, &clock)?;
     let transport = security::rpc_transport(tls.as_ref());
-    let listening = listen(transport.as_ref(), &address, identity, sender, runtime.handle());
+    let view = LeaderView::default();
+    let listens = ListenerIdentity { identity, leader: view.clone() };
+    let listening = listen(transport.as_ref(), &address, listens, sender, runtime.handle());
     let bound = runtime
         .block_on(listening)
         .map_err(|source| ProcessError::RpcPort { address: address.clone(), source })?;
@@ -114,7 +116,7 @@ fn start(
     let (rest, rest_address) = serve_rest(configuration, runtime, (seen.subscribe(), tls))?;
     let edge = (&clock, runtime);
     let workers = kubernetes::workers(configuration, &rpc, edge)?;
-    let place = Place { rpc, rest: rest_address, seen };
+    let place = Place { rpc, rest: rest_address, seen, view };
     let recorded = JobManagerRecords::open(configuration, stores, (name, place), edge)?;
     // As many as the application's parallelism: its graph isn't known before it runs.
     let slots = configuration.get(&parallelism::DEFAULT);

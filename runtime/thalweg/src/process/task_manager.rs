@@ -19,7 +19,7 @@ use thalweg_tls::Role;
 use super::build_id::build_id;
 use super::codes::CapturedCodes;
 use super::executor::process_seed;
-use super::settings::{ProcessError, configuration, termination};
+use super::settings::{ProcessError, Terminations, configuration};
 use super::stores::Stores;
 use super::{high_availability, machine, security};
 use crate::application::Application;
@@ -67,10 +67,16 @@ pub fn run_task_manager(
     }
 }
 
+/// The first signal lets it work on until its tasks are elsewhere; the second one ends it.
 async fn until_ended(worker: &mut TaskManagerHandle) -> ExitReason {
+    let mut signals = Terminations::new();
     tokio::select! {
         exit = worker.ended() => return exit,
-        signal = termination() => worker.stop(signal),
+        signal = signals.next() => worker.leave(signal),
+    }
+    tokio::select! {
+        exit = worker.ended() => return exit,
+        signal = signals.next() => worker.stop(signal),
     }
     worker.ended().await
 }
@@ -96,7 +102,8 @@ fn task_manager_options(
     let tls = security::tls(configuration, Role::TaskManager, clock)?;
     let transport = security::rpc_transport(tls.as_ref());
     let edge = (identity, Arc::clone(&transport), runtime);
-    let located = high_availability::connector(configuration, stores, name, edge)?;
+    let seed = process_seed(clock.as_ref());
+    let located = high_availability::connector(configuration, stores, name, edge, seed)?;
     let at_address = || Connector::Remote { transport, address, identity };
     // The host that others reach this process at: what it binds to, unless that is every address.
     let bind_host = configuration.get(&taskmanager::BIND_HOST);
@@ -104,7 +111,7 @@ fn task_manager_options(
         "0.0.0.0" | "::" => std::env::var("HOSTNAME").unwrap_or_else(|_| "localhost".to_owned()),
         _ => bind_host,
     };
-    let suffix = process_seed(clock.as_ref()) & 0xff_ffff;
+    let suffix = seed & 0xff_ffff;
     let own_id = || format!("{host}-{}-{suffix:06x}", std::process::id());
     let id = configuration.get(&taskmanager::RESOURCE_ID).unwrap_or_else(own_id);
     Ok(TaskManagerOptions {

@@ -107,7 +107,7 @@ fn what_the_stable_version_cannot_read_is_not_given_to_it() {
     let stable = application.status("/stableRevision");
     application.change(&json!({
         "job": {"binary": {"args": soak.arguments_and(&["--more-state", "true"])}},
-        "upgrade": {"stability": {"minRunningSeconds": 600, "maxRestarts": 0}},
+        "upgrade": {"stability": {"maxRestarts": 0}, "progressDeadlineSeconds": 20},
     }));
     application.wait_until("the new version runs", |resource| {
         let status = &resource["status"];

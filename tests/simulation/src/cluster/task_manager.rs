@@ -13,9 +13,11 @@ use thalweg_storage::{BlobError, BlobStore};
 use thalweg_taskmanager::driver::{CooperativeDriver, Pace};
 use thalweg_taskmanager::task::Step;
 use thalweg_taskmanager::{
-    CodeError, CodeProvider, DataPlane, Hardware, TaskManager, TaskManagerOptions,
+    CodeError, CodeProvider, DataPlane, ExitReason, Hardware, TaskManager, TaskManagerHandle,
+    TaskManagerOptions,
 };
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use super::{BUILD, RPC_PORT, START_AGAIN, STORE, World, configuration};
 use crate::capture::CLUSTER_ID;
@@ -46,14 +48,22 @@ pub(super) async fn run(world: Arc<World>, host: String) -> turmoil::Result {
         };
         let exit = match stopped {
             Some(exit) => exit,
-            None => {
-                worker.stop("SIGTERM");
-                worker.ended().await
-            }
+            None => end(&mut worker, stop).await,
         };
         world.trace.event(&host, format_args!("TaskManager {start} ends: {exit}"));
         tokio::time::sleep(START_AGAIN).await;
     }
+}
+
+/// The first signal lets it work on until its tasks are elsewhere; another one ends it.
+async fn end(worker: &mut TaskManagerHandle, again: &Notify) -> ExitReason {
+    worker.leave("SIGTERM");
+    tokio::select! {
+        biased;
+        exit = worker.ended() => return exit,
+        () = again.notified() => worker.stop("SIGTERM again"),
+    }
+    worker.ended().await
 }
 
 fn options(world: &Arc<World>, host: &str, start: u64) -> Result<TaskManagerOptions, String> {
@@ -98,7 +108,8 @@ fn connector(world: &Arc<World>, host: &str, start: u64) -> Connector {
             let store = Arc::new(world.store.on(host, None));
             let (location, cluster_id) = (STORE.to_owned(), CLUSTER_ID.to_owned());
             let locator = Arc::new(HintLocator::new(store, location, cluster_id));
-            Connector::Located { transport, locator, identity, period: leaders.period }
+            let seed = Dice::new(world.plan.seed, &format!("looks {host} {start}")).throw();
+            Connector::Located { transport, locator, identity, period: leaders.period, seed }
         }
     }
 }
