@@ -15,7 +15,8 @@ pub(super) fn drop_undeclared(status: &mut Value, refusal: &str) -> bool {
         let path = refusal[..end].rsplit(char::is_whitespace).next()?;
         path.strip_prefix(".status.")
     });
-    paths.fold(false, |dropped, path| drop_path(status, path) || dropped)
+    // Each of them, also after one that was there.
+    paths.filter(|path| drop_path(status, path)).count() > 0
 }
 
 /// `checkpoint.durationMillis`; `savepoints[token="a"].path`, from all elements of the list.
@@ -33,7 +34,7 @@ fn drop_path(value: &mut Value, path: &str) -> bool {
     let (Some((_, inner)), Some(list)) = (rest.split_once("]."), field.as_array_mut()) else {
         return false;
     };
-    list.iter_mut().fold(false, |dropped, each| drop_path(each, inner) || dropped)
+    list.iter_mut().filter_map(|each| drop_path(each, inner).then_some(())).count() > 0
 }
 
 #[cfg(test)]
