@@ -42,7 +42,7 @@ watches what it makes, so that what others change or delete is put right.
 # Certificates: written and read by name, never listed or watched.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, create, update, patch, delete]
+  verbs: [get, create, update]
 - apiGroups: [""]
   resources: [events]
   verbs: [create]

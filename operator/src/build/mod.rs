@@ -12,6 +12,7 @@
 mod access;
 mod configuration;
 mod disruption_budget;
+mod erasure;
 mod identity;
 mod job_manager;
 mod lease;
@@ -31,6 +32,7 @@ use serde_json::Value;
 use crate::resource::FlinkApplicationSpec;
 
 pub use configuration::{job_manager_configuration, state_location, task_manager_configuration};
+pub use erasure::ERASURE;
 pub use identity::{
     APPLICATION_LABEL, IMAGE_ANNOTATION, Identity, PREPARING_ANNOTATION, REVISION_ANNOTATION,
     REVISION_LABEL, SAVEPOINT_ANNOTATION,
@@ -38,7 +40,7 @@ pub use identity::{
 pub use pod::{METRICS_PORT, OPERATOR_VARIABLES, REST_PORT, RPC_PORT};
 pub use preflight::{PREFLIGHT, preflight_name};
 pub use references::{REFERENCES_MAX, References};
-pub use revision::{Revision, references, revision_name};
+pub use revision::{Revision, begins_with, references, revision_name};
 
 /// Why objects can't be made of a resource. `validate` reports these to users before.
 #[derive(Debug, thiserror::Error)]

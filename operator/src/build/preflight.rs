@@ -3,7 +3,7 @@
 //! It runs the new image's `check`, without a token for the API server and without a certificate.
 //! What is wrong is its termination message.
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use serde_json::Value;
 
 use super::pod::{self, CONFIGURATION_PATH};
@@ -30,11 +30,31 @@ impl Revision {
         let mut metadata = identity.revision_metadata(preflight_name(&self.name), &self.name);
         let labels = metadata.labels.get_or_insert_default();
         labels.insert("app.kubernetes.io/component".to_owned(), PREFLIGHT.to_owned());
-        let mut spec = self.job_manager.spec.clone().unwrap_or_default();
+        let mut args: Vec<String> =
+            ["check", "--from-savepoint", path, "--or-newer", "--config", CONFIGURATION_PATH]
+                .map(str::to_owned)
+                .into();
+        if self.spec.job.allow_non_restored_state {
+            args.push("--allow-non-restored-state".to_owned());
+        }
+        let containers = self.job_manager.spec.iter().flat_map(|spec| &spec.containers);
+        let own = containers.filter(|container| container.name == Role::JobManager.as_str());
+        let own = own.flat_map(|container| container.args.iter().flatten());
+        args.extend(own.skip_while(|each| *each != "--").cloned());
+        let mut spec = self.command_pod(identity, args);
         spec.restart_policy = Some("Never".to_owned());
+        spec.active_deadline_seconds = Some(CHECK_SECONDS_MAX);
+        let pod = Pod { metadata, spec: Some(spec), status: None };
+        let [configuration, _] = self.objects(identity, 0)?;
+        Ok([configuration, object(&pod)?])
+    }
+
+    /// A pod of the application's image that runs one command instead of a JobManager: as the user
+    /// has made the JobManager's, without a token for the API server and without a certificate.
+    pub(super) fn command_pod(&self, identity: &Identity, args: Vec<String>) -> PodSpec {
+        let mut spec = self.job_manager.spec.clone().unwrap_or_default();
         spec.service_account_name = Some(identity.task_managers());
         spec.automount_service_account_token = Some(false);
-        spec.active_deadline_seconds = Some(CHECK_SECONDS_MAX);
         spec.termination_grace_period_seconds = Some(pod::GRACE_SECONDS.min(5));
         // The user's helpers beside the JobManager have no part in it.
         spec.containers.retain(|container| container.name == Role::JobManager.as_str());
@@ -44,22 +64,11 @@ impl Revision {
         for container in &mut spec.containers {
             let mounts = container.volume_mounts.get_or_insert_default();
             mounts.retain(|mount| mount.name != pod::CERTIFICATE_VOLUME);
-            let mut args: Vec<String> =
-                ["check", "--from-savepoint", path, "--config", CONFIGURATION_PATH]
-                    .map(str::to_owned)
-                    .into();
-            if self.spec.job.allow_non_restored_state {
-                args.push("--allow-non-restored-state".to_owned());
-            }
-            let own = container.args.iter().flatten().skip_while(|each| *each != "--");
-            args.extend(own.cloned());
-            container.args = Some(args);
+            container.args = Some(args.clone());
             container.readiness_probe = None;
             container.liveness_probe = None;
             container.ports = None;
         }
-        let pod = Pod { metadata, spec: Some(spec), status: None };
-        let [configuration, _] = self.objects(identity, 0)?;
-        Ok([configuration, object(&pod)?])
+        spec
     }
 }

@@ -69,6 +69,11 @@ impl References {
         references
     }
 
+    /// The names of the Secrets among them.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.0.get(&Kind::Secret).into_iter().flatten().map(String::as_str)
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.0.values().map(BTreeSet::len).sum()

@@ -18,6 +18,9 @@ use crate::plan::forming_part;
 use crate::pod_template::{Role, read};
 use crate::resource::{FlinkApplicationSpec, PodTemplate};
 
+/// The setting of what a job begins with.
+const BEGIN_WITH: &str = "execution.state-recovery.path";
+
 /// A rendered revision, as its ControllerRevision holds it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -66,6 +69,14 @@ pub fn references(files: &BTreeMap<String, String>) -> Result<References, BuildE
     Ok(References::of(&template))
 }
 
+/// What the job of a revision begins with if there is no checkpoint under its identity, by the
+/// JobManagers' settings in its files.
+pub fn begins_with(files: &BTreeMap<String, String>) -> Option<String> {
+    let settings = files.get(&configuration_key(Role::JobManager))?;
+    let mut settings: Settings = serde_yaml::from_str(settings).ok()?;
+    settings.remove(BEGIN_WITH)
+}
+
 impl Revision {
     /// Renders the revision that a spec asks for. `cluster_id` is the identity of its state;
     /// `begin_with`, what its job begins with if there is no checkpoint under it.
@@ -94,8 +105,7 @@ impl Revision {
         };
         let mut job_manager_settings = job_manager_configuration(identity, &name, spec);
         if let Some(path) = begin_with {
-            let key = "execution.state-recovery.path".to_owned();
-            job_manager_settings.insert(key, path.to_owned());
+            job_manager_settings.insert(BEGIN_WITH.to_owned(), path.to_owned());
         }
         let files = BTreeMap::from([
             (configuration_key(Role::JobManager), with_identity(job_manager_settings)?),

@@ -210,11 +210,41 @@ fn a_check_runs_the_new_program_with_the_jobs_arguments_and_without_a_token() {
     let container = &pod["spec"]["containers"][0];
     let args: Vec<&str> =
         container["args"].as_array().expect("arguments").iter().filter_map(Value::as_str).collect();
-    let path = ["check", "--from-savepoint", "s3://b/7", "--config"];
-    assert_eq!(args[..4], path);
-    assert_eq!(args[5..7], ["--allow-non-restored-state", "--"]);
-    assert_eq!(args[7..], spec.job.binary.args);
+    let path = ["check", "--from-savepoint", "s3://b/7", "--or-newer", "--config"];
+    assert_eq!(args[..5], path);
+    assert_eq!(args[6..8], ["--allow-non-restored-state", "--"]);
+    assert_eq!(args[8..], spec.job.binary.args);
     let template = serde_json::json!({ "spec": pod["spec"] });
+    let template = serde_json::from_value(template).expect("a template");
+    assert_eq!(violations(&template), Vec::<String>::new());
+}
+
+#[test]
+fn state_is_deleted_by_the_applications_image_at_each_place_without_a_token() {
+    let (identity, spec) = (identity("fraud-detection"), spec("fraud-detection"));
+    let revision = Revision::render(&identity, &spec, "a", None).expect("a revision");
+    let places = ["s3://a/b".to_owned(), "s3://c/d".to_owned()];
+    let objects = revision.erasure(&identity, &places, "a-x", 300).expect("objects");
+    let [configuration, pod] = objects;
+    assert_eq!(configuration["kind"], "ConfigMap");
+    let name = pod["metadata"]["name"].as_str().expect("a name");
+    assert!(name.len() - identity.name.len() + 45 <= 63, "{name}");
+    assert_eq!(pod["metadata"]["labels"]["app.kubernetes.io/component"], "state-deletion");
+    assert_eq!(pod["metadata"]["ownerReferences"][0]["uid"], identity.uid.as_str());
+    let spec = &pod["spec"];
+    assert_eq!(spec["automountServiceAccountToken"], false);
+    assert_eq!(
+        (&spec["restartPolicy"], &spec["activeDeadlineSeconds"]),
+        (&"OnFailure".into(), &300.into(),)
+    );
+    let container = &spec["containers"][0];
+    let args: Vec<&str> =
+        container["args"].as_array().expect("arguments").iter().filter_map(Value::as_str).collect();
+    assert_eq!(args[..4], ["state", "delete", "s3://a/b", "s3://c/d"]);
+    let own = ["--stopped", "--owner", identity.uid.as_str(), "--successor", "a-x", "--config"];
+    assert_eq!(args[4..10], own);
+    assert!(container["env"].as_array().is_some_and(|env| !env.is_empty()), "its keys to S3");
+    let template = serde_json::json!({ "spec": spec });
     let template = serde_json::from_value(template).expect("a template");
     assert_eq!(violations(&template), Vec::<String>::new());
 }

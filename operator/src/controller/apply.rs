@@ -90,6 +90,10 @@ impl Performer<'_> {
             Action::StartCheck { revision, cluster_id, path } => {
                 self.start_check(revision, cluster_id, path).await?;
             }
+            Action::StartErasure { revision, places, successor, seconds } => {
+                let erasure = (places.as_slice(), successor.as_str(), *seconds);
+                self.start_erasure(revision, erasure).await?;
+            }
             Action::EndCheck { revision } => {
                 let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
                 gone(pods.delete(&preflight_name(revision), &DeleteParams::default()).await)?;
@@ -148,6 +152,26 @@ impl Performer<'_> {
         Ok(())
     }
 
+    /// With the image and settings of a revision as it was recorded.
+    async fn start_erasure(
+        &self,
+        revision: &str,
+        (places, successor, seconds): (&[String], &str, i64),
+    ) -> Result<(), ReconcileError> {
+        let Performer { client, facts, .. } = *self;
+        let identity = &facts.identity;
+        let records: Api<ControllerRevision> = Api::namespaced(client.clone(), &identity.namespace);
+        let recorded = records.get_opt(revision).await?.and_then(|record| record.data);
+        let Some(data) = recorded else {
+            return Err(ReconcileError::NoRecord { revision: revision.to_owned() });
+        };
+        let recorded = Revision::from_record(data.0)?;
+        for object in recorded.erasure(identity, places, successor, seconds)? {
+            apply(client, &identity.namespace, &object).await?;
+        }
+        Ok(())
+    }
+
     async fn request(&self, action: &Action, memory: &mut Memory) -> Result<(), ReconcileError> {
         let request = outstanding::request(action);
         if memory.needs_request(&request, self.elapsed) == Need::Now {
@@ -163,7 +187,7 @@ impl Performer<'_> {
 
     async fn publish(&self, event: &Event, memory: &mut Memory) -> Result<(), ReconcileError> {
         let identity = &self.facts.identity;
-        let name = event.name(&identity.name);
+        let name = event.name(identity);
         if !memory.is_published(&name) {
             publish(self.client, identity, event, self.now).await?;
             memory.published(name);
@@ -358,7 +382,7 @@ pub(super) async fn publish(
     let made: KubernetesEvent = serde_json::from_value(json!({
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": { "name": event.name(&identity.name), "namespace": identity.namespace },
+        "metadata": { "name": event.name(identity), "namespace": identity.namespace },
         "involvedObject": {
             "apiVersion": format!("{GROUP}/{VERSION}"),
             "kind": "FlinkApplication",

@@ -10,7 +10,7 @@ use kube::core::DeserializeGuard;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::queue::Key;
-use crate::plan::{Check, DeploymentFact, PodFact, Recorded};
+use crate::plan::{Check, DeploymentFact, Erasure, PodFact, Recorded};
 use crate::resource::FlinkApplication;
 
 /// A resource that may be one that this operator can't read.
@@ -73,6 +73,8 @@ pub(super) enum Seen {
     Pod(PodFact),
     /// A pod that checks a revision.
     Check(String, Check),
+    /// The pod that deletes the state.
+    Erasure(Erasure),
     /// A revision on record, and the uids of whom it belongs to.
     Record(Box<Recorded>, Vec<String>),
     /// Only that it is there.

@@ -16,13 +16,13 @@ use super::cache::{Guarded, Item, Items, Kind, Seen, fingerprint};
 use super::pods::trouble;
 use super::queue::Key;
 use crate::build::{
-    self, APPLICATION_LABEL, IMAGE_ANNOTATION, Identity, PREFLIGHT, REVISION_LABEL,
+    self, APPLICATION_LABEL, ERASURE, IMAGE_ANNOTATION, Identity, PREFLIGHT, REVISION_LABEL,
     SAVEPOINT_ANNOTATION,
 };
-use crate::plan::{Check, DeploymentFact, Facts, PodFact, Recorded, wanted_revision};
+use crate::plan::{Check, DeploymentFact, Erasure, Facts, PodFact, Recorded, wanted_revision};
 use crate::pod_template::Role;
 use crate::resource::{FlinkApplication, FlinkApplicationSpec};
-use crate::validate::problems;
+use crate::validate::{own_secrets, problems};
 
 /// By which the operator holds up a resource's deletion.
 pub(super) const FINALIZER: &str = "thalweg.dev/cleanup";
@@ -78,6 +78,8 @@ pub(super) fn facts(
     items: &Items,
 ) -> Result<Facts, ReconcileError> {
     let identity = Identity::of(application).ok_or(ReconcileError::NoIdentity)?;
+    let mut problems = problems(&application.spec);
+    problems.extend(own_secrets(&identity, &application.spec));
     let metadata = &application.metadata;
     let annotations = metadata.annotations.as_ref();
     let token = annotations.and_then(|annotations| annotations.get(SAVEPOINT_ANNOTATION));
@@ -90,7 +92,7 @@ pub(super) fn facts(
         savepoint_token: token
             .filter(|token| !token.is_empty() && token.len() <= TOKEN_LENGTH_MAX)
             .cloned(),
-        problems: problems(&application.spec),
+        problems,
         wanted: String::new(),
         version: env!("CARGO_PKG_VERSION"),
         known_epoch: None,
@@ -99,6 +101,7 @@ pub(super) fn facts(
         deployments: Vec::new(),
         pods: Vec::new(),
         checks: Vec::new(),
+        erasure: None,
         identity,
     };
     for item in items.values() {
@@ -106,6 +109,7 @@ pub(super) fn facts(
             Seen::Deployment(deployment) => facts.deployments.push(deployment.clone()),
             Seen::Pod(pod) => facts.pods.push(pod.clone()),
             Seen::Check(revision, check) => facts.checks.push((revision.clone(), check.clone())),
+            Seen::Erasure(erasure) => facts.erasure = Some(erasure.clone()),
             // A record of ours: of this resource, not of an earlier one of its name.
             Seen::Record(record, owners) if owners.contains(&facts.identity.uid) => {
                 facts.recorded.push((**record).clone());
@@ -165,6 +169,13 @@ pub(super) fn pod(pod: Pod) -> Option<Item> {
         let fingerprint = hashed((uid, &revision, &check));
         return Some(Item { key, name, seen: Seen::Check(revision, check), fingerprint });
     }
+    if component.is_some_and(|component| component == ERASURE) {
+        let trouble = trouble(&pod);
+        let fact = PodFact { name: name.clone(), revision, role: None, image: None, trouble };
+        let erasure = Erasure { check: check(&pod), pod: fact };
+        let fingerprint = hashed((uid, &erasure));
+        return Some(Item { key, name, seen: Seen::Erasure(erasure), fingerprint });
+    }
     // One that is told to end has no trouble when it does.
     let goes = pod.metadata.deletion_timestamp.is_some();
     let trouble = if goes { None } else { trouble(&pod) };
@@ -218,10 +229,18 @@ pub(super) fn record(record: ControllerRevision) -> Option<Item> {
     let image_digest = record.annotations().get(IMAGE_ANNOTATION).cloned();
     let head = serde_json::from_value(record.data?.0).ok()?;
     let RecordHead { name, spec, cluster_id, files } = head;
+    let begin_with = build::begins_with(&files);
     // Without them its TaskManagers are refused with a message that says so.
     let references = build::references(&files).unwrap_or_default();
-    let recorded =
-        Recorded { name: name.clone(), number, cluster_id, spec, references, image_digest };
+    let recorded = Recorded {
+        name: name.clone(),
+        number,
+        cluster_id,
+        begin_with,
+        spec,
+        references,
+        image_digest,
+    };
     Some(Item { key, name, seen: Seen::Record(Box::new(recorded), owners), fingerprint })
 }
 

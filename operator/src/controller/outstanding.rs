@@ -65,9 +65,7 @@ fn need_of(
         Action::TakeCheckpoint { .. } | Action::TakeSavepoint { .. } | Action::Rescale { .. } => {
             memory.needs_request(&request(action), now)
         }
-        Action::Publish(event) if memory.is_published(&event.name(&facts.identity.name)) => {
-            Need::No
-        }
+        Action::Publish(event) if memory.is_published(&event.name(&facts.identity)) => Need::No,
         // These show in what is observed next.
         _ => Need::Now,
     })

@@ -109,6 +109,7 @@ fn job_runs_of(api: &ApiServer, revision: &str) {
     });
     api.put("api/v1", "pods", pod);
     let id = job_id(record["data"]["clusterId"].as_str().expect("an identity"), 0).to_string();
+    let path = format!("s3://b/{id}/chk-9");
     api.change("flinkapplications", "a", |resource| {
         let status = &mut resource["status"];
         status["jobManager"] =
@@ -118,7 +119,7 @@ fn job_runs_of(api: &ApiServer, revision: &str) {
             "parallelism": wanted["spec"]["job"]["parallelism"],
         });
         status["checkpoint"] =
-            json!({ "id": 9, "path": "s3://b/9", "completedAt": "2100-01-01T00:00:00Z" });
+            json!({ "id": 9, "path": path, "completedAt": "2100-01-01T00:00:00Z" });
     });
 }
 

@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use crate::build::Identity;
 use crate::resource::{FlinkApplicationSpec, Operation};
 
 /// A step that changes something. Each may be repeated without harm.
@@ -45,6 +46,17 @@ pub enum Action {
         replicas: i32,
         /// What its job begins with if it has no checkpoint of its own.
         begin_with: Option<String>,
+    },
+    /// Delete the application's state, in a pod.
+    StartErasure {
+        /// The revision whose image and settings it has.
+        revision: String,
+        /// Where the state is.
+        places: Vec<String>,
+        /// The identity with which a resource of this name begins then.
+        successor: String,
+        /// How long it is tried.
+        seconds: i64,
     },
     /// Record the revision that the spec asks for, and apply it.
     StartRevision {
@@ -132,9 +144,11 @@ pub struct Event {
 
 impl Event {
     /// Its name: the same for the same event, so that a repeat is a conflict and not a second one.
-    pub fn name(&self, application: &str) -> String {
-        let content = format!("{}\0{}", self.reason, self.key);
-        format!("{application}.{:016x}", xxhash_rust::xxh3::xxh3_64(content.as_bytes()))
+    /// Those of a resource that is made again aren't those of the earlier one, which are there for
+    /// an hour.
+    pub fn name(&self, of: &Identity) -> String {
+        let content = format!("{}\0{}\0{}", of.uid, self.reason, self.key);
+        format!("{}.{:016x}", of.name, xxhash_rust::xxh3::xxh3_64(content.as_bytes()))
     }
 }
 

@@ -19,6 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::action::{Action, Decision, Event, Situation};
+use super::erase;
 use super::facts::{DeploymentFact, Facts, has_ended};
 use super::lineage::{Lineage, form};
 use super::notice;
@@ -37,8 +38,10 @@ pub(super) const START: &str = "Start";
 /// The operation that makes again what somebody has deleted.
 const RECOVER: &str = "Recover";
 
-/// Decides what is to be done.
+/// Decides what is to be done. In whole seconds, which is what is left of a moment once it has been
+/// written into a resource: what follows from it must be the same before that and after.
 pub fn decide(facts: &Facts, now: Time) -> Decision {
+    let now = Time(Timestamp::from_second(now.0.as_second()).unwrap_or(now.0));
     let mut decision = rules(facts, &now);
     let notices = notice::notices(facts, &decision, &now);
     decision.actions.extend(notices.into_iter().map(Action::Publish));
@@ -198,13 +201,17 @@ fn delete(facts: &Facts, since: &Time, now: &Time, decision: &mut Decision) {
     }
     let deletion = &facts.spec.deletion;
     let deadline = after(since, deletion.timeout_seconds);
+    let operation = begin(facts, "Delete", (None, SECURE), now, &deadline);
     let wish = match deletion.policy {
         DeletionPolicy::Retain => Wish::Checkpoint,
         DeletionPolicy::Savepoint => Wish::Savepoint,
-        DeletionPolicy::Delete => Wish::Nothing,
+        DeletionPolicy::Delete => {
+            decision.operation = Some(operation);
+            erase::delete(facts, deadline, now, decision);
+            return;
+        }
     };
-    let operation = begin(facts, "Delete", (None, SECURE), now, &deadline);
-    let secured = secure::secure(facts, &facts.spec, wish, &operation, decision);
+    let secured = secure::secure(facts, &facts.spec, wish, &operation, now, decision);
     decision.operation = Some(operation);
     if *now >= deadline {
         if secured != Secured::Yes {
@@ -289,7 +296,7 @@ fn suspend(facts: &Facts, spec: &FlinkApplicationSpec, now: &Time, decision: &mu
     decision.situation = Situation::Suspending;
     let deadline = after(now, spec.upgrade.progress_deadline_seconds);
     let operation = begin(facts, "Suspend", (None, SECURE), now, &deadline);
-    let secured = secure::secure(facts, spec, Wish::Checkpoint, &operation, decision);
+    let secured = secure::secure(facts, spec, Wish::Checkpoint, &operation, now, decision);
     let over = operation.deadline.as_ref().is_some_and(|deadline| now >= deadline);
     decision.again_at = operation.deadline.clone();
     decision.operation = Some(operation);
@@ -422,6 +429,8 @@ fn kind(facts: &Facts, wanted: &str, rollback: bool) -> &'static str {
         (true, _) => "Rollback",
         (false, true) => "Deploy",
         (false, false) if vanished || recovers => RECOVER,
+        // Its first JobManager has found what an earlier resource has left.
+        (false, false) if facts.is_the_first_spec() => "Deploy",
         (false, false) => "Upgrade",
     }
 }
@@ -466,7 +475,7 @@ fn may_stop(
     if !preflight::check(facts, spec, wanted, operation, now, decision) {
         return false;
     }
-    if secure::secure(facts, spec, wish, operation, decision) != Secured::NotYet {
+    if secure::secure(facts, spec, wish, operation, now, decision) != Secured::NotYet {
         return true;
     }
     if operation.deadline.as_ref().is_some_and(|deadline| now >= deadline) {
@@ -502,7 +511,7 @@ fn start(facts: &Facts, spec: &FlinkApplicationSpec, wanted: &str, decision: &mu
 }
 
 /// All pods go.
-fn stop_all(facts: &Facts, decision: &mut Decision) {
+pub(super) fn stop_all(facts: &Facts, decision: &mut Decision) {
     for (revision, _) in &facts.checks {
         decision.actions.push(Action::EndCheck { revision: revision.clone() });
     }

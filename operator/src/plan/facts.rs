@@ -4,9 +4,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use thalweg_core::ids::{TriggerId, job_id};
 
+use super::lineage::form;
 use crate::build::{Identity, References};
 use crate::pod_template::Role;
-use crate::resource::{FlinkApplicationSpec, FlinkApplicationStatus, JobStatus};
+use crate::resource::{CheckpointStatus, FlinkApplicationSpec, FlinkApplicationStatus, JobStatus};
 use crate::validate::Problem;
 
 /// Everything that decisions are made from, besides the time.
@@ -44,6 +45,17 @@ pub struct Facts {
     pub pods: Vec<PodFact>,
     /// Checks of revisions, by revision.
     pub checks: Vec<(String, Check)>,
+    /// What has become of the deletion of the state.
+    pub erasure: Option<Erasure>,
+}
+
+/// A pod that deletes the state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Erasure {
+    /// Whether it is done.
+    pub check: Check,
+    /// What keeps it from that: the pod's own word.
+    pub pod: PodFact,
 }
 
 /// What has become of a check whether a revision can read the old one's state.
@@ -66,6 +78,8 @@ pub struct Recorded {
     pub number: i64,
     /// The identity of its state.
     pub cluster_id: String,
+    /// What its job begins with if there is no checkpoint under the identity.
+    pub begin_with: Option<String>,
     /// What it was made of.
     pub spec: FlinkApplicationSpec,
     /// What its TaskManagers use.
@@ -137,10 +151,25 @@ impl Facts {
         !job.id.is_empty() && job.id != job_id(&record.cluster_id, 0).to_string()
     }
 
-    /// Whether the pod that has reported last is there.
-    pub fn leader_is_there(&self) -> bool {
+    /// Whether the pod that has reported last is there and runs: else the report is of a leader
+    /// that is gone, and says nothing of the one that comes.
+    pub fn leader_runs(&self) -> bool {
         let leader = self.status.job_manager.as_ref().map(|leading| leading.leader.as_str());
-        self.pods.iter().any(|pod| Some(pod.name.as_str()) == leader)
+        self.pods.iter().any(|pod| Some(pod.name.as_str()) == leader && pod.runs())
+    }
+
+    /// Whether a JobManager of a revision runs, which may lead soon.
+    pub fn a_job_manager_runs(&self, revision: &str) -> bool {
+        let of_revision =
+            |pod: &&PodFact| pod.revision == revision && pod.role == Some(Role::JobManager);
+        self.pods.iter().filter(of_revision).any(PodFact::runs)
+    }
+
+    /// The newest checkpoint, if it is one of the job whose state has this identity: before a
+    /// leader of another identity has reported, the last one's stands there. Its path has its job
+    /// in it.
+    pub fn checkpoint_of(&self, cluster_id: &str) -> Option<&CheckpointStatus> {
+        checkpoint_of(&self.status, cluster_id)
     }
 
     /// The revision whose job runs or is going, if any: the one that was last said to be the
@@ -177,6 +206,14 @@ impl Facts {
         self.recorded.iter().find(|record| record.name == revision)
     }
 
+    /// Whether every revision on record is of the spec as it is, and none has proved stable: then
+    /// another one is wanted because of the state that was found, not because of the user.
+    pub fn is_the_first_spec(&self) -> bool {
+        let own = form(&self.spec);
+        let same = self.recorded.iter().all(|record| form(&record.spec) == own);
+        same && self.status.stable_revision.is_none()
+    }
+
     /// Whether a checkpoint was completed since then.
     pub fn checkpoint_since(&self, then: &Time) -> bool {
         let completed = self.status.checkpoint.as_ref().and_then(|each| each.completed_at.as_ref());
@@ -189,6 +226,22 @@ impl Facts {
         let id = TriggerId::derive(token).to_string();
         let mut listed = self.status.savepoints.iter().map(|savepoint| &savepoint.token);
         listed.any(|listed| listed == token || *listed == id)
+    }
+}
+
+/// The newest checkpoint in a status, if it is of the job whose state has this identity.
+pub(super) fn checkpoint_of<'s>(
+    status: &'s FlinkApplicationStatus,
+    cluster_id: &str,
+) -> Option<&'s CheckpointStatus> {
+    let job = format!("/{}/", job_id(cluster_id, 0));
+    status.checkpoint.as_ref().filter(|checkpoint| checkpoint.path.contains(&job))
+}
+
+impl PodFact {
+    /// Whether its main container runs, or may as far as is known.
+    fn runs(&self) -> bool {
+        self.image.is_some() || self.trouble.is_none()
     }
 }
 

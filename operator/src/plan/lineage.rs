@@ -3,11 +3,19 @@
 //! The engine keeps a job's state under an identity, and what has ended under one stays ended. So a
 //! restore, and a new run after an end, get an identity of their own; everything else goes on with
 //! that of the revision that was started last.
+//!
+//! A resource that is made again under the name of an earlier one begins with the name as identity.
+//! Its first JobManager reports what the earlier one has left: nothing, or state that it goes on
+//! with; state under another identity, with which the resource goes on then; or a job that has
+//! ended, which is run again: one that has finished from the beginning, any other one with its
+//! newest checkpoint.
+
+use thalweg_core::ids::job_id;
 
 use super::effect::forming_part;
-use super::facts::{Facts, Recorded, has_ended};
+use super::facts::{Facts, Recorded, checkpoint_of, has_ended};
 use crate::build::{BuildError, revision_name};
-use crate::resource::{FlinkApplicationSpec, FlinkApplicationStatus};
+use crate::resource::{EarlierRun, FlinkApplicationSpec, FlinkApplicationStatus, JobStatus};
 
 /// What a revision goes on with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,17 +45,34 @@ impl Lineage {
             let begin_with = restore.from.path.clone();
             return Lineage { cluster_id: own_identity(name, &cause), begin_with };
         }
-        let job = status.job.as_ref().filter(|job| has_ended(&job.state));
-        if let (Some(job), Some(latest)) = (job, latest)
-            && form(&latest.spec) != form(spec)
-        {
-            // What has failed goes on with its newest checkpoint; what has finished begins anew.
-            let newest = status.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone());
-            let begin_with = newest.filter(|_| job.state != "FINISHED");
-            let cluster_id = own_identity(name, &format!("{before} {}", form(spec)));
-            return Lineage { cluster_id, begin_with };
+        if let Some(elsewhere) = elsewhere(name, before, latest, status) {
+            return Lineage { cluster_id: elsewhere.to_owned(), begin_with: None };
         }
-        let begin_with = restore.and_then(|restore| restore.from.path.clone());
+        let job = status.job.as_ref().filter(|job| has_ended(&job.state));
+        if let (Some(job), Some(latest)) = (job, latest) {
+            let earlier = ended_earlier(job, before);
+            // What has failed goes on with its newest checkpoint; what has finished begins anew.
+            let newest = checkpoint_of(status, before).map(|checkpoint| checkpoint.path.clone());
+            // One that had none of its own has lost nothing of what it was to begin with.
+            let newest = newest.or_else(|| latest.begin_with.clone());
+            let newest = earlier.map_or(newest, |earlier| earlier.path.clone());
+            let begin_with = newest.filter(|_| job.state != "FINISHED");
+            let cause = match earlier {
+                Some(earlier) => Some(format!("{before} after {}", earlier.uid)),
+                None if form(&latest.spec) != form(spec) => {
+                    Some(format!("{before} {}", form(spec)))
+                }
+                None => None,
+            };
+            if let Some(cause) = cause {
+                return Lineage { cluster_id: own_identity(name, &cause), begin_with };
+            }
+        }
+        let begin_with = match latest {
+            // It counts as long as there is no checkpoint under the identity.
+            Some(latest) => latest.begin_with.clone(),
+            None => restore.and_then(|restore| restore.from.path.clone()),
+        };
         Lineage { cluster_id: before.to_owned(), begin_with }
     }
 
@@ -63,6 +88,25 @@ impl Lineage {
             None => lineage,
         }
     }
+}
+
+/// The identity under which an earlier resource has left its state, as long as the revision that
+/// was started last has the one that a new resource begins with.
+fn elsewhere<'s>(
+    name: &str,
+    before: &str,
+    latest: Option<&Recorded>,
+    status: &'s FlinkApplicationStatus,
+) -> Option<&'s str> {
+    let leading = status.job_manager.as_ref().filter(|_| latest.is_some() && before == name)?;
+    leading.state_elsewhere.as_deref()
+}
+
+/// What an earlier resource has left of a job that has ended then, if it is the one whose state has
+/// this identity: the report of another one's leader may still stand there.
+fn ended_earlier<'s>(job: &'s JobStatus, cluster_id: &str) -> Option<&'s EarlierRun> {
+    let earlier = job.earlier.as_ref().filter(|earlier| earlier.ended)?;
+    (job.id == job_id(cluster_id, 0).to_string()).then_some(earlier)
 }
 
 /// The name of the revision that a spec asks for now.
@@ -81,6 +125,12 @@ pub fn wanted_revision(
 /// The part of a spec that forms a revision, as text; empty for one that can't be written.
 pub(super) fn form(spec: &FlinkApplicationSpec) -> String {
     serde_json::to_value(spec).map(|spec| forming_part(&spec).to_string()).unwrap_or_default()
+}
+
+/// The identity with which a resource begins that is made under the name of one whose state was
+/// deleted: what has ended under an identity stays ended.
+pub(super) fn after_deletion(name: &str, uid: &str) -> String {
+    own_identity(name, &format!("{name} deleted {uid}"))
 }
 
 /// At most 54 characters, the same for the same cause.

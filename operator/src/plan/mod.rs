@@ -9,6 +9,7 @@
 mod action;
 mod decide;
 mod effect;
+mod erase;
 mod facts;
 mod lineage;
 mod notice;
@@ -25,6 +26,6 @@ mod warm;
 pub use action::{Action, Decision, Event, Situation};
 pub use decide::decide;
 pub use effect::{EFFECTS, Effect, difference, effect_of, forming_part};
-pub use facts::{Check, DeploymentFact, Facts, PodFact, Recorded, Trouble, has_ended};
+pub use facts::{Check, DeploymentFact, Erasure, Facts, PodFact, Recorded, Trouble, has_ended};
 pub use lineage::{Lineage, wanted_revision};
 pub use report::{OperatorStatus, report};

@@ -7,12 +7,18 @@ use super::action::{Decision, Event, Situation};
 use super::facts::Facts;
 use super::report::state_safe;
 use crate::pod_template::Role;
+use crate::resource::EarlierRun;
 
 /// The events that facts and a decision give cause for. Each has a key of its own, so that it is
 /// published once.
 pub(super) fn notices(facts: &Facts, decision: &Decision, now: &Time) -> Vec<Event> {
-    let found =
-        [leader(facts), unsafe_state(facts, now), checkpoints(facts), stalled(facts, decision)];
+    let found = [
+        leader(facts),
+        earlier(facts),
+        unsafe_state(facts, now),
+        checkpoints(facts),
+        stalled(facts, decision),
+    ];
     let mut events: Vec<Event> = found.into_iter().flatten().collect();
     events.extend(out_of_memory(facts));
     events
@@ -30,8 +36,49 @@ fn leader(facts: &Facts) -> Option<Event> {
         reason: "LeaderChanged",
         warning: false,
         message: format!("the JobManager {} leads, in epoch {}", leading.leader, leading.epoch),
-        key: format!("epoch {}", leading.epoch),
+        // Epochs begin again under another identity of the state.
+        key: match leading.lineage.filter(|lineage| *lineage > 0) {
+            Some(lineage) => format!("epoch {lineage} {}", leading.epoch),
+            None => format!("epoch {}", leading.epoch),
+        },
     })
+}
+
+/// What becomes of what an earlier resource of the name has left.
+fn earlier(facts: &Facts) -> Option<Event> {
+    let job = facts.status.job.as_ref()?;
+    let earlier = job.earlier.as_ref()?;
+    let EarlierRun { uid, ended, path, checkpoint_id } = earlier;
+    let checkpoint = path.as_ref().map(|path| {
+        let id = checkpoint_id.map(|id| format!("checkpoint {id}, ")).unwrap_or_default();
+        format!("{id}{path}")
+    });
+    let (reason, message) = match (ended, job.state.as_str(), checkpoint) {
+        (true, "FINISHED", _) => (
+            "RunAgain",
+            format!(
+                "the job had finished under an earlier FlinkApplication of this name (uid {uid}): \
+                 it runs again, from the beginning"
+            ),
+        ),
+        (true, state, None) => (
+            "RunAgain",
+            format!(
+                "the job was {state} under an earlier FlinkApplication of this name (uid {uid}), \
+                 and no checkpoint of it is left: it runs again, from the beginning"
+            ),
+        ),
+        (_, _, Some(checkpoint)) => (
+            "StateResumed",
+            format!(
+                "the job goes on with {checkpoint}, which an earlier FlinkApplication of this \
+                 name (uid {uid}) has left; state.restore with from: {{empty: {{}}}} begins anew"
+            ),
+        ),
+        (false, _, None) => return None,
+    };
+    let key = format!("{uid} {}", job.id);
+    Some(Event { reason, warning: false, message, key })
 }
 
 fn unsafe_state(facts: &Facts, now: &Time) -> Option<Event> {

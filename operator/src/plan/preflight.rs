@@ -33,11 +33,10 @@ pub(super) fn find(
     now: &Time,
     decision: &mut Decision,
 ) -> Finding {
-    let newest = facts.status.checkpoint.as_ref().map(|checkpoint| checkpoint.path.clone());
     let cluster_id = Lineage::of_revision(facts, spec, revision).cluster_id;
-    // With a new identity the job begins with something else, or with nothing.
-    let same_state = facts.recorded.iter().any(|record| record.cluster_id == cluster_id);
-    let Some(path) = newest.filter(|_| same_state) else { return Finding::Unneeded };
+    // With another identity than the newest checkpoint's the job begins with something else.
+    let newest = facts.checkpoint_of(&cluster_id).map(|checkpoint| checkpoint.path.clone());
+    let Some(path) = newest else { return Finding::Unneeded };
     let begins = [SECURE, CHECK].contains(&operation.step.as_str());
     if spec.upgrade.preflight == Preflight::Off || !begins {
         return Finding::Unneeded;

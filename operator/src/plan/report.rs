@@ -230,7 +230,9 @@ impl Conditions<'_> {
 
 /// The pod's own word of what went wrong; else what was known before.
 fn last_failure(facts: &Facts, now: &Time) -> Option<LastFailure> {
-    let troubled = facts.pods.iter().find_map(|pod| Some((pod, pod.trouble.as_ref()?)));
+    let erasing = facts.erasure.iter().map(|erasure| &erasure.pod);
+    let troubled =
+        facts.pods.iter().chain(erasing).find_map(|pod| Some((pod, pod.trouble.as_ref()?)));
     let before = facts.status.last_failure.clone();
     let Some((pod, trouble)) = troubled else { return before };
     let failure = LastFailure {

@@ -40,8 +40,7 @@ pub(super) fn watch(
         );
     }
     let stable = facts.status.stable_revision.as_deref() == Some(revision);
-    // After its leader's pod has gone, a report says nothing of the one that comes.
-    let job = facts.job_of(revision).filter(|_| facts.leader_is_there());
+    let job = facts.job_of(revision).filter(|_| facts.leader_runs());
     if let Some(job) = job.filter(|job| job.state == "RUNNING") {
         requests(facts, spec, job, now, decision);
     }

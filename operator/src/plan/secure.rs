@@ -1,6 +1,8 @@
 //! Securing a job's state before its pods go: by a checkpoint or a savepoint that is newer than the
 //! operation's beginning.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use super::action::{Action, Decision};
 use super::facts::Facts;
 use crate::resource::{FlinkApplicationSpec, Operation, UpgradeMode};
@@ -41,7 +43,8 @@ impl Wish {
 pub(super) enum Secured {
     /// It has.
     Yes,
-    /// It can't: the job doesn't run. Its newest checkpoint counts.
+    /// It can't: the job doesn't run, or its leader is gone and no other one comes. Its newest
+    /// checkpoint counts.
     NotRunning,
     /// Not yet.
     NotYet,
@@ -53,6 +56,7 @@ pub(super) fn secure(
     spec: &FlinkApplicationSpec,
     wish: Wish,
     operation: &Operation,
+    now: &Time,
     decision: &mut Decision,
 ) -> Secured {
     if wish == Wish::Nothing || spec.state.checkpoints.location.is_none() {
@@ -67,8 +71,17 @@ pub(super) fn secure(
         return Secured::Yes;
     }
     let deployed = facts.deployed().filter(|deployed| !deployed.deleting);
-    let job = deployed.and_then(|deployed| facts.job_of(&deployed.revision));
-    let Some(job) = job.filter(|job| job.state == "RUNNING") else { return Secured::NotRunning };
+    let Some(revision) = deployed.map(|deployed| deployed.revision.as_str()) else {
+        return Secured::NotRunning;
+    };
+    let job = facts.job_of(revision).filter(|job| job.state == "RUNNING");
+    let Some(job) = job else { return Secured::NotRunning };
+    if !facts.leader_runs() {
+        // What it has reported says nothing of now. One that comes is waited for, up to a point.
+        let over = operation.deadline.as_ref().is_some_and(|deadline| now >= deadline);
+        let comes = facts.a_job_manager_runs(revision) && !over;
+        return if comes { Secured::NotYet } else { Secured::NotRunning };
+    }
     let job = job.id.clone();
     decision.actions.push(match (wish, &spec.state.savepoints.location) {
         (Wish::Savepoint, Some(location)) => {

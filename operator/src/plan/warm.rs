@@ -111,7 +111,7 @@ pub(super) fn upgrade(
     }
     if operation.step == CHECKPOINT {
         let wish = Wish::before_upgrade(spec);
-        match secure::secure(facts, spec, wish, &operation, decision) {
+        match secure::secure(facts, spec, wish, &operation, now, decision) {
             Secured::Yes | Secured::NotRunning => next(&mut operation, SWITCH),
             Secured::NotYet if is_over(&operation, now) => {
                 failed = Some(format!("{} didn't come about in time", wish.described()));

@@ -245,6 +245,12 @@ fn roles(
         line.extend(checks);
         lines.push(line);
     }
+    let erasing = of_role("state-deletion");
+    if !erasing.is_empty() {
+        let mut line = Tree::new("Deletion of the state".to_owned());
+        line.extend(erasing);
+        lines.push(line);
+    }
     lines
 }
 

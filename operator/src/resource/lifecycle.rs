@@ -117,7 +117,8 @@ impl Default for Stability {
 #[serde(rename_all = "camelCase", default)]
 pub struct Deletion {
     /// `Retain`: a final checkpoint; the state stays, and a new resource of the same name goes on
-    /// with it. `Savepoint`: a savepoint as well. `Delete`: the application's state is deleted.
+    /// with it. `Savepoint`: a savepoint as well. `Delete`: the job is stopped and its state is
+    /// deleted; savepoints stay.
     pub policy: DeletionPolicy,
     /// The longest that this may take. Then the resource goes, with an event that says what wasn't
     /// done.

@@ -42,8 +42,8 @@ pub use state::{
     Backend, Checkpoints, Empty, Restore, RestoreSource, Savepoints, State as StateSpec,
 };
 pub use status::{
-    CheckpointStatus, Condition, FlinkApplicationStatus, JobManagerStatus, JobStatus, LastFailure,
-    Operation, RestoredFrom, SavepointStatus, TaskCounts, TaskManagersStatus,
+    CheckpointStatus, Condition, EarlierRun, FlinkApplicationStatus, JobManagerStatus, JobStatus,
+    LastFailure, Operation, RestoredFrom, SavepointStatus, TaskCounts, TaskManagersStatus,
 };
 
 /// The API group.

@@ -190,6 +190,29 @@ pub struct JobStatus {
     /// What it last began with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restored_from: Option<RestoredFrom>,
+    /// What an earlier FlinkApplication of the same name has left of it: there if the job goes on
+    /// with that, or had ended then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<EarlierRun>,
+}
+
+/// What an earlier FlinkApplication of the same name has left of a job.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EarlierRun {
+    /// The uid of that FlinkApplication.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// Whether the job had ended: then its state is the one that it ended in, and the operator has
+    /// it run again. Else it goes on with the checkpoint.
+    pub ended: bool,
+    /// Where its newest checkpoint is, if it had any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub path: Option<String>,
+    /// That checkpoint's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_id: Option<i64>,
 }
 
 /// Numbers of subtasks.
@@ -290,4 +313,15 @@ pub struct JobManagerStatus {
     pub version: String,
     /// The version of what it understands of the operator.
     pub protocol: i32,
+    /// Where the identity of its state stands among those that applications of this name have had:
+    /// it rises with each one, and epochs begin again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub lineage: Option<i64>,
+    /// The identity under which an earlier FlinkApplication of this name has left its state, if
+    /// that is another one: this JobManager runs nothing, and the operator starts one that goes on
+    /// there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub state_elsewhere: Option<String>,
 }

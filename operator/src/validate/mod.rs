@@ -6,9 +6,12 @@
 mod configuration;
 mod not_yet;
 mod resources;
+mod secrets;
 mod templates;
 #[cfg(test)]
 mod tests;
+
+pub use secrets::own_secrets;
 
 use crate::resource::FlinkApplicationSpec;
 
@@ -46,7 +49,8 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// All that is wrong with a spec, in the order of its fields; empty if it can be acted upon.
+/// All that is wrong with a spec, in the order of its fields; empty if it can be acted upon. What
+/// depends on whose it is, [`own_secrets`] tells.
 pub fn problems(spec: &FlinkApplicationSpec) -> Vec<Problem> {
     let mut problems = Vec::new();
     configuration::check(spec, &mut problems);

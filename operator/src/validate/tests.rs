@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{ProblemKind, problems};
+use super::{ProblemKind, own_secrets, problems};
 use crate::build::{Identity, Revision};
 use crate::pod_template::violations;
 use crate::resource::tests::{application, sample, strict};
@@ -35,6 +35,63 @@ fn the_samples_have_no_problems() {
 }
 
 #[test]
+fn no_pod_uses_the_cas_key_or_another_roles_certificate_however_it_is_named() {
+    let identity =
+        Identity { namespace: "shop".to_owned(), name: "a".to_owned(), uid: "uid".to_owned() };
+    let found = |path: &str, value: Value| -> Vec<(String, ProblemKind)> {
+        let found = own_secrets(&identity, &with(path, value));
+        found.into_iter().map(|problem| (problem.field, problem.kind)).collect()
+    };
+    let container = |inner: Value| {
+        let mut inner = inner;
+        inner["name"] = "jobmanager".into();
+        json!({ "spec": { "containers": [inner] } })
+    };
+    let volume = |source: Value| {
+        let mut volume = source;
+        volume["name"] = "v".into();
+        json!({ "spec": { "volumes": [volume] } })
+    };
+    let by_name = |secret: &str| {
+        let reference = json!({ "name": secret });
+        let key = json!({ "name": secret, "key": "k" });
+        [
+            container(json!({ "envFrom": [{ "secretRef": reference }] })),
+            container(json!({ "env": [{ "name": "X", "valueFrom": { "secretKeyRef": key } }] })),
+            volume(json!({ "secret": { "secretName": secret } })),
+            volume(json!({ "projected": { "sources": [{ "secret": reference }] } })),
+            volume(json!({ "csi": { "driver": "d", "nodePublishSecretRef": reference } })),
+            json!({ "spec": { "imagePullSecrets": [reference] } }),
+        ]
+    };
+    let refused = |field: &str| vec![(field.to_owned(), ProblemKind::InvalidPodTemplate)];
+    for template in by_name("a-ca").into_iter().chain(by_name("a-taskmanager-tls")) {
+        let field = "spec.jobManager.podTemplate";
+        assert_eq!(
+            found("/jobManager/podTemplate", template.clone()),
+            refused(field),
+            "{template}"
+        );
+    }
+    // Its own certificate, somebody else's Secret, and another application's of a longer name.
+    for name in ["a-jobmanager-tls", "s3", "b-a-ca", "a-ca-2"] {
+        for template in by_name(name) {
+            assert_eq!(found("/jobManager/podTemplate", template.clone()), [], "{template}");
+        }
+    }
+    let ca = volume(json!({ "secret": { "secretName": "a-ca" } }));
+    assert_eq!(found("/podTemplate", ca.clone()), refused("spec.podTemplate"));
+    assert_eq!(found("/taskManager/podTemplate", ca), refused("spec.taskManager.podTemplate"));
+    let leaf = volume(json!({ "secret": { "secretName": "a-jobmanager-tls" } }));
+    assert_eq!(found("/taskManager/podTemplate", leaf), refused("spec.taskManager.podTemplate"));
+    let pull = json!([{ "name": "a-ca" }]);
+    assert_eq!(found("/imagePullSecrets", pull), refused("spec.imagePullSecrets"));
+    let key = json!({ "secretKeyRef": { "name": "a-ca", "key": "newest.key" } });
+    let env = json!([{ "name": "X", "valueFrom": key }]);
+    assert_eq!(found("/job/binary/env", env), refused("spec.job.binary.env"));
+}
+
+#[test]
 fn problems_name_the_field_and_say_what_to_do() {
     let container = |inner: Value| json!({ "spec": { "containers": [inner] } });
     for (path, value, says) in [
@@ -57,7 +114,11 @@ fn problems_name_the_field_and_say_what_to_do() {
         ("/taskManager/resources/requests", json!({ "memory": "2Gi" }), "more than the limit"),
         ("/taskManager/localStorage", json!({ "sizeLimit": 0 }), "not a size"),
         ("/jobManager/resources/limits", json!({ "memory": "1Gi", "gpu": 1 }), "spec.jobManager"),
-        ("/deletion", json!({ "policy": "Delete" }), "use Retain"),
+        (
+            "/state/restore",
+            json!({ "from": { "path": "s3://a@b/c" }, "at": "2026-01-01T00:00:00Z" }),
+            "spec.state.restore.from.path: credentials",
+        ),
         ("/podTemplate", json!({ "specs": {} }), "unknown field specs"),
         ("/podTemplate", json!({ "spec": { "hostNetwork": true } }), "restricted: spec.hostNet"),
         ("/podTemplate", json!({ "spec": { "serviceAccountName": "a" } }), "spec.podTemplate"),

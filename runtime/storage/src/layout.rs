@@ -22,6 +22,7 @@
 //! <cluster log>/leader                        who leads the cluster, as far as anybody knows
 //! <cluster log>/application                   whose cluster id it is
 //! <cluster log>/once/<hash of the name>       a value of `env.once`
+//! lineage/<n>                                 which identity the application's state has
 //! ```
 //!
 //! and the logs, which [`log::names`](crate::log::names) names.
@@ -32,6 +33,7 @@ use crate::blob::{BlobPath, BlobPathError};
 use crate::log::collect::ObjectOrigin;
 
 const MANIFEST: &str = "manifest";
+const LINEAGE: &str = "lineage";
 
 /// The folder of all that a job stores.
 ///
@@ -145,6 +147,29 @@ pub fn leader(cluster: JobId) -> Result<BlobPath, BlobPathError> {
 /// As [`job_folder`].
 pub fn application(cluster: JobId) -> Result<BlobPath, BlobPathError> {
     job_folder(cluster)?.join("application")
+}
+
+/// The folder of the identities that an application has had, one after the other.
+///
+/// # Errors
+/// As [`job_folder`].
+pub fn lineages() -> Result<BlobPath, BlobPathError> {
+    BlobPath::parse(LINEAGE)
+}
+
+/// One of them, by its place; 20 digits.
+///
+/// # Errors
+/// As [`job_folder`].
+pub fn lineage(place: u64) -> Result<BlobPath, BlobPathError> {
+    lineages()?.join(&format!("{place:020}"))
+}
+
+/// The place that a path names, if it is one of these.
+pub fn lineage_of(path: &BlobPath) -> Option<u64> {
+    let place = path.as_str().strip_prefix(LINEAGE)?.strip_prefix('/')?.parse().ok()?;
+    // Compared as a whole, so that only the one spelling counts.
+    (lineage(place).as_ref() == Ok(path)).then_some(place)
 }
 
 /// A value of `env.once`.

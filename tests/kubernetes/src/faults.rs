@@ -85,7 +85,7 @@ pub fn exhaust_memory(pod: &Value) {
 }
 
 /// The processes in the control groups of a pod, but the one that only holds its namespaces.
-fn processes_of(uid: &str) -> Vec<String> {
+pub(crate) fn processes_of(uid: &str) -> Vec<String> {
     let entries = fs::read_dir("/proc").expect("there is /proc").flatten();
     let processes = entries.filter(|entry| {
         let groups = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();

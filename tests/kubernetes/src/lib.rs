@@ -19,6 +19,7 @@ mod namespace;
 mod operator;
 mod output;
 mod soak;
+mod start;
 
 pub use api::{Api, shared_api};
 pub use application::{Application, IMAGE, OTHER_IMAGE, example};
@@ -30,4 +31,5 @@ pub use operator::{
 };
 pub use output::{download, list, secret};
 pub use soak::Soak;
+pub use start::{now, processor_time, seconds_until, timed, wait_for_records};
 pub use thalweg_integration_tests::{try_within, wait_until, wait_within};

@@ -11,7 +11,7 @@ use crate::output::download;
 
 const KEYS: u64 = 40;
 /// Rows per second of a source.
-const RATE: u64 = 1_200;
+const RATE: u64 = 600;
 const PARALLELISM: u64 = 2;
 
 /// A run of `allround`.

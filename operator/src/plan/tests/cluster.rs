@@ -4,19 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use thalweg_core::ids::job_id;
 
 use crate::build::Identity;
 use crate::plan::{
-    Action, Check, Decision, DeploymentFact, Facts, PodFact, Recorded, decide, report,
+    Action, Check, Decision, DeploymentFact, Erasure, Facts, PodFact, Recorded, decide, report,
     wanted_revision,
 };
 use crate::pod_template::Role;
 use crate::resource::tests::application;
 use crate::resource::{
     CheckpointStatus, FlinkApplicationSpec, FlinkApplicationStatus, JobManagerStatus, JobStatus,
-    SavepointStatus,
+    RestoredFrom, SavepointStatus,
 };
 use crate::validate::problems;
 
@@ -50,9 +50,16 @@ pub(super) struct Cluster {
     pods_made: usize,
     /// Whether requests for checkpoints and savepoints come to anything.
     pub(super) checkpoints: bool,
+    /// The savepoints that were asked for and didn't come.
+    pub(super) asked_in_vain: BTreeSet<String>,
     pub(super) checks: Vec<(String, Check)>,
     /// What becomes of checks.
     pub(super) check: Check,
+    /// A pod that deletes the state, and what becomes of such.
+    pub(super) erasure: Option<Erasure>,
+    pub(super) erases: Check,
+    /// Where state was deleted.
+    pub(super) erased: Vec<String>,
     pub(super) last: Option<Decision>,
 }
 
@@ -84,8 +91,12 @@ impl Cluster {
             led: BTreeSet::new(),
             pods_made: 0,
             checkpoints: true,
+            asked_in_vain: BTreeSet::new(),
             checks: Vec::new(),
             check: Check::Passed,
+            erasure: None,
+            erases: Check::Passed,
+            erased: Vec::new(),
             last: None,
         }
     }
@@ -113,6 +124,7 @@ impl Cluster {
             deployments: self.deployments.values().cloned().collect(),
             pods: self.pods.clone(),
             checks: self.checks.clone(),
+            erasure: self.erasure.clone(),
         }
     }
 
@@ -129,8 +141,10 @@ impl Cluster {
     /// Decides once, performs so many of the actions, and lets a second go by: the operator ends.
     pub(super) fn step_partly(&mut self, actions: usize) -> Decision {
         let facts = self.facts();
-        let decision = decide(&facts, at(self.now));
-        assert_eq!(decision, decide(&facts, at(self.now)), "decided otherwise the second time");
+        // Clocks are finer than what is written of their times.
+        let moment = Time(at(self.now).0 + SignedDuration::from_millis(400));
+        let decision = decide(&facts, moment.clone());
+        assert_eq!(decision, decide(&facts, moment), "decided otherwise the second time");
         let reported = report(&facts, &decision, &at(self.now));
         let conditions = reported.conditions.iter();
         let is = |kind: &str| {
@@ -145,7 +159,10 @@ impl Cluster {
         self.status.current_revision = current;
         self.status.update_revision = reported.update_revision;
         self.status.stable_revision = stable;
-        self.status.operation = operation;
+        self.status.operation = operation.map(|operation| {
+            let written = serde_json::to_string(&operation).expect("JSON");
+            serde_json::from_str(&written).expect("it can be read")
+        });
         for action in decision.actions.iter().take(actions).cloned() {
             self.perform(action);
         }
@@ -153,6 +170,11 @@ impl Cluster {
         self.pass(1);
         self.last = Some(decision.clone());
         decision
+    }
+
+    /// What the operator reports of a decision.
+    pub(super) fn reported(&self, decision: &Decision) -> crate::plan::OperatorStatus {
+        report(&self.facts(), decision, &at(self.now))
     }
 
     /// Decides until the phase is this one.
@@ -181,24 +203,36 @@ impl Cluster {
                 assert_eq!(self.deployments[&revision].replicas, replicas);
             }
             Action::StartCheck { revision, .. } => self.checks.push((revision, self.check.clone())),
+            Action::StartErasure { revision, places, successor, .. } => {
+                assert!(self.deployments.is_empty() && self.pods.is_empty(), "pods are left");
+                assert!(self.recorded.contains_key(&revision), "no record of {revision}");
+                let identities = self.recorded.values().map(|record| &record.cluster_id);
+                assert!(identities.clone().all(|used| *used != successor), "{successor}");
+                assert!(self.erasure.is_none(), "begun twice");
+                let pod = PodFact { name: "a-state-deletion".to_owned(), ..PodFact::default() };
+                self.erasure = Some(Erasure { check: self.erases.clone(), pod });
+                if self.erases == Check::Passed {
+                    self.erased = places;
+                }
+            }
             Action::RecordImage { revision, image } => {
                 let record = self.recorded.get_mut(&revision).expect("a record");
                 assert_eq!(record.image_digest.replace(image), None, "recorded twice");
             }
             Action::EndCheck { revision } => self.checks.retain(|each| each.0 != revision),
             Action::StartRevision { revision, cluster_id, replicas, begin_with } => {
-                self.record(&revision, &cluster_id);
+                self.record(&revision, &cluster_id, begin_with);
                 let newest = self.recorded.values().map(|record| record.number).max();
                 let record = self.recorded.get_mut(&revision).expect("a record");
                 if record.number == 0 || Some(record.number) != newest {
                     record.number = newest.unwrap_or(0) + 1;
                 }
-                self.begun_with = begin_with;
+                self.begun_with = self.recorded[&revision].begin_with.clone();
                 self.deploy(&revision, replicas);
             }
-            Action::PrepareRevision { revision, cluster_id, replicas, .. } => {
+            Action::PrepareRevision { revision, cluster_id, replicas, begin_with } => {
                 assert_eq!(replicas, 1, "each would get TaskManagers ready");
-                self.record(&revision, &cluster_id);
+                self.record(&revision, &cluster_id, begin_with);
                 self.deploy(&revision, replicas);
             }
             Action::SetReplicas { revision, replicas } => self.deploy(&revision, replicas),
@@ -209,18 +243,21 @@ impl Cluster {
             }
             Action::ForgetRevision { revision } => drop(self.recorded.remove(&revision)),
             Action::TakeCheckpoint { .. } if self.checkpoints => self.checkpoint(),
-            Action::TakeSavepoint { token, location, .. } if self.checkpoints => {
+            Action::TakeSavepoint { token, .. } if !self.checkpoints => {
+                self.asked_in_vain.insert(token);
+            }
+            Action::TakeSavepoint { token, location, .. } => {
                 let path = format!("{location}/{token}");
                 let taken = SavepointStatus { token, path, completed_at: Some(at(self.now)) };
                 self.status.savepoints.insert(0, taken);
                 self.status.savepoints.truncate(10);
             }
-            Action::TakeCheckpoint { .. } | Action::TakeSavepoint { .. } => {}
+            Action::TakeCheckpoint { .. } => {}
             Action::Rescale { parallelism, .. } => {
                 self.status.job.as_mut().expect("a job").parallelism = Some(parallelism);
             }
             Action::Publish(event) => {
-                let name = event.name("a");
+                let name = event.name(&identity());
                 if !self.events.iter().any(|known| known.ends_with(&name)) {
                     self.events.push(format!("{} {name}", event.reason));
                 }
@@ -228,11 +265,12 @@ impl Cluster {
         }
     }
 
-    fn record(&mut self, revision: &str, cluster_id: &str) {
+    fn record(&mut self, revision: &str, cluster_id: &str, begin_with: Option<String>) {
         let made = Recorded {
             name: revision.to_owned(),
             number: 0,
             cluster_id: cluster_id.to_owned(),
+            begin_with,
             spec: self.spec.clone(),
             references: Default::default(),
             image_digest: None,
@@ -326,26 +364,40 @@ impl Cluster {
     pub(super) fn job_runs(&mut self, revision: &str) {
         let leader = self.job_manager(revision).expect("a pod of the revision");
         self.status.job_manager = Some(JobManagerStatus { leader, ..Default::default() });
+        let record = &self.recorded[revision];
+        let id = job_id(&record.cluster_id, 0).to_string();
+        // Of another job's checkpoint a leader's report keeps nothing.
+        let of_job = self.status.checkpoint.take().filter(|newest| newest.path.contains(&id));
+        self.status.checkpoint = of_job;
+        let begun_with = record.begin_with.as_ref().map(|path| RestoredFrom {
+            path: path.clone(),
+            checkpoint_id: None,
+            at: None,
+        });
         self.status.job = Some(JobStatus {
-            id: job_id(&self.recorded[revision].cluster_id, 0).to_string(),
+            id,
             state: "RUNNING".to_owned(),
             started_at: Some(at(self.now)),
             parallelism: Some(self.spec.job.parallelism),
             restarts: Some(0),
-            restored_from: self.status.checkpoint.as_ref().map(|newest| {
-                crate::resource::RestoredFrom {
+            restored_from: self
+                .status
+                .checkpoint
+                .as_ref()
+                .map(|newest| RestoredFrom {
                     path: newest.path.clone(),
                     checkpoint_id: Some(newest.id),
                     at: None,
-                }
-            }),
+                })
+                .or(begun_with),
             ..Default::default()
         });
     }
 
     pub(super) fn checkpoint(&mut self) {
         let id = self.status.checkpoint.as_ref().map_or(0, |newest| newest.id) + 1;
-        let path = format!("s3://b/{id}");
+        let job = self.status.job.as_ref().expect("a job").id.as_str();
+        let path = format!("s3://b/{job}/chk-{id}");
         let completed_at = Some(at(self.now));
         self.status.checkpoint =
             Some(CheckpointStatus { id, path, completed_at, ..Default::default() });

@@ -391,6 +391,7 @@ fn deletion_secures_the_state_and_always_ends() {
         assert!(cluster.deployments.is_empty());
         let taken = cluster.status.savepoints.iter().any(|each| each.token.starts_with("delete-"));
         assert_eq!(taken, policy == DeletionPolicy::Savepoint && checkpoints);
+        assert!(cluster.asked_in_vain.len() <= 1, "{:?}", cluster.asked_in_vain);
     }
 }
 

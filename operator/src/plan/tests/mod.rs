@@ -2,7 +2,10 @@
 
 mod cluster;
 mod decide;
+mod earlier;
 mod effect;
+mod erase;
 mod notice;
 mod rollback;
+mod stale;
 mod warm;

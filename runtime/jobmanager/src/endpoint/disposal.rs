@@ -108,5 +108,9 @@ async fn delete(stores: &dyn StoreOpener, path: &str, in_use: &[String]) -> Resu
             format!("the savepoint {path} is still there in part, ask again: {error}")
         })?;
     }
+    // The savepoint is gone; what somebody else has put beside it stays, and its folder then, too.
+    if let Err(error) = store.store.remove_if_empty().await {
+        tracing::warn!("the folder of the savepoint {path} is left: {error}");
+    }
     Ok(())
 }

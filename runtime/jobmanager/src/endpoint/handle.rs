@@ -22,7 +22,7 @@ use super::recorded::retained;
 use super::{savepoint, store};
 use crate::checkpoint_coordinator::{CheckpointOptions, CompletedCheckpoint};
 use crate::dispatcher::{JobSubmission, PreparedJob};
-use crate::high_availability::{Claimed, ClaimedJob, Records};
+use crate::high_availability::{Claimed, ClaimedJob, EarlierRun, Records};
 use crate::job_master::{JobResult, required};
 use crate::rest::model::{ClusterFacts, JobFacts, OperationOutcome};
 use crate::rest::{RestFailure, RestGateway, RestReply};
@@ -59,6 +59,8 @@ pub struct JobManagerHandle {
     pub(super) records: Option<Records>,
     pub(super) end: Arc<Mutex<Option<EndReason>>>,
     pub(super) epoch: Epoch,
+    /// What an earlier resource has left of the first job.
+    pub(super) earlier: Arc<Mutex<Option<EarlierRun>>>,
 }
 
 /// Operations with which a job ends. Its JobManager ends then, too, and whoever asked for them
@@ -91,14 +93,18 @@ impl JobManagerHandle {
             return Err(SubmitError::Duplicate(id));
         }
         let claimed = match self.claim(id, retained(&configuration)).await? {
-            Some(Claimed::Ended(result, last_checkpoint)) => {
-                return Ok(self.ended_before(result, last_checkpoint).await);
+            Some(Claimed::Ended(result, last_checkpoint, earlier)) => {
+                self.found_earlier(submission.execute_ordinal, earlier);
+                return Ok(self.ended_before(*result, last_checkpoint).await);
             }
             Some(Claimed::Leads(claimed)) => Some(*claimed),
             None => None,
         };
         let (leader, restore) = match claimed {
-            Some(ClaimedJob { leader, restore }) => (Some(Box::new(leader)), restore),
+            Some(ClaimedJob { leader, restore, earlier }) => {
+                self.found_earlier(submission.execute_ordinal, earlier);
+                (Some(Box::new(leader)), restore)
+            }
             None => (None, None),
         };
         let epoch = leader.as_ref().map(|leader| leader.leadership().epoch());
@@ -107,6 +113,23 @@ impl JobManagerHandle {
         let mail = Mail::Submit(Box::new(prepared), leader, reply);
         self.mailbox.send(mail).await.map_err(|_| SubmitError::Ended)?;
         result.await.map_err(|_| SubmitError::Ended)?
+    }
+
+    /// What an earlier resource of the same name has left of the application's first job, once
+    /// that is known.
+    pub fn earlier_run(&self) -> Option<EarlierRun> {
+        self.earlier.lock().clone()
+    }
+
+    fn found_earlier(&self, execute_ordinal: u32, earlier: Option<EarlierRun>) {
+        if let Some(earlier) = earlier.filter(|_| execute_ordinal == 0) {
+            tracing::info!(
+                "resource {} of this name has left a job that {}",
+                earlier.owner,
+                if earlier.ended { "has ended" } else { "goes on now" }
+            );
+            *self.earlier.lock() = Some(earlier);
+        }
     }
 
     /// The recorded result of a job, which isn't run again: shown by REST, and an error says what

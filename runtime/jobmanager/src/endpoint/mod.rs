@@ -6,6 +6,7 @@ mod disposal;
 mod handle;
 mod log;
 pub(crate) mod mail;
+mod newer_checkpoint;
 mod options;
 mod preparation;
 mod recorded;
@@ -30,6 +31,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use handle::{EndReason, JobManagerHandle};
 pub use mail::{CancelError, CheckpointCommand, CommandError, CommandKind, SubmitError};
+pub use newer_checkpoint::newer_checkpoint;
 pub use options::{CheckpointStore, JobManagerOptions, StoreOpener};
 pub use preparation::Preparation;
 pub use savepoint::{Savepoint, SavepointError, open_savepoint};
@@ -127,6 +129,7 @@ impl JobManager {
             records: options.records.clone(),
             end: Arc::default(),
             epoch: leadership.epoch,
+            earlier: Arc::default(),
         };
         let weak_mailbox = sender.downgrade();
         options.driver.started(WorkerEvents::new(weak_mailbox.clone()), leadership.epoch);

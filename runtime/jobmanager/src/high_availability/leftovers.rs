@@ -138,6 +138,7 @@ mod tests {
             application: "app".to_owned(),
             writer: WriterId(writer),
             address: "host:1".to_owned(),
+            owner: None,
         };
         Records::open(options, &Handle::current()).await.unwrap()
     }

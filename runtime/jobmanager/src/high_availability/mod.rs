@@ -7,11 +7,13 @@
 //! cluster and one for each job. [`Records`] reads and writes what programs and jobs leave there,
 //! and `job_log` is the one place that appends to a job's log.
 
+pub mod erasure;
 mod error;
 mod garbage;
 mod hint;
 pub(crate) mod job_log;
 pub(crate) mod leftovers;
+pub mod lineage;
 mod locator;
 mod off_thread;
 mod recorded_result;
@@ -29,8 +31,8 @@ pub use hint::{HintDecision, HintWatch, LeaderHint};
 pub use locator::HintLocator;
 pub use off_thread::off_thread;
 pub(crate) use records::Claimed;
-pub use records::{ClaimedJob, Records, RecordsOptions};
-pub use store_election::{StoreElection, read_hint};
+pub use records::{ClaimedJob, EarlierRun, Records, RecordsOptions};
+pub use store_election::{StoreElection, read_hint, read_hint_of};
 pub use turn::{HintTurn, Turn, TurnFuture};
 
 /// A leader's term.

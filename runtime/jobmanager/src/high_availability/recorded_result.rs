@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use thalweg_core::ids::{JobId, OperatorId};
 use thalweg_core::status::JobStatus;
-use thalweg_rpc::message::{Accumulator, FailureInfo};
+use thalweg_rpc::message::{Accumulator, FailureInfo, FailureKind};
 use thalweg_storage::CoordinatorState;
-use thalweg_storage::log::TerminalStatus;
+use thalweg_storage::log::{EntryBody, LogEntry, TerminalStatus};
 use thalweg_storage::sealed::{self, SealedError};
 
 use crate::job_master::JobResult;
@@ -41,6 +41,29 @@ pub(super) fn terminal_status(status: JobStatus) -> Option<TerminalStatus> {
         JobStatus::Canceled => Some(TerminalStatus::Canceled),
         JobStatus::Failed => Some(TerminalStatus::Failed),
         _ => None,
+    }
+}
+
+/// What is told of a job whose result was deleted with its state.
+pub(super) fn deleted(job: JobId, entry: &LogEntry) -> JobResult {
+    let message = match &entry.body {
+        EntryBody::Terminal {
+            status: TerminalStatus::Canceled, failure: Some(failure), ..
+        } => failure.clone(),
+        EntryBody::Terminal { status, .. } => {
+            format!("the job was {} and its state was deleted", JobStatus::from(*status))
+        }
+        EntryBody::Claim { .. } | EntryBody::Publish { .. } => String::new(),
+    };
+    JobResult {
+        job,
+        name: String::new(),
+        status: JobStatus::Canceled,
+        accumulators: Vec::new(),
+        error: Some(FailureInfo { operator: None, message, kind: FailureKind::User }),
+        runtime_ms: 0,
+        ended_ms: 0,
+        restarts: 0,
     }
 }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use thalweg_core::ids::{Epoch, JobId, cluster_log_id};
+use thalweg_core::ids::{CheckpointId, Epoch, JobId, cluster_log_id};
 use thalweg_core::job_graph::JobGraph;
 use thalweg_storage::blob::BlobErrorKind;
 use thalweg_storage::log::collect::CollectorView;
@@ -15,6 +15,7 @@ use thalweg_storage::log::{
 use thalweg_storage::{BlobPath, CoordinatorState, PutOutcome, layout, manifest, sealed};
 use tokio::runtime::Handle;
 
+use super::lineage::{self, Entered, LineageEntry};
 use super::off_thread::off_thread;
 use super::{HighAvailabilityError, garbage, recorded_result};
 use crate::checkpoint_coordinator::CompletedCheckpoint;
@@ -39,6 +40,19 @@ pub struct RecordsOptions {
     pub writer: WriterId,
     /// Where it is, for people.
     pub address: String,
+    /// The uid of the resource that it belongs to, if there is one.
+    pub owner: Option<String>,
+}
+
+/// What an earlier resource of the same name has left of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EarlierRun {
+    /// The resource.
+    pub owner: String,
+    /// Whether the job had ended: then it isn't run. Else it goes on.
+    pub ended: bool,
+    /// The last published checkpoint, and its folder.
+    pub checkpoint: Option<(CheckpointId, String)>,
 }
 
 /// The records of an application. Clones are the same.
@@ -52,13 +66,15 @@ pub struct ClaimedJob {
     pub(crate) leader: Leader,
     /// The last published checkpoint: what it goes on with.
     pub restore: Option<CompletedCheckpoint>,
+    /// Whose that is, if it is an earlier resource's.
+    pub(crate) earlier: Option<EarlierRun>,
 }
 
 /// What became of a claim.
 pub(crate) enum Claimed {
     Leads(Box<ClaimedJob>),
     /// The job has ended like this; the folder of its last checkpoint, if it had any.
-    Ended(JobResult, Option<String>),
+    Ended(Box<JobResult>, Option<String>, Option<EarlierRun>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -201,7 +217,8 @@ impl Records {
         self.leads_cluster().await?;
         let log = Log::new(Arc::clone(&self.options.store.store), job);
         let (writer, address) = (self.options.writer, &self.options.address);
-        let outcome = Leader::claim(log.clone(), writer, address).await?;
+        let owner = self.options.owner.as_deref();
+        let outcome = Leader::claim_for(log.clone(), writer, address, owner).await?;
         self.leads_cluster().await?;
         self.claimed(&log, outcome, retained).await
     }
@@ -215,20 +232,60 @@ impl Records {
         let job = log.job();
         match outcome {
             ClaimOutcome::Finished(entry) => {
-                let published = entry.header.latest_publish().map(|last| last.checkpoint_id);
-                let folder = published.map(|id| layout::checkpoint_folder(job, id)).transpose()?;
-                let name = &self.options.checkpoints.name;
-                let last = folder.map(|folder| format!("{name}/{folder}"));
-                Ok(Claimed::Ended(self.ended(log, &entry, retained).await?, last))
+                let ended = self.ended(log, &entry, retained).await?;
+                let last = entry.header.latest_publish().map(|last| last.checkpoint_id);
+                let last = last.filter(|_| ended.is_some());
+                let earlier = self.earlier(job, entry.owner.as_deref(), true, last)?;
+                let last = last.map(|id| self.folder(job, id)).transpose()?;
+                let result = ended.unwrap_or_else(|| recorded_result::deleted(job, &entry));
+                Ok(Claimed::Ended(Box::new(result), last, earlier))
             }
             ClaimOutcome::Leads(leader) => {
                 let restore = match leader.restore().await? {
                     Some(entry) => Some(self.checkpoint(job, &entry).await?),
                     None => None,
                 };
-                Ok(Claimed::Leads(Box::new(ClaimedJob { leader: *leader, restore })))
+                let last = restore.as_ref().map(|restore| restore.id);
+                // What nothing was published of isn't gone on with.
+                let before = leader.owner_before().filter(|_| last.is_some());
+                let earlier = self.earlier(job, before, false, last)?;
+                Ok(Claimed::Leads(Box::new(ClaimedJob { leader: *leader, restore, earlier })))
             }
         }
+    }
+
+    /// The folder of a checkpoint, as people name it.
+    fn folder(&self, job: JobId, id: CheckpointId) -> Result<String, HighAvailabilityError> {
+        let folder = layout::checkpoint_folder(job, id)?;
+        Ok(format!("{}/{folder}", self.options.checkpoints.name))
+    }
+
+    /// What an earlier resource has left, if `owner` is one. Where nobody wrote down whose an entry
+    /// is, it is taken for this one's.
+    fn earlier(
+        &self,
+        job: JobId,
+        owner: Option<&str>,
+        ended: bool,
+        last: Option<CheckpointId>,
+    ) -> Result<Option<EarlierRun>, HighAvailabilityError> {
+        let own = self.options.owner.as_deref();
+        let Some(owner) = owner.filter(|owner| own.is_some_and(|own| own != *owner)) else {
+            return Ok(None);
+        };
+        let checkpoint = last.map(|id| self.folder(job, id).map(|folder| (id, folder)));
+        Ok(Some(EarlierRun { owner: owner.to_owned(), ended, checkpoint: checkpoint.transpose()? }))
+    }
+
+    /// Enters this application's identity as the one that its newest state has, where it belongs
+    /// to a resource. `is_first`: it is that of a resource of which nothing is known.
+    ///
+    /// # Errors
+    /// The store fails for longer than this waits, or what is there can't be read.
+    pub async fn enter_lineage(&self, is_first: bool) -> Result<Entered, HighAvailabilityError> {
+        let Some(owner) = self.options.owner.clone() else { return Ok(Entered::default()) };
+        let own = LineageEntry { owner, cluster_id: self.options.cluster_id.clone() };
+        lineage::enter(self.options.store.store.as_ref(), &own, is_first).await
     }
 
     async fn checkpoint(
@@ -252,21 +309,22 @@ impl Records {
         Ok(CompletedCheckpoint::of_manifest(&found, None))
     }
 
-    /// How a job has ended; what its last leader left to be cleaned up is.
+    /// How a job has ended; what its last leader left to be cleaned up is. None: its state was
+    /// deleted, with the result.
     async fn ended(
         &self,
         log: &Log,
         entry: &LogEntry,
         retained: usize,
-    ) -> Result<JobResult, HighAvailabilityError> {
+    ) -> Result<Option<JobResult>, HighAvailabilityError> {
         let job = log.job();
-        let inconsistent = |reason| HighAvailabilityError::Inconsistent { job, reason };
-        let EntryBody::Terminal { results: Some(path), .. } = &entry.body else {
-            let reason = format!("entry {} names no result", entry.header.position);
-            return Err(inconsistent(reason));
+        let EntryBody::Terminal { results, .. } = &entry.body else {
+            let reason = format!("entry {} isn't its end", entry.header.position);
+            return Err(HighAvailabilityError::Inconsistent { job, reason });
         };
+        let Some(path) = results else { return Ok(None) };
         let path = BlobPath::parse(path)?;
-        let bytes = self.options.store.store.get(&path).await?;
+        let Some(bytes) = self.read(&path).await? else { return Ok(None) };
         let result = recorded_result::from_bytes(&bytes, job, path.as_str())?;
         if let Some(view) = CollectorView::of_terminal(&entry.header) {
             let mut roots = garbage::Roots::new(retained);
@@ -274,7 +332,7 @@ impl Records {
                 tracing::warn!(%job, "cleaning up after the job is left to the next one: {error}");
             }
         }
-        Ok(result)
+        Ok(Some(result))
     }
 
     /// Stores the graph that a leader of the job runs, for people.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_core::Clock;
-use thalweg_core::ids::cluster_log_id;
+use thalweg_core::ids::{JobId, cluster_log_id};
 use thalweg_rpc::{LeaderAddress, LeaderView};
 use thalweg_storage::blob::BlobErrorKind;
 use thalweg_storage::log::{ClaimOutcome, Leader, Log, LogError, LogErrorKind, WriterId};
@@ -26,7 +26,18 @@ pub async fn read_hint(
     store: &dyn BlobStore,
     cluster_id: &str,
 ) -> Result<Option<LeaderHint>, HighAvailabilityError> {
-    let path = layout::leader(cluster_log_id(cluster_id))?;
+    read_hint_of(store, cluster_log_id(cluster_id)).await
+}
+
+/// The same, by the cluster's log.
+///
+/// # Errors
+/// As [`read_hint`].
+pub async fn read_hint_of(
+    store: &dyn BlobStore,
+    cluster: JobId,
+) -> Result<Option<LeaderHint>, HighAvailabilityError> {
+    let path = layout::leader(cluster)?;
     match store.get(&path).await {
         Ok(bytes) => Ok(Some(sealed::from_bytes(&bytes, FORMAT_VERSION, path.as_str())?)),
         Err(error) if error.kind == BlobErrorKind::NotFound => Ok(None),

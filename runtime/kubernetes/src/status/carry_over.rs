@@ -31,6 +31,17 @@ pub fn carry_over(report: &mut Value, before: &Value, token: Option<&str>, histo
     let all = own.iter().cloned().map(named).chain(earlier).take(history);
     report.insert("savepoints".to_owned(), Value::Array(all.collect()));
     keep_checkpoint(report, before);
+    keep_earlier(report, before);
+}
+
+/// What a job went on with at its beginning stays, whichever leader it has later.
+fn keep_earlier(report: &mut Map<String, Value>, before: &Value) {
+    let before = &before["job"];
+    let Some(Value::Object(job)) = report.get_mut("job") else { return };
+    let goes_on = before["earlier"]["ended"] == false && job.get("id") == Some(&before["id"]);
+    if goes_on && !job.contains_key("earlier") {
+        job.insert("earlier".to_owned(), before["earlier"].clone());
+    }
 }
 
 /// A checkpoint's path has its job in it. That of another job isn't what this one goes on with.
@@ -78,6 +89,20 @@ mod tests {
         let mut later = own;
         carry_over(&mut later, &before, Some("another"), 10);
         assert_eq!(later["savepoints"], before["savepoints"], "its name stays");
+    }
+
+    #[test]
+    fn what_an_earlier_resource_has_left_is_told_as_long_as_its_job_goes_on() {
+        let before = |ended: bool| json!({"job": {"id": "abc", "earlier": {"ended": ended}}});
+        let after = |mut report: Value, before: Value| {
+            carry_over(&mut report, &before, None, 10);
+            report["job"]["earlier"]["ended"].clone()
+        };
+        assert_eq!(after(json!({"job": {"id": "abc"}}), before(false)), false);
+        assert_eq!(after(json!({"job": {"id": "abc"}}), before(true)), Value::Null);
+        assert_eq!(after(json!({"job": {"id": "def"}}), before(false)), Value::Null);
+        let found = json!({"job": {"id": "abc", "earlier": {"ended": true}}});
+        assert_eq!(after(found, before(false)), true, "what this leader has found stands");
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub async fn push_status(options: StatusOptions, job_manager: JobManagerHandle) 
         applications: Api::namespaced_with(client, &namespace, &application_kind()),
         name: application,
         uid: options.uid,
-        epoch: leader.epoch,
+        term: (leader.lineage.place, leader.epoch),
         history: options.savepoint_history,
     };
     let mut schedule = StatusSchedule::default();
@@ -62,7 +62,11 @@ pub async fn push_status(options: StatusOptions, job_manager: JobManagerHandle) 
         let pause = tokio::select! {
             () = job_manager.ended() => return,
             pause = async {
-                let status = report(&leader, &job_manager.cluster(), pods(), target.history);
+                let status = {
+                    let earlier = job_manager.earlier_run();
+                    let cluster = job_manager.cluster();
+                    report(&leader, &cluster, earlier.as_ref(), pods(), target.history)
+                };
                 if !schedule.is_due(&status, clock.elapsed()) {
                     return Some(LOOK);
                 }
@@ -100,14 +104,22 @@ struct Target {
     applications: Api<DynamicObject>,
     name: String,
     uid: Option<String>,
-    epoch: u64,
+    /// Of two leaders the one with the higher term came later: the place of its identity among
+    /// those of the application, then its epoch, which begins again under each identity.
+    term: (u64, u64),
     history: usize,
+}
+
+/// The term of the leader that has written a status. One that wrote no place had the first.
+fn term_of(status: &Value) -> Option<(u64, u64)> {
+    let leading = &status["jobManager"];
+    Some((leading["lineage"].as_u64().unwrap_or(0), leading["epoch"].as_u64()?))
 }
 
 /// Writes only onto what was read, and only if no later leader has written that: one that was
 /// paused must not bring back what was.
 async fn write(target: &Target, status: &Value) -> Written {
-    let Target { applications, name, uid, epoch, history } = target;
+    let Target { applications, name, uid, term, history } = target;
     let object = match asked(applications.get(name)).await {
         Outcome::Done(object) => object,
         Outcome::NotFound | Outcome::Conflict => return Written::Again("it is gone".to_owned()),
@@ -116,8 +128,7 @@ async fn write(target: &Target, status: &Value) -> Written {
     if uid.is_some() && object.metadata.uid != *uid {
         return Written::Superseded;
     }
-    let written = object.data["status"]["jobManager"]["epoch"].as_u64();
-    if written.is_some_and(|written| written > *epoch) {
+    if term_of(&object.data["status"]) > Some(*term) {
         return Written::Superseded;
     }
     let mut status = status.clone();
@@ -159,5 +170,23 @@ impl From<Outcome<()>> for Written {
             Outcome::NotFound => Written::Again("it is gone".to_owned()),
             Outcome::Failed(error) => Written::Again(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::term_of;
+
+    #[test]
+    fn a_leader_under_a_new_identity_comes_after_all_leaders_of_the_one_before() {
+        let written = |leading| term_of(&json!({"jobManager": leading}));
+        assert_eq!(term_of(&json!({})), None);
+        let before = written(json!({"epoch": 7}));
+        assert_eq!(before, Some((0, 7)));
+        let restored = written(json!({"epoch": 1, "lineage": 1}));
+        assert!(restored > before, "its epochs count from 1 again");
+        assert!(written(json!({"epoch": 2, "lineage": 1})) > restored);
     }
 }

@@ -4,6 +4,8 @@
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use thalweg_core::status::ExecutionState;
+use thalweg_jobmanager::high_availability::EarlierRun;
+use thalweg_jobmanager::high_availability::lineage::Entered;
 use thalweg_jobmanager::rest::model::{
     CheckpointFacts, CheckpointOutcome, CheckpointStatistics, ClusterFacts, JobFacts,
     OperationOutcome,
@@ -22,6 +24,9 @@ pub struct LeaderFacts {
     pub version: String,
     /// The labels of TaskManager pods, as a selector.
     pub selector: String,
+    /// Where its identity stands among those that the application has had, and whether the state
+    /// lies under another one: it runs nothing then.
+    pub lineage: Entered,
 }
 
 /// Pods of TaskManagers.
@@ -36,10 +41,12 @@ pub struct PodCounts {
 }
 
 /// The `status` of a leader: its own fields, all of them. An application has one job; of several
-/// the latest is reported. `history`: how many savepoints are listed.
+/// the latest is reported. `history`: how many savepoints are listed; `earlier`: what an earlier
+/// resource of the name has left of the job.
 pub fn report(
     leader: &LeaderFacts,
     cluster: &ClusterFacts,
+    earlier: Option<&EarlierRun>,
     pods: PodCounts,
     history: usize,
 ) -> Value {
@@ -58,17 +65,19 @@ pub fn report(
             "slotsTotal": slots,
             "slotsFree": free,
         },
-        "jobManager": {
-            "leader": leader.pod,
-            "epoch": leader.epoch,
-            "version": leader.version,
-            "protocol": PROTOCOL,
-        },
+        "jobManager": object([
+            ("leader", Some(json!(leader.pod))),
+            ("epoch", Some(json!(leader.epoch))),
+            ("version", Some(json!(leader.version))),
+            ("protocol", Some(json!(PROTOCOL))),
+            ("lineage", Some(json!(leader.lineage.place))),
+            ("stateElsewhere", leader.lineage.elsewhere.as_ref().map(|id| json!(id))),
+        ]),
         "replicas": parallelism,
         "selector": leader.selector,
     });
     if let (Some(job), Some(status)) = (job, status.as_object_mut()) {
-        status.insert("job".to_owned(), job_status(job, parallelism));
+        status.insert("job".to_owned(), job_status(job, earlier, parallelism));
         let checkpoint = checkpoints.and_then(checkpoint);
         status.extend(checkpoint.map(|checkpoint| ("checkpoint".to_owned(), checkpoint)));
     }
@@ -89,7 +98,7 @@ fn object(members: impl IntoIterator<Item = (&'static str, Option<Value>)>) -> V
     Value::Object(members.collect::<Map<_, _>>())
 }
 
-fn job_status(job: &JobFacts, parallelism: u32) -> Value {
+fn job_status(job: &JobFacts, earlier: Option<&EarlierRun>, parallelism: u32) -> Value {
     let counts = job.task_counts();
     let running = counts.get(&ExecutionState::Running).copied().unwrap_or(0);
     let total: usize = counts.values().sum();
@@ -113,6 +122,17 @@ fn job_status(job: &JobFacts, parallelism: u32) -> Value {
         ("tasks", Some(json!({"running": running, "total": total}))),
         ("restarts", Some(json!(job.restarts))),
         ("restoredFrom", restored),
+        ("earlier", earlier.map(earlier_run)),
+    ])
+}
+
+fn earlier_run(earlier: &EarlierRun) -> Value {
+    let (id, path) = earlier.checkpoint.as_ref().map(|(id, path)| (id.0, path)).unzip();
+    object([
+        ("uid", Some(json!(earlier.owner))),
+        ("ended", Some(json!(earlier.ended))),
+        ("checkpointId", id.map(|id| json!(id))),
+        ("path", path.map(|path| json!(path))),
     ])
 }
 

@@ -36,6 +36,7 @@ impl StatusSchedule {
 }
 
 /// What people and the operator wait for.
-fn urgent(status: &Value) -> [&Value; 3] {
-    [&status["job"]["state"], &status["jobManager"]["epoch"], &status["savepoints"]]
+fn urgent(status: &Value) -> [&Value; 4] {
+    let leading = &status["jobManager"];
+    [&status["job"]["state"], &leading["lineage"], &leading["epoch"], &status["savepoints"]]
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use thalweg_core::ids::TriggerId;
+use thalweg_core::ids::{CheckpointId, TriggerId};
 use thalweg_core::status::JobStatus;
+use thalweg_jobmanager::high_availability::EarlierRun;
+use thalweg_jobmanager::high_availability::lineage::Entered;
 use thalweg_jobmanager::rest::model::{
     CheckpointFacts, CheckpointKind, CheckpointOutcome, CheckpointStatistics, ClusterFacts,
     ExecutionConfigFacts, JobFacts, JobType, OperationFacts, OperationOutcome,
@@ -79,13 +81,41 @@ fn cluster(state: JobStatus) -> ClusterFacts {
 }
 
 fn status(state: JobStatus) -> serde_json::Value {
+    status_after(state, None)
+}
+
+fn status_after(state: JobStatus, earlier: Option<&EarlierRun>) -> serde_json::Value {
     let leader = LeaderFacts {
         pod: "app-jm-0".to_owned(),
         epoch: 3,
         version: "0.1.0".to_owned(),
         selector: "a=b".to_owned(),
+        lineage: Entered { place: 2, elsewhere: None },
     };
-    report(&leader, &cluster(state), PodCounts { desired: 2, pending: 1, standby: 0 }, 10)
+    let pods = PodCounts { desired: 2, pending: 1, standby: 0 };
+    report(&leader, &cluster(state), earlier, pods, 10)
+}
+
+#[test]
+fn what_an_earlier_resource_has_left_and_where_is_told() {
+    let earlier = EarlierRun {
+        owner: "uid-1".to_owned(),
+        ended: true,
+        checkpoint: Some((CheckpointId(4), "s3://bucket/chk-4".to_owned())),
+    };
+    let told = status_after(JobStatus::Finished, Some(&earlier))["job"]["earlier"].clone();
+    let path = "s3://bucket/chk-4";
+    assert_eq!(told, json!({"uid": "uid-1", "ended": true, "checkpointId": 4, "path": path}));
+    let leader = LeaderFacts {
+        pod: String::new(),
+        epoch: 1,
+        version: String::new(),
+        selector: String::new(),
+        lineage: Entered { place: 3, elsewhere: Some("app-x".to_owned()) },
+    };
+    let told = report(&leader, &ClusterFacts::default(), None, PodCounts::default(), 10);
+    assert_eq!(told["jobManager"]["stateElsewhere"], "app-x");
+    assert_eq!(told["job"], serde_json::Value::Null);
 }
 
 #[test]
@@ -109,7 +139,9 @@ fn the_status_tells_of_the_job_its_newest_checkpoint_its_savepoints_and_who_runs
             "desired": 2, "pending": 1, "registered": 1, "standby": 0,
             "slotsTotal": 2, "slotsFree": 2,
         },
-        "jobManager": {"leader": "app-jm-0", "epoch": 3, "version": "0.1.0", "protocol": 1},
+        "jobManager": {
+            "leader": "app-jm-0", "epoch": 3, "version": "0.1.0", "protocol": 1, "lineage": 2,
+        },
         "replicas": 4,
         "selector": "a=b",
     });

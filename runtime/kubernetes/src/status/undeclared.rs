@@ -15,7 +15,7 @@ pub(super) fn drop_undeclared(status: &mut Value, refusal: &str) -> bool {
         let path = refusal[..end].rsplit(char::is_whitespace).next()?;
         path.strip_prefix(".status.")
     });
-    // Each of them, also after one that was there.
+    // All of them, not only the first.
     paths.filter(|path| drop_path(status, path)).count() > 0
 }
 

@@ -366,4 +366,20 @@ impl BlobStore for DirectoryStore {
             }
         })
     }
+
+    fn remove_if_empty(&self) -> BlobFuture<'_, ()> {
+        Box::pin(async move {
+            match fs::remove_dir(&self.root) {
+                Err(error)
+                    if !matches!(
+                        error.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
+                    ) =>
+                {
+                    Err(BlobError::new("delete", self.root.display(), error))
+                }
+                _ => Ok(()),
+            }
+        })
+    }
 }

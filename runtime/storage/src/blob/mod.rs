@@ -65,6 +65,12 @@ pub trait BlobStore: Send + Sync {
     /// Removes a blob. A missing one is no error.
     fn delete<'s>(&'s self, path: &'s BlobPath) -> BlobFuture<'s, ()>;
 
+    /// Removes what the store itself is, where that is something that can be empty and is: the
+    /// directory that held a savepoint. The store isn't to be used afterwards.
+    fn remove_if_empty(&self) -> BlobFuture<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Begins to write a blob piece by piece, which replaces one of that name. Unless the store
     /// says otherwise the pieces are gathered in memory.
     fn writer<'s>(&'s self, path: &BlobPath) -> Box<dyn BlobWriter + 's> {

@@ -51,6 +51,23 @@ fn a_blob_that_is_written_in_pieces_appears_when_it_is_whole() {
 }
 
 #[test]
+fn a_directory_is_removed_when_it_is_empty_and_only_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("savepoint");
+    let store = DirectoryStore::open(&root).unwrap();
+    now(store.put(&path("a/b"), b"1".to_vec())).unwrap();
+    std::fs::write(root.join("notes"), "somebody's own").unwrap();
+    now(store.remove_if_empty()).unwrap();
+    now(store.delete(&path("a/b"))).unwrap();
+    now(store.remove_if_empty()).unwrap();
+    assert!(root.join("notes").exists() && !root.join("a").exists());
+    std::fs::remove_file(root.join("notes")).unwrap();
+    now(store.remove_if_empty()).unwrap();
+    assert!(!root.exists());
+    now(store.remove_if_empty()).unwrap();
+}
+
+#[test]
 fn a_directory_leaves_no_temporary_file_and_lists_none() {
     let folder = tempfile::tempdir().unwrap();
     let store = DirectoryStore::open(folder.path()).unwrap();

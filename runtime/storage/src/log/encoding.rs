@@ -1,4 +1,6 @@
 //! An entry as bytes: JSON followed by a line with its CRC-32C.
+//!
+//! Version 2 is version 1 and the entry's owner; an entry without one is written as version 1.
 
 use serde::{Deserialize, Serialize};
 use thalweg_core::ids::{Epoch, JobId};
@@ -6,8 +8,9 @@ use thalweg_core::ids::{Epoch, JobId};
 use super::entry::{EntryBody, EntryHeader, LogEntry, LogPosition, Published, WriterId};
 use super::error::LogError;
 
-/// The version that is written, and the highest that is read.
-const FORMAT_VERSION: u32 = 1;
+/// The highest version that is read. One without an owner is written as the first.
+const FORMAT_VERSION: u32 = 2;
+const WITHOUT_OWNER: u32 = 1;
 
 /// The longest entry in bytes. Its text is a host, a path, or a failure's message.
 const MAX_LENGTH: usize = 64 * 1024;
@@ -31,6 +34,8 @@ struct Stored {
     writer: String,
     nonce: u64,
     previous_publish: Option<Published>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
     body: EntryBody,
 }
 
@@ -46,13 +51,14 @@ impl LogEntry {
             return Err(unfit("its kind and its body differ".to_owned()));
         }
         let stored = Stored {
-            format_version: FORMAT_VERSION,
+            format_version: version(self.owner.as_ref()),
             job_id: self.job_id.to_string(),
             position,
             epoch: self.header.epoch,
             writer: self.header.writer.to_string(),
             nonce: self.header.nonce,
             previous_publish: self.header.previous_publish,
+            owner: self.owner.clone(),
             body: self.body.clone(),
         };
         let mut bytes =
@@ -87,11 +93,14 @@ impl LogEntry {
         }
         let json = |error: serde_json::Error| damaged(error.to_string());
         let Version { format_version: found } = serde_json::from_slice(body).map_err(json)?;
-        if found != FORMAT_VERSION {
+        if !(WITHOUT_OWNER..=FORMAT_VERSION).contains(&found) {
             let supported = FORMAT_VERSION;
             return Err(LogError::Version { place: place.to_owned(), found, supported });
         }
         let stored: Stored = serde_json::from_slice(body).map_err(json)?;
+        if stored.format_version != version(stored.owner.as_ref()) {
+            return Err(damaged("its version and its owner contradict each other".to_owned()));
+        }
         let job: JobId =
             stored.job_id.parse().map_err(|_| damaged("its job_id isn't an id".to_owned()))?;
         if (job, stored.position) != (job_id, position) {
@@ -110,6 +119,11 @@ impl LogEntry {
             kind: stored.body.kind(),
             previous_publish: stored.previous_publish,
         };
-        Ok(LogEntry { job_id, header, body: stored.body })
+        Ok(LogEntry { job_id, header, owner: stored.owner, body: stored.body })
     }
+}
+
+/// The version that an entry is written in.
+fn version(owner: Option<&String>) -> u32 {
+    if owner.is_some() { FORMAT_VERSION } else { WITHOUT_OWNER }
 }

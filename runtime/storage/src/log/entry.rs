@@ -171,6 +171,10 @@ pub struct LogEntry {
     pub job_id: JobId,
     /// What decisions are made from; its kind is that of the body.
     pub header: EntryHeader,
+    /// The uid of the resource whose JobManager wrote it, where JobManagers belong to resources.
+    /// Every entry says it, so that the last one is enough to know whose run it was. No decision
+    /// about the log is made from it.
+    pub owner: Option<String>,
     /// The rest.
     pub body: EntryBody,
 }

@@ -30,6 +30,10 @@ pub enum ClaimOutcome {
 pub struct Leader {
     log: Log,
     leadership: Leadership,
+    /// Whose JobManager this is: in all of its entries.
+    owner: Option<String>,
+    /// The owner in the entry before its claim.
+    owner_before: Option<String>,
     /// The entry in doubt in full.
     unsettled: Option<LogEntry>,
     next_nonce: u64,
@@ -70,16 +74,30 @@ enum Appended {
 }
 
 impl Leader {
-    /// Claims the job at the end of its log. `writer` was never used before for this job;
-    /// `address` tells people who it is.
+    /// Claims the job at the end of its log, for no resource in particular.
     ///
     /// # Errors
-    /// The store fails, the log is damaged, or others were quicker again and again.
+    /// As [`claim_for`](Leader::claim_for).
     pub async fn claim(
         log: Log,
         writer: WriterId,
         address: &str,
     ) -> Result<ClaimOutcome, LogError> {
+        Leader::claim_for(log, writer, address, None).await
+    }
+
+    /// Claims the job at the end of its log. `writer` was never used before for this job;
+    /// `address` tells people who it is; `owner` is the uid of the resource that it belongs to.
+    ///
+    /// # Errors
+    /// The store fails, the log is damaged, or others were quicker again and again.
+    pub async fn claim_for(
+        log: Log,
+        writer: WriterId,
+        address: &str,
+        owner: Option<&str>,
+    ) -> Result<ClaimOutcome, LogError> {
+        let owner = owner.map(str::to_owned);
         for nonce in 0..u64::from(MAX_CLAIMS) {
             let tail = log.tail().await?;
             let header = match decide_claim(tail.as_ref().map(|entry| &entry.header), writer, nonce)
@@ -91,14 +109,16 @@ impl Leader {
                 },
             };
             let body = EntryBody::Claim { leader: address.to_owned() };
-            let entry = LogEntry { job_id: log.job, header, body };
+            let entry = LogEntry { job_id: log.job, header, owner: owner.clone(), body };
             if let Appended::No(_) = append(&log, &entry).await? {
                 continue;
             }
             let segment = Segment::of(header.position, log.segment_length);
             if claim_counts(log.is_sealed(segment).await?) {
                 let leadership = Leadership::new(header);
-                let leader = Leader { log, leadership, unsettled: None, next_nonce: nonce + 1 };
+                let owner_before = tail.and_then(|entry| entry.owner);
+                let (unsettled, next_nonce) = (None, nonce + 1);
+                let leader = Leader { log, leadership, owner, owner_before, unsettled, next_nonce };
                 return Ok(ClaimOutcome::Leads(Box::new(leader)));
             }
         }
@@ -113,6 +133,12 @@ impl Leader {
     /// The log.
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// The owner of the entry directly before the claim: another one than the claim's own where a
+    /// later resource goes on with what an earlier one has left.
+    pub fn owner_before(&self) -> Option<&str> {
+        self.owner_before.as_deref()
     }
 
     /// The entry of the checkpoint to restore: the last published one. Nothing only if none ever
@@ -160,7 +186,7 @@ impl Leader {
     }
 
     async fn write(&mut self, header: EntryHeader, body: EntryBody) -> Result<(), LogError> {
-        let entry = LogEntry { job_id: self.log.job, header, body };
+        let entry = LogEntry { job_id: self.log.job, header, owner: self.owner.clone(), body };
         // What can't be written at all isn't in doubt.
         entry.to_bytes()?;
         // In doubt from before the request is sent, also if this future is dropped.

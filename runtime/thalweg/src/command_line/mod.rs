@@ -212,6 +212,10 @@ pub struct CheckOptions {
     /// A savepoint's directory, or a retained checkpoint's
     #[arg(long, value_name = "PATH")]
     pub from_savepoint: String,
+    /// If that is a running job's checkpoint which the job has deleted meanwhile, its newest one is
+    /// checked
+    #[arg(long)]
+    pub or_newer: bool,
     /// State that no operator claims is no problem: it would be dropped
     #[arg(long)]
     pub allow_non_restored_state: bool,

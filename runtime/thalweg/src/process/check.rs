@@ -11,16 +11,22 @@ use serde::Serialize;
 use thalweg_core::configuration::options::high_availability;
 use thalweg_core::ids::job_id;
 use thalweg_core::job_graph::JobGraph;
-use thalweg_jobmanager::endpoint::{CheckpointStore, Savepoint, open_savepoint};
+use thalweg_jobmanager::endpoint::{
+    CheckpointStore, Savepoint, SavepointError, newer_checkpoint, open_savepoint,
+};
 use thalweg_state::{ReadAt, RunReader};
 use thalweg_storage::{BlobPath, OperatorManifest, SubtaskManifest};
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Runtime};
 
 use super::savepoint_stores::SavepointStores;
 use super::settings::{ProcessError, configuration};
 use super::stores::Stores;
 use crate::application::{Application, first_job};
 use crate::command_line::CheckOptions;
+
+/// How often a checkpoint is followed to a newer one: each is kept for longer than a look takes,
+/// unless checkpoints come faster than that.
+const NEWER_MAX: usize = 5;
 
 /// What a check found.
 #[derive(Debug, Serialize)]
@@ -94,9 +100,39 @@ pub fn check(
     let stores = SavepointStores(Stores::of_command(&configuration));
     let code = first_job(application, &options.cluster.arguments, job, configuration);
     let code = code.map_err(|error| ProcessError::Ended(error.to_string()))?;
-    let opened = runtime.block_on(open_savepoint(&stores, &options.from_savepoint));
-    let report = match opened {
-        Ok(savepoint) => report(options, &code.graph, &savepoint, runtime.handle()),
+    let mut path = options.from_savepoint.clone();
+    let mut found = look(options, &path, &stores, &code.graph, &runtime);
+    for _ in 0..NEWER_MAX {
+        let fits = found.as_ref().is_ok_and(|report| report.compatible);
+        if fits || !options.or_newer || runtime.block_on(open_savepoint(&stores, &path)).is_ok() {
+            break;
+        }
+        let newer = runtime.block_on(newer_checkpoint(&stores, &path));
+        let Ok(Some(newer)) = newer else { break };
+        path = newer;
+        found = look(options, &path, &stores, &code.graph, &runtime);
+    }
+    tell(options, found)
+}
+
+/// Whether the application can begin with what is at a path.
+fn look(
+    options: &CheckOptions,
+    path: &str,
+    stores: &SavepointStores,
+    graph: &JobGraph,
+    runtime: &Runtime,
+) -> Result<Report, SavepointError> {
+    let savepoint = runtime.block_on(open_savepoint(stores, path))?;
+    Ok(report(options, path, graph, &savepoint, runtime.handle()))
+}
+
+fn tell(
+    options: &CheckOptions,
+    found: Result<Report, SavepointError>,
+) -> Result<ExitCode, ProcessError> {
+    let report = match found {
+        Ok(report) => report,
         Err(error) => {
             // What has no manifest can't be described.
             if options.json {
@@ -119,6 +155,7 @@ pub fn check(
 
 fn report(
     options: &CheckOptions,
+    path: &str,
     graph: &JobGraph,
     savepoint: &Savepoint,
     runtime: &Handle,
@@ -156,7 +193,7 @@ fn report(
     let operators: Vec<OperatorReport> = operators.collect();
     let new = nodes().filter(|node| savepoint.manifest.operator(node.id).is_none());
     Report {
-        savepoint: options.from_savepoint.clone(),
+        savepoint: path.to_owned(),
         job_id: savepoint.manifest.job_id.to_string(),
         checkpoint_id: savepoint.manifest.checkpoint_id.0,
         compatible: problems.is_empty(),

@@ -90,6 +90,7 @@ impl JobManagerRecords {
             application: name.to_owned(),
             writer,
             address: place.rpc.clone(),
+            owner: configuration.get(&kubernetes::APPLICATION_UID),
         };
         let records = runtime.block_on(Records::open(options, runtime.handle()))?;
         let election = StoreElection::new(
@@ -163,7 +164,7 @@ fn machine_name() -> String {
 }
 
 /// Never the same for two processes.
-pub(super) fn writer_id(clock: &dyn Clock) -> WriterId {
+pub(crate) fn writer_id(clock: &dyn Clock) -> WriterId {
     let mut drawn = [0; 16];
     let source = std::fs::File::open("/dev/urandom");
     if source.and_then(|mut source| source.read_exact(&mut drawn)).is_ok() {

@@ -51,7 +51,8 @@ pub fn run_job_manager(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stores = Stores::new(&configuration, process_seed(clock.as_ref()));
     let waiting = end_on_signal_while_waiting(&runtime);
-    let job_manager = start(&configuration, name, (&runtime, clock.clone()), &stores)?;
+    let (job_manager, state_elsewhere) =
+        start(&configuration, name, (&runtime, clock.clone()), &stores)?;
     waiting.abort();
     let reporter = Reporter::new(Some(job_manager.clone()), Arc::default(), stores, clock);
     reporter.serve(&configuration, runtime.handle(), false)?;
@@ -71,7 +72,16 @@ pub fn run_job_manager(
         executing: Cell::new(false),
     };
     let env = StreamExecutionEnvironment::new(Rc::new(executor));
-    let outcome = application(&env, &options.arguments);
+    let outcome = match state_elsewhere {
+        None => application(&env, &options.arguments),
+        Some(cluster_id) => {
+            tracing::info!(
+                "an earlier resource of this name has left its state under {cluster_id:?}; \
+                 nothing is run here, and this process waits to be ended"
+            );
+            Ok(())
+        }
+    };
     drop(env);
     runtime.block_on(job_manager.outcomes_read(LAST_QUESTIONS));
     if kubernetes::is_deployed(&configuration) {
@@ -97,7 +107,7 @@ fn start(
     name: &str,
     (runtime, clock): (&Runtime, Arc<dyn Clock>),
     stores: &Stores,
-) -> Result<JobManagerHandle, ProcessError> {
+) -> Result<(JobManagerHandle, Option<String>), ProcessError> {
     let (sender, acceptor) = accept_channel();
     let host = configuration.get(&jobmanager::BIND_HOST);
     let address = format!("{host}:{}", configuration.get(&jobmanager::RPC_PORT));
@@ -139,8 +149,10 @@ fn start(
     };
     let job_manager = runtime.block_on(JobManager::start(options))?;
     rest.lead(Arc::new(job_manager.clone()));
-    kubernetes::report_status(configuration, &job_manager, workers.pods, edge)?;
-    Ok(job_manager)
+    let lineage = kubernetes::enter_lineage(configuration, &job_manager, runtime)?;
+    let elsewhere = lineage.elsewhere.clone();
+    kubernetes::report_status(configuration, &job_manager, (workers.pods, lineage), edge)?;
+    Ok((job_manager, elsewhere))
 }
 
 /// Serves REST from the beginning: who stands by passes requests on. Gives the address at which

@@ -12,6 +12,7 @@ use thalweg_core::configuration::Configuration;
 use thalweg_core::configuration::options::high_availability::{self, HighAvailabilityType};
 use thalweg_core::configuration::options::{kubernetes, slots, taskmanager};
 use thalweg_jobmanager::JobManagerHandle;
+use thalweg_jobmanager::high_availability::lineage::Entered;
 use thalweg_jobmanager::resource_manager::{
     ResourceManagerDriver, StandaloneDriver, WorkerOptions,
 };
@@ -120,6 +121,24 @@ pub(super) fn workers(
     Ok(Workers { driver: Box::new(driver), pods })
 }
 
+/// Enters the identity that this JobManager leads under as the application's newest, unless an
+/// earlier resource of this name has left its state under another one: nothing is run here then,
+/// and the operator starts a JobManager that goes on there.
+///
+/// # Errors
+/// The store fails, or what is there can't be read.
+pub(super) fn enter_lineage(
+    configuration: &Configuration,
+    job_manager: &JobManagerHandle,
+    runtime: &Runtime,
+) -> Result<Entered, ProcessError> {
+    let Some(records) = job_manager.records() else { return Ok(Entered::default()) };
+    let application = configuration.get(&kubernetes::APPLICATION);
+    // The operator begins with the resource's name and chooses all others.
+    let is_first = application.as_deref() == Some(records.cluster_id());
+    Ok(runtime.block_on(records.enter_lineage(is_first))?)
+}
+
 /// Writes the application's status while this JobManager leads, where it has a resource.
 ///
 /// # Errors
@@ -127,7 +146,7 @@ pub(super) fn workers(
 pub(super) fn report_status(
     configuration: &Configuration,
     job_manager: &JobManagerHandle,
-    pods: Pods,
+    (pods, lineage): (Pods, Entered),
     (clock, runtime): (&Arc<dyn Clock>, &Runtime),
 ) -> Result<(), ProcessError> {
     let Some(application) = configuration.get(&kubernetes::APPLICATION) else { return Ok(()) };
@@ -142,6 +161,7 @@ pub(super) fn report_status(
             epoch: job_manager.epoch().0,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             selector: pods.selector,
+            lineage,
         },
         pods: pods.counts,
         clock: Arc::clone(clock),

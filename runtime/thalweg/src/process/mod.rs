@@ -23,6 +23,7 @@ mod task_manager;
 
 pub use check::check;
 pub use executor::ClusterExecutor;
+pub(crate) use high_availability::writer_id;
 pub use job_manager::run_job_manager;
 pub use local::{LocalCluster, run_local};
 pub(crate) use machine::process_usage;

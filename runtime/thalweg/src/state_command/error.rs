@@ -4,6 +4,7 @@
 use std::io;
 
 use thalweg_core::ids::{CheckpointId, JobId};
+use thalweg_jobmanager::high_availability::HighAvailabilityError;
 use thalweg_state::RunError;
 use thalweg_storage::{BlobError, BlobPathError, ManifestError};
 
@@ -57,6 +58,24 @@ pub(super) enum StateCommandError {
          high-availability.type a JobManager deletes checkpoints itself as newer ones complete"
     )]
     NoLog { path: String },
+    #[error(
+        "{path} isn't a place of whole applications; name a directory as in \
+         high-availability.storageDir"
+    )]
+    NotAStore { path: String },
+    #[error("{path} is a savepoint; dispose of it by REST, POST /savepoint-disposal")]
+    IsSavepoint { path: String },
+    #[error(
+        "there is no log at {path}, so a JobManager that runs there can't be kept from writing: if \
+         none runs, delete the directory by hand; or name the logs' place by --logs"
+    )]
+    NotFenced { path: String },
+    #[error(
+        "the JobManager at {address} leads an application whose state is at {path}: stop it before"
+    )]
+    Led { path: String, address: String },
+    #[error("{path} isn't deleted, or not all of it; a repeat goes on: {source}")]
+    Deletion { path: String, source: Box<HighAvailabilityError> },
     #[error("the threads that read the store can't be started: {0}")]
     Runtime(#[source] io::Error),
     #[error("the output can't be written: {0}")]

@@ -1,11 +1,12 @@
-//! `thalweg state`: looks at what a checkpoint store holds, without a cluster. It only reads, so it
-//! can run beside one.
+//! `thalweg state`: looks at what a checkpoint store holds, without a cluster. All but `delete`
+//! only read, so they can run beside one.
 //!
 //! `location` says what a path means, `selection` what is there; `list`, `show`, `rows`,
-//! `verify` and `collect` are the commands. Formats are read by `thalweg-storage` and
+//! `verify`, `collect` and `delete` are the commands. Formats are read by `thalweg-storage` and
 //! `thalweg-state`.
 
 mod collect;
+mod delete;
 mod error;
 mod list;
 mod location;
@@ -27,7 +28,9 @@ use std::sync::Arc;
 
 use thalweg_core::configuration::options::checkpointing;
 
-pub use self::options::{CollectOptions, Place, ShowOptions, StateAction, StateOptions};
+pub use self::options::{
+    CollectOptions, DeleteOptions, Place, ShowOptions, StateAction, StateOptions,
+};
 
 use self::error::StateCommandError;
 use self::location::Location;
@@ -62,6 +65,10 @@ fn perform(options: &StateOptions, out: &mut dyn Write) -> Result<bool, StateCom
         StateAction::Ls(place) | StateAction::Verify(place) => place,
         StateAction::Show(options) => &options.place,
         StateAction::Gc(options) => &options.place,
+        StateAction::Delete(options) => {
+            delete::delete(options, out)?;
+            return Ok(true);
+        }
     };
     let location = Location::parse(&place.path);
     let stores = Stores::of_command(&place.configuration()?);
@@ -103,6 +110,8 @@ fn perform(options: &StateOptions, out: &mut dyn Write) -> Result<bool, StateCom
             }
             collect::print(&planned, place.json, out)?;
         }
+        // Done above.
+        StateAction::Delete(_) => {}
         StateAction::Show(options) => {
             let manifest = selection.only(&store, &location)?;
             let elsewhere = store.holding(&manifest)?;

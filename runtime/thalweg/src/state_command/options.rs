@@ -8,7 +8,7 @@ use thalweg_core::configuration::Configuration;
 use crate::command_line::ClusterOptions;
 use crate::process::{self, ProcessError};
 
-/// Looks at what a checkpoint store holds. Nothing in it is changed
+/// Looks at what a checkpoint store holds, and deletes it
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct StateOptions {
     /// What to do
@@ -27,6 +27,53 @@ pub enum StateAction {
     Verify(Place),
     /// Says what a garbage collection would delete, and why the rest stays
     Gc(CollectOptions),
+    /// Deletes all that applications have at a place, for good: checkpoints, results, logs but for
+    /// their ends. Savepoints stay
+    Delete(DeleteOptions),
+}
+
+/// What to delete.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct DeleteOptions {
+    /// A directory or bucket as in `high-availability.storageDir`
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<String>,
+    /// `high-availability.storageDir`, if PATH is `execution.checkpointing.dir` and another one
+    #[arg(long, value_name = "DIR")]
+    pub logs: Option<String>,
+    /// Says what would be deleted, and changes nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// No JobManager runs: it isn't waited to see whether one shows itself
+    #[arg(long)]
+    pub stopped: bool,
+    /// The uid of the resource whose state it was
+    #[arg(long, hide = true, requires = "successor")]
+    pub owner: Option<String>,
+    /// The cluster id with which a resource of the same name begins
+    #[arg(long, hide = true, requires = "owner")]
+    pub successor: Option<String>,
+    /// JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// The configuration, for how S3 is reached
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Sets one configuration key; stands above the file
+    #[arg(short = 'D', value_name = "KEY=VALUE")]
+    pub definitions: Vec<String>,
+}
+
+impl DeleteOptions {
+    /// The configuration of the command.
+    ///
+    /// # Errors
+    /// As [`Place::configuration`].
+    pub(super) fn configuration(&self) -> Result<Configuration, Box<ProcessError>> {
+        let (config, definitions) = (self.config.clone(), self.definitions.clone());
+        let options = ClusterOptions { config, definitions, arguments: Vec::new() };
+        process::configuration(&options).map_err(Box::new)
+    }
 }
 
 /// Where checkpoints are.

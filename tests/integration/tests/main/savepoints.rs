@@ -295,6 +295,17 @@ fn a_retained_checkpoint_of_a_job_that_was_killed_begins_another_run() {
     let newest = numbers.max().unwrap();
     assert!(newest >= number.parse().unwrap(), "{newest} of {number}");
     let path = of_job.join(format!("chk-{newest}"));
+    // One that the job has deleted is followed to its newest, if that's wanted.
+    let gone = of_job.join("chk-0/manifest");
+    let ask = ["check", "--json", "--from-savepoint", gone.to_str().unwrap()];
+    let own = [&["--"][..], &arguments.iter().map(String::as_str).collect::<Vec<_>>()].concat();
+    let refused =
+        Process::run("check", &application("fraud-detection"), &[&ask, &own[..]].concat());
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    let newer = [&ask[..], &["--or-newer"], &own].concat();
+    let report = Process::run("check", &application("fraud-detection"), &newer).succeeded();
+    let report: Value = serde_json::from_str(&report.stdout).unwrap();
+    assert_eq!(report["savepoint"], path.join("manifest").to_str().unwrap());
     let mut second = cluster(&input);
     start(&mut second, path.to_str(), &input.arguments("run", &["--parallelism", "3"]), 3);
     second.wait().succeeded();

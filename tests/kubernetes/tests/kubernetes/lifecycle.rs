@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::json;
 use thalweg_kubernetes_tests::{
-    Application, Namespace, Soak, download, example, kubectl, list, shared_api, wait_until,
+    Application, Namespace, Soak, download, example, kubectl, list, seconds_until, shared_api,
+    timed, wait_for_records, wait_until,
 };
 
 #[test]
@@ -68,7 +69,52 @@ fn a_finished_application_with_a_time_to_live_goes_by_itself() {
 fn a_namespace_with_a_running_application_can_be_deleted() {
     let namespace = Namespace::new("namespace-deleted");
     let soak = Soak::new(&namespace, 600);
-    soak.start(&namespace);
+    timed("kubectl apply to the first record", || wait_for_records(&soak.apply(&namespace)));
+    let starts =
+        [("jobmanager", "REST is served"), ("taskmanager", "registered at the JobManager")];
+    for (role, ready) in starts {
+        let pod = wait_until("a pod", || namespace.pods(role).pop());
+        println!("cold start, {role}: {:.3} s", seconds_until(&pod, ready));
+    }
+    namespace.delete();
+}
+
+#[test]
+#[ignore = "needs a Kubernetes: tests/run cluster"]
+fn a_deletion_with_the_state_leaves_nothing_but_the_ends_of_logs_and_savepoints() {
+    let namespace = Namespace::new("state-deleted");
+    let soak = Soak::new(&namespace, 600).with(json!({"deletion": {"policy": "Delete"}}));
+    let application = soak.start(&namespace);
+    application.annotate("thalweg.dev/savepoint", "kept");
+    application.wait_until("the savepoint is listed", |resource| {
+        resource["status"]["savepoints"][0]["token"] == "kept"
+    });
+    let job = application.status("/job/id");
+    let savepoints = list(&format!("{}/savepoints", namespace.location));
+    application.delete();
+    application.wait_until_gone();
+    let state = format!("{}/state", namespace.location);
+    let tombstones = list(&state);
+    let is_kept = |name: &str| name.contains("/log/") || name.contains("/lineage/");
+    let left: Vec<_> = tombstones.iter().filter(|name| !is_kept(name.as_str())).collect();
+    assert!(left.is_empty(), "{left:#?}");
+    assert!(!tombstones.is_empty(), "whoever still leads couldn't be fenced");
+    assert_eq!(list(&format!("{}/savepoints", namespace.location)), savepoints);
+    wait_until("nothing of it is left", || namespace.everything().is_empty().then_some(()));
+
+    // One of the same name begins from the beginning, and so does one that is suspended first.
+    let again = soak.start(&namespace);
+    let running = again.wait_until("another job runs", |resource| {
+        let now = &resource["status"]["job"];
+        now["state"] == "RUNNING" && now["id"] != job
+    });
+    assert!(running["status"]["job"]["restoredFrom"].is_null(), "{running}");
+    again.change(&json!({"suspend": true}));
+    again.wait_for_condition("Suspended", "True", "Suspended");
+    again.delete();
+    again.wait_until_gone();
+    let left: Vec<_> = list(&state).into_iter().filter(|name| !is_kept(name.as_str())).collect();
+    assert!(left.is_empty(), "{left:#?}");
     namespace.delete();
 }
 

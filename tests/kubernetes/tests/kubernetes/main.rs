@@ -5,6 +5,7 @@
 mod drain;
 mod faults;
 mod lifecycle;
+mod recreated;
 mod refused;
 mod strike;
 mod upgrades;

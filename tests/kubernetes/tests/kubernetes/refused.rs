@@ -95,6 +95,13 @@ fn what_only_the_operator_can_refuse_has_a_condition_and_disturbs_nothing() {
             json!({"/spec/taskManager/podTemplate": {"spec": {"priorityClassName": "nobodys"}}}),
             "nobodys",
         ),
+        (
+            "uses-the-key",
+            json!({"/spec/jobManager/podTemplate": {"spec": {
+                "volumes": [{"name": "ca", "secret": {"secretName": "uses-the-key-ca"}}],
+            }}}),
+            "holds the key of the application's CA",
+        ),
     ];
     for (name, changes, says) in cases {
         let mut changes: Changes = serde_json::from_value(changes).expect("changes");

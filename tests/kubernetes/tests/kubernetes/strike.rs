@@ -1,9 +1,7 @@
 //! A fault, and how long it takes until the job goes on.
 
-use std::time::Instant;
-
 use serde_json::Value;
-use thalweg_kubernetes_tests::{Application, shared_api, wait_until};
+use thalweg_kubernetes_tests::{Application, now, shared_api, wait_until};
 
 /// Deletes a pod, as `kubectl delete pod` does.
 pub(crate) fn delete(pod: &Value) {
@@ -22,9 +20,4 @@ pub(crate) fn strike(what: &str, application: &Application, fault: impl FnOnce()
         application.running_checkpoint().filter(|now| *now >= before + 2)
     });
     println!("{what}: checkpoints again after {:.1} s", struck.elapsed().as_secs_f64());
-}
-
-#[expect(clippy::disallowed_methods, reason = "for figures that are printed, never compared")]
-pub(crate) fn now() -> Instant {
-    Instant::now()
 }

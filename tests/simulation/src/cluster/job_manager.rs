@@ -173,6 +173,7 @@ async fn recorded(
         application: "simulated".to_owned(),
         writer,
         address: address.clone(),
+        owner: None,
     };
     let opened = Records::open(options, &Handle::current()).await;
     let records = opened.map_err(|error| error.to_string())?;

@@ -134,6 +134,15 @@ async fn open(
     writer: u128,
     application: &str,
 ) -> Result<Records, HighAvailabilityError> {
+    open_for(store, writer, application, None).await
+}
+
+async fn open_for(
+    store: &Arc<Flaky>,
+    writer: u128,
+    application: &str,
+    owner: Option<&str>,
+) -> Result<Records, HighAvailabilityError> {
     let options = RecordsOptions {
         store: place(store),
         checkpoints: place(store),
@@ -141,6 +150,7 @@ async fn open(
         application: application.to_owned(),
         writer: WriterId(writer),
         address: format!("host-{writer}:1"),
+        owner: owner.map(str::to_owned),
     };
     Records::open(options, &Handle::current()).await
 }
@@ -155,7 +165,15 @@ fn election(store: &Arc<Flaky>, writer: u128) -> Box<StoreElection> {
 }
 
 async fn job_manager(store: &Arc<Flaky>, writer: u128) -> (JobManagerHandle, AcceptorSender) {
-    let records = open(store, writer, "app").await.unwrap();
+    job_manager_for(store, writer, None).await
+}
+
+async fn job_manager_for(
+    store: &Arc<Flaky>,
+    writer: u128,
+    owner: Option<&str>,
+) -> (JobManagerHandle, AcceptorSender) {
+    let records = open_for(store, writer, "app", owner).await.unwrap();
     start_with(Some(place(store)), Some(records), election(store, writer)).await
 }
 
@@ -324,6 +342,61 @@ async fn who_is_suspended_leaves_its_job_and_its_task_managers_to_the_next_one_a
     let tail = Log::new(store.clone(), job_id()).tail().await.unwrap().unwrap();
     assert!(matches!(tail.body, EntryBody::Terminal { .. }));
     second.shutdown("end").await;
+}
+
+#[tokio::test]
+async fn a_later_resource_goes_on_with_what_an_earlier_one_has_left_and_is_told_so() {
+    let store = Arc::new(Flaky::default());
+    let (first, acceptor) = job_manager_for(&store, 1, Some("uid-1")).await;
+    tokio::spawn(Puppet::connect(acceptor, true).await.run());
+    let submitting = first.clone();
+    let job = tokio::spawn(async move { submitting.submit(submission(1, &SETTINGS)).await });
+    while kinds(&store).await.len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(first.earlier_run(), None);
+    first.suspend("SIGTERM").await;
+    job.await.unwrap().unwrap_err();
+
+    // The same resource's next leader has nothing to tell; another resource's has.
+    for (writer, owner, told) in [(2, "uid-1", None), (3, "uid-2", Some("uid-1"))] {
+        let (next, acceptor) = job_manager_for(&store, writer, Some(owner)).await;
+        tokio::spawn(Puppet::connect(acceptor, true).await.run());
+        let submitting = next.clone();
+        let job = tokio::spawn(async move { submitting.submit(submission(1, &SETTINGS)).await });
+        while next.cluster().jobs.iter().all(|job| job.state != JobStatus::Running) {
+            tokio::task::yield_now().await;
+        }
+        let earlier = next.earlier_run();
+        assert_eq!(earlier.as_ref().map(|earlier| earlier.owner.as_str()), told, "{owner}");
+        if let Some(earlier) = earlier {
+            assert!(!earlier.ended);
+            let (id, folder) = earlier.checkpoint.unwrap();
+            assert_eq!(folder, format!("flaky:/{}/chk-{id}", job_id()));
+        }
+        next.suspend("SIGTERM").await;
+        job.await.unwrap().unwrap_err();
+    }
+    let tail = Log::new(store.clone(), job_id()).tail().await.unwrap().unwrap();
+    assert_eq!(tail.owner.as_deref(), Some("uid-2"), "every entry says whose it is");
+}
+
+#[tokio::test]
+async fn the_result_of_an_earlier_resource_is_told_as_such() {
+    let store = Arc::new(Flaky::default());
+    let (first, acceptor) = job_manager_for(&store, 1, Some("uid-1")).await;
+    tokio::spawn(Puppet::connect(acceptor, false).await.run());
+    let result = first.submit(submission(1, &SETTINGS)).await.unwrap();
+    assert_eq!(result.status, JobStatus::Finished);
+    first.shutdown("end").await;
+    for (writer, owner, told) in [(2, "uid-1", false), (3, "uid-2", true)] {
+        let (next, _acceptor) = job_manager_for(&store, writer, Some(owner)).await;
+        let again = next.submit(submission(1, &SETTINGS)).await.unwrap();
+        assert_eq!(again.status, JobStatus::Finished);
+        let earlier = next.earlier_run();
+        assert_eq!(earlier.is_some_and(|earlier| earlier.ended), told, "{owner}");
+        next.shutdown("end").await;
+    }
 }
 
 #[tokio::test]

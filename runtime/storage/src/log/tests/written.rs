@@ -123,8 +123,14 @@ fn an_entry_survives_its_bytes_and_damage_is_named() {
     ];
     let read = |bytes: &[u8], place| LogEntry::from_bytes(bytes, "log/4", JOB, LogPosition(place));
     for body in bodies {
-        let entry =
-            LogEntry { job_id: JOB, header: EntryHeader { kind: body.kind(), ..header }, body };
+        let entry = LogEntry {
+            job_id: JOB,
+            header: EntryHeader { kind: body.kind(), ..header },
+            owner: None,
+            body,
+        };
+        let owned = LogEntry { owner: Some("uid-1".into()), ..entry.clone() };
+        assert_eq!(read(&owned.to_bytes().unwrap(), 4).unwrap(), owned);
         let bytes = entry.to_bytes().unwrap();
         assert_eq!(read(&bytes, 4).unwrap(), entry);
         let moved = read(&bytes, 5).unwrap_err().to_string();
@@ -137,8 +143,38 @@ fn an_entry_survives_its_bytes_and_damage_is_named() {
         }
     }
     let body = EntryBody::Claim { leader: "x".repeat(1 << 16) };
-    let long = LogEntry { job_id: JOB, header, body }.to_bytes().unwrap_err();
+    let long = LogEntry { job_id: JOB, header, owner: None, body }.to_bytes().unwrap_err();
     assert!(long.to_string().contains("at most 65536"), "{long}");
+}
+
+#[test]
+fn the_golden_entries_are_written_and_read_as_ever() {
+    let golden =
+        [(None, include_str!("golden-1.entry")), (Some("uid-1"), include_str!("golden-2.entry"))];
+    for (owner, text) in golden {
+        let header = EntryHeader {
+            position: LogPosition(4),
+            epoch: Epoch(3),
+            writer: WriterId(0xab),
+            nonce: 6,
+            kind: EntryKind::Claim,
+            previous_publish: Some(Published {
+                position: LogPosition(2),
+                checkpoint_id: CheckpointId(9),
+            }),
+        };
+        let body = EntryBody::Claim { leader: "host:6123".into() };
+        let entry = LogEntry { job_id: JOB, header, owner: owner.map(str::to_owned), body };
+        assert_eq!(String::from_utf8(entry.to_bytes().unwrap()).unwrap(), text);
+        let read = LogEntry::from_bytes(text.as_bytes(), "log/4", JOB, LogPosition(4)).unwrap();
+        assert_eq!(read, entry);
+    }
+    // A later version's.
+    let unknown = include_str!("golden-2.entry").replace("n\": 2", "n\": 3");
+    let (body, _) = unknown.rsplit_once("crc32c:").unwrap();
+    let unknown = format!("{body}crc32c:{:08x}\n", crc32c::crc32c(body.as_bytes()));
+    let error = LogEntry::from_bytes(unknown.as_bytes(), "log/4", JOB, LogPosition(4)).unwrap_err();
+    assert!(matches!(error, LogError::Version { found: 3, supported: 2, .. }), "{error}");
 }
 
 #[test]

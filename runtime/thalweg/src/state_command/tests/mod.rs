@@ -1,6 +1,7 @@
 //! The commands over whole stores in folders: what they print, and what they find.
 
 mod collected;
+mod deleted;
 mod store;
 
 use std::collections::BTreeMap;

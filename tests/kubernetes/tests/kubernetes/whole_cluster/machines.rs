@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use thalweg_kubernetes_tests::{
-    Namespace, Soak, cluster_script, kubectl, list, wait_until, wait_within,
+    Namespace, Soak, cluster_script, kubectl, list, now, wait_until, wait_within,
 };
 
 use crate::drain::{exit_code, keep, path_of};
-use crate::strike::{now, strike};
+use crate::strike::strike;
 
 #[test]
 #[ignore = "needs a Kubernetes that tests/cluster has made: tests/run cluster"]
@@ -56,7 +56,7 @@ fn node(pod: &Value) -> String {
 #[ignore = "needs a Kubernetes that tests/cluster has made: tests/run cluster"]
 fn a_node_that_is_cut_off_with_the_only_job_manager_stops_nothing_for_long() {
     let namespace = Namespace::new("cut-off");
-    let soak = Soak::new(&namespace, 120);
+    let soak = Soak::new(&namespace, 80);
     let application = soak.start(&namespace);
     let job_manager = wait_until("a JobManager", || namespace.pods("jobmanager").pop());
     let lost = node(&job_manager);
@@ -76,7 +76,7 @@ fn a_node_that_is_cut_off_with_the_only_job_manager_stops_nothing_for_long() {
 #[ignore = "needs a Kubernetes that tests/cluster has made: tests/run cluster"]
 fn draining_a_node_ends_and_costs_no_record() {
     let namespace = Namespace::new("drain");
-    let soak = Soak::new(&namespace, 60);
+    let soak = Soak::new(&namespace, 45);
     let application = soak.start(&namespace);
     let drained = node(&wait_until("a TaskManager", || namespace.pods("taskmanager").pop()));
     let on_node = |pod: &Value| node(pod) == drained;

@@ -1,0 +1,160 @@
+//! Erasures of stores in which jobs have run, are running, and were restored.
+
+use thalweg_core::ids::{CheckpointId, cluster_log_id, job_id};
+use thalweg_storage::log::{EntryKind, LogErrorKind, LogPosition};
+use thalweg_storage::{DirectoryStore, MemoryStore};
+
+use super::*;
+
+fn now<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.unwrap().block_on(future)
+}
+
+fn erasure(store: &Arc<dyn BlobStore>, writer: u128) -> Erasure {
+    Erasure {
+        store: Arc::clone(store),
+        checkpoints: None,
+        writer: WriterId(writer),
+        address: "eraser".to_owned(),
+        successor: None,
+    }
+}
+
+fn claim(store: &Arc<dyn BlobStore>, log: JobId, writer: u128) -> Leader {
+    let claimed = Leader::claim(Log::new(Arc::clone(store), log), WriterId(writer), "host:1");
+    match now(claimed).unwrap() {
+        ClaimOutcome::Leads(leader) => *leader,
+        ClaimOutcome::Finished(entry) => panic!("it has ended: {entry:?}"),
+    }
+}
+
+fn put(store: &Arc<dyn BlobStore>, path: &str) {
+    now(store.put(&BlobPath::parse(path).unwrap(), b"content".to_vec())).unwrap();
+}
+
+fn listed(store: &Arc<dyn BlobStore>) -> Vec<String> {
+    let listed = now(store.list(&BlobPath::root())).unwrap();
+    listed.iter().map(ToString::to_string).collect()
+}
+
+/// A cluster that leads a job, which has published two checkpoints; its leader still lives.
+fn running(store: &Arc<dyn BlobStore>, cluster_id: &str) -> Leader {
+    let (cluster, job) = (cluster_log_id(cluster_id), job_id(cluster_id, 0));
+    claim(store, cluster, 1);
+    for name in ["application", "leader", &format!("once/{}", JobId::new(9))] {
+        put(store, &format!("{cluster}/{name}"));
+    }
+    let mut leader = claim(store, job, 1);
+    put(store, &format!("{job}/e1-graph"));
+    for id in [1, 2] {
+        let folder = layout::checkpoint_folder(job, CheckpointId(id)).unwrap();
+        put(store, &format!("{folder}/e1-run"));
+        let manifest = folder.join("e1-manifest").unwrap();
+        put(store, manifest.as_str());
+        now(leader.publish(CheckpointId(id), &manifest)).unwrap();
+    }
+    leader
+}
+
+#[test]
+fn what_was_is_deleted_and_whoever_led_is_fenced_and_nobody_begins_there_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory: Arc<dyn BlobStore> = Arc::new(DirectoryStore::open(folder.path()).unwrap());
+    for store in [directory, Arc::new(MemoryStore::new())] {
+        let mut leader = running(&store, "a");
+        put(&store, "notes/of-somebody");
+        put(&store, "probe/0a");
+        let found = now(erasure(&store, 2).look()).unwrap();
+        let (cluster, job) = (cluster_log_id("a"), job_id("a", 0));
+        assert_eq!(found.clusters, BTreeSet::from([cluster]));
+        assert_eq!(found.jobs, BTreeSet::from([job]));
+        assert_eq!(found.foreign, [BlobPath::parse("notes/of-somebody").unwrap()]);
+        let doomed = &found.doomed[1];
+        assert!(doomed[..2].iter().all(|path| path.as_str().ends_with("-manifest")), "{doomed:?}");
+        assert!(doomed.last().unwrap().as_str().ends_with("/application"), "{doomed:?}");
+        let before = listed(&store);
+
+        assert_eq!(now(erasure(&store, 2).erase()).unwrap(), doomed.len());
+        let entry = |log: JobId, place: u64| format!("{log}/log/{place:020}");
+        let mut left: Vec<String> = (0..5).map(|place| entry(job, place)).collect();
+        left.extend([entry(cluster, 0), entry(cluster, 1), "notes/of-somebody".to_owned()]);
+        left.sort();
+        assert_eq!(listed(&store), left, "before: {before:#?}");
+
+        let manifest = BlobPath::parse("late/manifest").unwrap();
+        let fenced = now(leader.publish(CheckpointId(3), &manifest)).unwrap_err();
+        assert_eq!(fenced.kind(), LogErrorKind::Fenced, "{fenced}");
+        let log = Log::new(Arc::clone(&store), job);
+        let again = now(Leader::claim(log, WriterId(3), "host:1")).unwrap();
+        let ClaimOutcome::Finished(end) = again else { panic!("it was begun again") };
+        assert_eq!(end.header.kind, EntryKind::Terminal(TerminalStatus::Canceled));
+        // A repeat finds nothing more, and doesn't end the cluster's log.
+        assert_eq!(now(erasure(&store, 4).erase()).unwrap(), 0);
+        claim(&store, cluster, 5);
+    }
+}
+
+#[test]
+fn wherever_an_erasure_stops_no_manifest_lacks_an_object_and_the_next_one_ends_it() {
+    let whole: Arc<dyn BlobStore> = Arc::new(MemoryStore::new());
+    running(&whole, "a");
+    let doomed = now(erasure(&whole, 2).look()).unwrap().doomed[1].clone();
+    for stopped in 0..=doomed.len() {
+        let store: Arc<dyn BlobStore> = Arc::new(MemoryStore::new());
+        running(&store, "a");
+        let (cluster, job) = (cluster_log_id("a"), job_id("a", 0));
+        claim(&store, cluster, 2);
+        now(claim(&store, job, 2).terminal(TerminalStatus::Canceled, None, None, None)).unwrap();
+        for path in &doomed[..stopped] {
+            now(store.delete(path)).unwrap();
+        }
+        for (id, objects) in [(1, ["run", "manifest"]), (2, ["run", "manifest"])] {
+            let there = objects.map(|name| {
+                let path = format!("{job}/chk-{id}/e1-{name}");
+                listed(&store).contains(&path)
+            });
+            assert!(there[0] || !there[1], "stopped after {stopped}: checkpoint {id}");
+        }
+        now(erasure(&store, 3).erase()).unwrap();
+        let left = listed(&store);
+        assert!(left.iter().all(|path| path.contains("/log/")), "{stopped}: {left:?}");
+        // The cluster's log never ends.
+        let tail = now(Log::new(Arc::clone(&store), cluster).tail()).unwrap().unwrap();
+        assert!(!tail.header.is_terminal(), "stopped after {stopped}");
+    }
+}
+
+#[test]
+fn old_entries_go_and_the_next_one_of_the_name_is_told_to_begin_elsewhere() {
+    let store: Arc<dyn BlobStore> = Arc::new(MemoryStore::new());
+    let mut leader = running(&store, "a");
+    let last = 2 * names::SEGMENT_LENGTH + 5;
+    for id in 3..last {
+        let manifest = BlobPath::parse("chk/manifest").unwrap();
+        now(leader.publish(CheckpointId(id), &manifest)).unwrap();
+    }
+    let successor = LineageEntry { owner: "uid-1".to_owned(), cluster_id: "a-x".to_owned() };
+    let erasure = Erasure { successor: Some(successor.clone()), ..erasure(&store, 2) };
+    now(erasure.erase()).unwrap();
+    let log = Log::new(Arc::clone(&store), job_id("a", 0));
+    let tail = now(log.tail()).unwrap().unwrap();
+    assert!(tail.header.is_terminal());
+    assert_eq!(tail.owner.as_deref(), Some("uid-1"));
+    let entries = now(store.list(&names::folder(job_id("a", 0)).unwrap())).unwrap().len();
+    assert!(entries < 16, "{entries} objects are left of the log");
+    assert!(now(log.read(LogPosition(0))).unwrap().is_some(), "claims stay");
+    let own = LineageEntry { owner: "uid-2".to_owned(), cluster_id: "a".to_owned() };
+    let entered = now(lineage::enter(store.as_ref(), &own, true)).unwrap();
+    assert_eq!(entered.elsewhere.as_deref(), Some("a-x"));
+}
+
+#[test]
+fn a_store_without_logs_is_told_as_one() {
+    let store: Arc<dyn BlobStore> = Arc::new(MemoryStore::new());
+    put(&store, &format!("{}/chk-1/manifest", JobId::new(1)));
+    assert!(!now(erasure(&store, 1).look()).unwrap().has_logs());
+    let store: Arc<dyn BlobStore> = Arc::new(MemoryStore::new());
+    running(&store, "a");
+    assert!(now(erasure(&store, 1).look()).unwrap().has_logs());
+}
