@@ -171,7 +171,7 @@ pub(super) fn pod(pod: Pod) -> Option<Item> {
     }
     if component.is_some_and(|component| component == ERASURE) {
         let trouble = trouble(&pod);
-        let fact = PodFact { name: name.clone(), revision, role: None, image: None, trouble };
+        let fact = PodFact { name: name.clone(), revision, trouble, ..PodFact::default() };
         let erasure = Erasure { check: check(&pod), pod: fact };
         let fingerprint = hashed((uid, &erasure));
         return Some(Item { key, name, seen: Seen::Erasure(erasure), fingerprint });

@@ -58,7 +58,7 @@ pub(super) fn applies(
     let under_way = under_way.filter(|each| each.target.as_deref() == Some(wanted));
     match under_way {
         Some(operation) => can && is_step(&operation.step),
-        None => can && facts.leader_is_there() && is_running(facts, &old.revision),
+        None => can && facts.leader_runs() && is_running(facts, &old.revision),
     }
 }
 
@@ -166,7 +166,7 @@ fn keep_old(
     decision: &mut Decision,
 ) {
     let (revision, replicas) = (old.revision.clone(), old.replicas);
-    let job = facts.job_of(&revision).filter(|_| facts.leader_is_there());
+    let job = facts.job_of(&revision).filter(|_| facts.leader_runs());
     if let Some(job) = job.filter(|job| job.state == "RUNNING") {
         running::savepoints(facts, spec, job, now, decision);
     }

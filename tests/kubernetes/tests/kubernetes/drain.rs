@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use thalweg_kubernetes_tests::{Application, Namespace, Soak, shared_api, wait_until, wait_within};
+use thalweg_kubernetes_tests::{
+    Application, Namespace, Soak, now, shared_api, wait_until, wait_within,
+};
 
-use crate::strike::{delete, now, strike};
+use crate::strike::{delete, strike};
 
 /// Less than the grace period, after which it would be killed.
 const LIMIT: Duration = Duration::from_secs(100);

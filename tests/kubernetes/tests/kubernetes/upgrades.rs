@@ -1,11 +1,11 @@
 //! Changes of the spec while a job runs: it goes on with its state.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use thalweg_kubernetes_tests::{
-    Application, Namespace, OTHER_IMAGE, Signal, Soak, kubectl, list, shared_api, signal,
+    Application, Namespace, OTHER_IMAGE, Signal, Soak, kubectl, list, now, shared_api, signal,
     wait_until,
 };
 
@@ -300,9 +300,4 @@ fn standstill(application: &Application, change: impl FnOnce()) -> Duration {
             && status["phase"] == "Running"
     });
     longest.get()
-}
-
-#[expect(clippy::disallowed_methods, reason = "for figures that are printed, never compared")]
-fn now() -> Instant {
-    Instant::now()
 }
