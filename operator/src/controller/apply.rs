@@ -123,6 +123,7 @@ impl Performer<'_> {
             }
             Action::TakeCheckpoint { .. }
             | Action::TakeSavepoint { .. }
+            | Action::StopWithSavepoint { .. }
             | Action::Rescale { .. } => self.request(action, memory).await?,
             Action::Publish(event) => self.publish(event, memory).await?,
         }

@@ -62,9 +62,10 @@ fn need_of(
         Action::KeepRevision { revision, replicas } => {
             need_of_revision(items, revision, *replicas, memory, now)
         }
-        Action::TakeCheckpoint { .. } | Action::TakeSavepoint { .. } | Action::Rescale { .. } => {
-            memory.needs_request(&request(action), now)
-        }
+        Action::TakeCheckpoint { .. }
+        | Action::TakeSavepoint { .. }
+        | Action::StopWithSavepoint { .. }
+        | Action::Rescale { .. } => memory.needs_request(&request(action), now),
         Action::Publish(event) if memory.is_published(&event.name(&facts.identity)) => Need::No,
         // These show in what is observed next.
         _ => Need::Now,

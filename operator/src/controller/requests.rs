@@ -80,7 +80,7 @@ impl Target {
         match action {
             Action::TakeCheckpoint { job, token } => {
                 let body = json!({ "triggerId": trigger_id(token) });
-                return self.operation(&format!("/jobs/{job}/checkpoints"), body).await;
+                return self.operation((job, "checkpoints"), "checkpoints", body).await;
             }
             Action::TakeSavepoint { job, token, location } => {
                 let body = json!({
@@ -88,7 +88,15 @@ impl Target {
                     "target-directory": location,
                     "cancel-job": false,
                 });
-                return self.operation(&format!("/jobs/{job}/savepoints"), body).await;
+                return self.operation((job, "savepoints"), "savepoints", body).await;
+            }
+            Action::StopWithSavepoint { job, token, location } => {
+                let body = json!({
+                    "triggerId": trigger_id(token),
+                    "targetDirectory": location,
+                    "drain": false,
+                });
+                return self.operation((job, "stop"), "savepoints", body).await;
             }
             Action::Rescale { job, from, parallelism } => {
                 let path = format!("/jobs/{job}/resource-requirements");
@@ -102,12 +110,17 @@ impl Target {
         Ok(None)
     }
 
-    /// Asks for something that takes a while, and how it went: a repeated request is the same one,
-    /// so one that has failed isn't tried again by it.
-    async fn operation(&self, path: &str, body: Value) -> Result<Option<String>, String> {
-        let taken = self.request("POST", path, Some(body)).await?;
+    /// Asks for something that takes a while, and by `told` how it went: a repeated request is the
+    /// same one, so one that has failed isn't tried again by it.
+    async fn operation(
+        &self,
+        (job, asked): (&str, &str),
+        told: &str,
+        body: Value,
+    ) -> Result<Option<String>, String> {
+        let taken = self.request("POST", &format!("/jobs/{job}/{asked}"), Some(body)).await?;
         let Some(id) = taken["request-id"].as_str() else { return Ok(None) };
-        let operation = self.request("GET", &format!("{path}/{id}"), None).await?;
+        let operation = self.request("GET", &format!("/jobs/{job}/{told}/{id}"), None).await?;
         let cause = ["failure-cause", "failureCause"].iter().find_map(|member| {
             operation["operation"][member]["stack-trace"].as_str()?.lines().next()
         });

@@ -116,6 +116,16 @@ pub enum Action {
         /// Below which location.
         location: String,
     },
+    /// Ask the JobManager to stop the job with a savepoint: it takes nothing in after it, commits
+    /// what is in it, and has finished then.
+    StopWithSavepoint {
+        /// The job.
+        job: String,
+        /// By which repeats are told, and the result is found in the status.
+        token: String,
+        /// Below which location.
+        location: String,
+    },
     /// Ask the JobManager to rescale the job.
     Rescale {
         /// The job.

@@ -204,7 +204,7 @@ fn delete(facts: &Facts, since: &Time, now: &Time, decision: &mut Decision) {
     let operation = begin(facts, "Delete", (None, SECURE), now, &deadline);
     let wish = match deletion.policy {
         DeletionPolicy::Retain => Wish::Checkpoint,
-        DeletionPolicy::Savepoint => Wish::Savepoint,
+        DeletionPolicy::Savepoint => Wish::LastSavepoint,
         DeletionPolicy::Delete => {
             decision.operation = Some(operation);
             erase::delete(facts, deadline, now, decision);
@@ -260,8 +260,13 @@ fn ended(
     now: &Time,
     decision: &mut Decision,
 ) -> bool {
+    let wanted = finished_before(facts, spec).unwrap_or(wanted);
     let Some(job) = facts.job_of(wanted).filter(|job| has_ended(&job.state)) else { return false };
     stop_all(facts, decision);
+    if wanted != facts.wanted {
+        // Which change came too late is remembered by it.
+        decision.operation = facts.status.operation.clone();
+    }
     decision.current = Some(wanted.to_owned());
     let finished = job.state == "FINISHED";
     decision.actions.push(Action::Publish(Event {
@@ -284,6 +289,14 @@ fn ended(
         }
     }
     true
+}
+
+/// The revision whose job has finished before it could be upgraded to the spec.
+fn finished_before<'f>(facts: &'f Facts, spec: &FlinkApplicationSpec) -> Option<&'f str> {
+    let latest = facts.recorded.iter().max_by_key(|record| record.number)?;
+    let finished = facts.job_of(&latest.name).is_some_and(|job| job.state == "FINISHED");
+    let next = Lineage::of(&facts.identity.name, spec, &facts.recorded, &facts.status);
+    (finished && next.cluster_id == latest.cluster_id).then_some(latest.name.as_str())
 }
 
 fn suspend(facts: &Facts, spec: &FlinkApplicationSpec, now: &Time, decision: &mut Decision) {

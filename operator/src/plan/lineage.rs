@@ -7,8 +7,8 @@
 //! A resource that is made again under the name of an earlier one begins with the name as identity.
 //! Its first JobManager reports what the earlier one has left: nothing, or state that it goes on
 //! with; state under another identity, with which the resource goes on then; or a job that has
-//! ended, which is run again: one that has finished from the beginning, any other one with its
-//! newest checkpoint.
+//! ended, which is run again: one that has finished from the beginning, one that was stopped with
+//! its savepoint, any other one with its newest checkpoint.
 
 use thalweg_core::ids::job_id;
 
@@ -56,10 +56,13 @@ impl Lineage {
             // One that had none of its own has lost nothing of what it was to begin with.
             let newest = newest.or_else(|| latest.begin_with.clone());
             let newest = earlier.map_or(newest, |earlier| earlier.path.clone());
-            let begin_with = newest.filter(|_| job.state != "FINISHED");
+            let stopped = earlier.is_some_and(|earlier| earlier.stopped);
+            let begin_with = newest.filter(|_| job.state != "FINISHED" || stopped);
             let cause = match earlier {
                 Some(earlier) => Some(format!("{before} after {}", earlier.uid)),
-                None if form(&latest.spec) != form(spec) => {
+                None if form(&latest.spec) != form(spec)
+                    && !came_too_late(name, spec, before, job, status) =>
+                {
                     Some(format!("{before} {}", form(spec)))
                 }
                 None => None,
@@ -88,6 +91,20 @@ impl Lineage {
             None => lineage,
         }
     }
+}
+
+/// Whether a job had finished before it could be upgraded to this spec, which asked for a change of
+/// that run: not for another one, whose output would be there twice.
+fn came_too_late(
+    name: &str,
+    spec: &FlinkApplicationSpec,
+    cluster_id: &str,
+    job: &JobStatus,
+    status: &FlinkApplicationStatus,
+) -> bool {
+    let target = status.operation.as_ref().and_then(|operation| operation.target.as_deref());
+    let upgrade = revision_name(name, spec, cluster_id);
+    job.state == "FINISHED" && upgrade.is_ok_and(|upgrade| target == Some(upgrade.as_str()))
 }
 
 /// The identity under which an earlier resource has left its state, as long as the revision that

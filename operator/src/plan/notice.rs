@@ -48,13 +48,13 @@ fn leader(facts: &Facts) -> Option<Event> {
 fn earlier(facts: &Facts) -> Option<Event> {
     let job = facts.status.job.as_ref()?;
     let earlier = job.earlier.as_ref()?;
-    let EarlierRun { uid, ended, path, checkpoint_id } = earlier;
+    let EarlierRun { uid, ended, stopped, path, checkpoint_id } = earlier;
     let checkpoint = path.as_ref().map(|path| {
         let id = checkpoint_id.map(|id| format!("checkpoint {id}, ")).unwrap_or_default();
         format!("{id}{path}")
     });
     let (reason, message) = match (ended, job.state.as_str(), checkpoint) {
-        (true, "FINISHED", _) => (
+        (true, "FINISHED", _) if !stopped => (
             "RunAgain",
             format!(
                 "the job had finished under an earlier FlinkApplication of this name (uid {uid}): \

@@ -16,6 +16,9 @@ pub(super) enum Wish {
     Checkpoint,
     /// A savepoint.
     Savepoint,
+    /// A savepoint with which the job ends: nothing is committed after it that whoever begins with
+    /// it would write again.
+    LastSavepoint,
 }
 
 impl Wish {
@@ -33,7 +36,7 @@ impl Wish {
         match self {
             Wish::Nothing => "nothing",
             Wish::Checkpoint => "a final checkpoint",
-            Wish::Savepoint => "a savepoint",
+            Wish::Savepoint | Wish::LastSavepoint => "a savepoint",
         }
     }
 }
@@ -64,7 +67,7 @@ pub(super) fn secure(
     }
     let token = token(operation);
     let done = match wish {
-        Wish::Savepoint => facts.has_savepoint(&token),
+        Wish::Savepoint | Wish::LastSavepoint => facts.has_savepoint(&token),
         _ => facts.checkpoint_since(&operation.started_at),
     };
     if done {
@@ -84,6 +87,9 @@ pub(super) fn secure(
     }
     let job = job.id.clone();
     decision.actions.push(match (wish, &spec.state.savepoints.location) {
+        (Wish::LastSavepoint, Some(location)) => {
+            Action::StopWithSavepoint { job, token, location: location.clone() }
+        }
         (Wish::Savepoint, Some(location)) => {
             Action::TakeSavepoint { job, token, location: location.clone() }
         }

@@ -206,6 +206,8 @@ pub struct EarlierRun {
     /// Whether the job had ended: then its state is the one that it ended in, and the operator has
     /// it run again. Else it goes on with the checkpoint.
     pub ended: bool,
+    /// Whether it had been stopped with a savepoint: then it goes on with that one.
+    pub stopped: bool,
     /// Where its newest checkpoint is, if it had any.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]

@@ -26,6 +26,16 @@ pub fn kubectl_fails(arguments: &[&str], input: &str) -> String {
     String::from_utf8(output.stderr).expect("it prints text")
 }
 
+/// How often an object is written within so many seconds.
+pub fn writes_within(seconds: u32, namespace: &str, object: &str) -> usize {
+    let limit = format!("--request-timeout={seconds}s");
+    let arguments =
+        ["get", object, "--namespace", namespace, "--watch-only", "--output=name", &limit];
+    // That the time is over is no success to kubectl.
+    let output = run(Command::new("kubectl").args(arguments), "");
+    String::from_utf8_lossy(&output.stdout).lines().count()
+}
+
 /// Runs a script of `tests/cluster`.
 ///
 /// # Panics

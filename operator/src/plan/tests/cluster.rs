@@ -243,8 +243,14 @@ impl Cluster {
             }
             Action::ForgetRevision { revision } => drop(self.recorded.remove(&revision)),
             Action::TakeCheckpoint { .. } if self.checkpoints => self.checkpoint(),
-            Action::TakeSavepoint { token, .. } if !self.checkpoints => {
+            Action::TakeSavepoint { token, .. } | Action::StopWithSavepoint { token, .. }
+                if !self.checkpoints =>
+            {
                 self.asked_in_vain.insert(token);
+            }
+            Action::StopWithSavepoint { job, token, location } => {
+                self.perform(Action::TakeSavepoint { job, token, location });
+                self.status.job.as_mut().expect("a job").state = "FINISHED".to_owned();
             }
             Action::TakeSavepoint { token, location, .. } => {
                 let path = format!("{location}/{token}");

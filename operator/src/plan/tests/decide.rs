@@ -396,6 +396,27 @@ fn deletion_secures_the_state_and_always_ends() {
 }
 
 #[test]
+fn a_job_that_finishes_before_its_upgrade_is_not_run_once_more_for_that() {
+    let mut cluster = running();
+    cluster.check = Check::Refused("another program".to_owned());
+    cluster.change(|spec| spec.image = "example.com/another:1".to_owned());
+    cluster.until("Stalled", false);
+    let ran = cluster.status.current_revision.clone();
+    cluster.status.job.as_mut().expect("a job").state = "FINISHED".to_owned();
+    cluster.until("Finished", false);
+    for _ in 0..20 {
+        cluster.step();
+        assert_eq!((cluster.recorded.len(), cluster.deployments.len()), (1, 0));
+    }
+    assert_eq!(cluster.status.current_revision, ran);
+    assert_eq!(condition(&cluster, "Ready"), Some(("True".into(), "JobFinished".into())));
+    // Another change asks for another run.
+    cluster.change(|spec| spec.image = "example.com/another:2".to_owned());
+    cluster.until("Running", true);
+    assert_eq!(cluster.begun_with, None);
+}
+
+#[test]
 fn a_savepoint_is_taken_once_for_each_token_and_each_interval() {
     let mut cluster = running();
     cluster.change(|spec| spec.state.savepoints.interval_seconds = Some(60));

@@ -12,7 +12,8 @@ fn found(state: &str, ended: bool, path: Option<&str>) -> Cluster {
     job.state = state.to_owned();
     job.ended_at = ended.then(|| at(1));
     let (path, checkpoint_id) = (path.map(str::to_owned), path.map(|_| 7));
-    job.earlier = Some(EarlierRun { uid: "uid-1".to_owned(), ended, path, checkpoint_id });
+    let uid = "uid-1".to_owned();
+    job.earlier = Some(EarlierRun { uid, ended, stopped: false, path, checkpoint_id });
     cluster.healthy = true;
     cluster
 }
@@ -65,6 +66,16 @@ fn what_had_failed_under_an_earlier_resource_goes_on_with_its_newest_checkpoint(
         assert!(happened(&cluster, event), "{state}: {:?}", cluster.events);
         assert_eq!(condition(&cluster, "Ready").expect("ready").0, "True");
     }
+}
+
+#[test]
+fn what_was_stopped_with_a_savepoint_under_an_earlier_resource_goes_on_with_that() {
+    let mut cluster = found("FINISHED", true, Some("s3://b/7"));
+    let job = cluster.status.job.as_mut().expect("a job");
+    job.earlier.as_mut().expect("an earlier one").stopped = true;
+    cluster.until("Running", true);
+    assert_eq!(cluster.begun_with.as_deref(), Some("s3://b/7"));
+    assert!(happened(&cluster, "StateResumed") && !happened(&cluster, "RunAgain"));
 }
 
 #[test]

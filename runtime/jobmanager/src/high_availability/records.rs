@@ -12,7 +12,9 @@ use thalweg_storage::log::collect::CollectorView;
 use thalweg_storage::log::{
     ClaimOutcome, EntryBody, Leader, Log, LogEntry, LogError, Refusal, WriterId, probe,
 };
-use thalweg_storage::{BlobPath, CoordinatorState, PutOutcome, layout, manifest, sealed};
+use thalweg_storage::{
+    BlobPath, CoordinatorState, ManifestError, PutOutcome, layout, manifest, sealed,
+};
 use tokio::runtime::Handle;
 
 use super::lineage::{self, Entered, LineageEntry};
@@ -53,6 +55,9 @@ pub struct EarlierRun {
     pub ended: bool,
     /// The last published checkpoint, and its folder.
     pub checkpoint: Option<(CheckpointId, String)>,
+    /// Whether it has ended because it was stopped with a savepoint: to go on with that, which the
+    /// checkpoint names, loses nothing and repeats nothing.
+    pub stopped: bool,
 }
 
 /// The records of an application. Clones are the same.
@@ -235,7 +240,10 @@ impl Records {
                 let ended = self.ended(log, &entry, retained).await?;
                 let last = entry.header.latest_publish().map(|last| last.checkpoint_id);
                 let last = last.filter(|_| ended.is_some());
-                let earlier = self.earlier(job, entry.owner.as_deref(), true, last)?;
+                let mut earlier = self.earlier(job, entry.owner.as_deref(), true, last)?;
+                if let (Some(earlier), Some(_)) = (&mut earlier, last) {
+                    earlier.stopped = self.was_stopped(log, &entry).await?;
+                }
                 let last = last.map(|id| self.folder(job, id)).transpose()?;
                 let result = ended.unwrap_or_else(|| recorded_result::deleted(job, &entry));
                 Ok(Claimed::Ended(Box::new(result), last, earlier))
@@ -274,7 +282,26 @@ impl Records {
             return Ok(None);
         };
         let checkpoint = last.map(|id| self.folder(job, id).map(|folder| (id, folder)));
-        Ok(Some(EarlierRun { owner: owner.to_owned(), ended, checkpoint: checkpoint.transpose()? }))
+        let (owner, checkpoint) = (owner.to_owned(), checkpoint.transpose()?);
+        Ok(Some(EarlierRun { owner, ended, checkpoint, stopped: false }))
+    }
+
+    /// Whether a job that has ended was stopped with a savepoint. Not if its last checkpoint, which
+    /// would say so, wasn't to be kept.
+    async fn was_stopped(
+        &self,
+        log: &Log,
+        terminal: &LogEntry,
+    ) -> Result<bool, HighAvailabilityError> {
+        let Some(last) = terminal.header.latest_publish() else { return Ok(false) };
+        let entry = log.publish_of(last).await?;
+        match self.checkpoint(log.job(), &entry).await {
+            Ok(checkpoint) => Ok(checkpoint.stopped),
+            Err(HighAvailabilityError::Checkpoint { source, .. }) if is_missing(&source) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Enters this application's identity as the one that its newest state has, where it belongs
@@ -398,4 +425,9 @@ fn value_of(
     }
     let (place, found, name) = (path.to_string(), record.name, name.to_owned());
     Err(HighAvailabilityError::OtherValue { place, found, name })
+}
+
+/// Whether a manifest isn't there.
+fn is_missing(error: &ManifestError) -> bool {
+    matches!(error, ManifestError::Store(error) if error.kind == BlobErrorKind::NotFound)
 }

@@ -131,6 +131,7 @@ fn earlier_run(earlier: &EarlierRun) -> Value {
     object([
         ("uid", Some(json!(earlier.owner))),
         ("ended", Some(json!(earlier.ended))),
+        ("stopped", Some(json!(earlier.stopped))),
         ("checkpointId", id.map(|id| json!(id))),
         ("path", path.map(|path| json!(path))),
     ])

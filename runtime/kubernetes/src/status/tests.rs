@@ -102,10 +102,14 @@ fn what_an_earlier_resource_has_left_and_where_is_told() {
         owner: "uid-1".to_owned(),
         ended: true,
         checkpoint: Some((CheckpointId(4), "s3://bucket/chk-4".to_owned())),
+        stopped: true,
     };
     let told = status_after(JobStatus::Finished, Some(&earlier))["job"]["earlier"].clone();
     let path = "s3://bucket/chk-4";
-    assert_eq!(told, json!({"uid": "uid-1", "ended": true, "checkpointId": 4, "path": path}));
+    let expected = json!({
+        "uid": "uid-1", "ended": true, "stopped": true, "checkpointId": 4, "path": path,
+    });
+    assert_eq!(told, expected);
     let leader = LeaderFacts {
         pod: String::new(),
         epoch: 1,

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 use thalweg_kubernetes_tests::{
     Application, Namespace, Soak, download, example, kubectl, list, seconds_until, shared_api,
-    timed, wait_for_records, wait_until,
+    timed, wait_for_records, wait_until, writes_within,
 };
 
 #[test]
@@ -136,5 +136,11 @@ fn an_application_has_exactly_the_pods_that_its_slots_need() {
         assert_eq!(pod["spec"]["automountServiceAccountToken"], false);
         assert_eq!(pod["metadata"]["ownerReferences"][0]["kind"], "Deployment");
     }
+    application.wait_until_stable();
+    // Of what is written every 5 s and every 10 s, one more may fall into the time.
+    let leases = writes_within(30, &namespace.name, "lease/allround");
+    let statuses = writes_within(30, &namespace.name, "flinkapplication/allround");
+    assert!((1..=7).contains(&leases), "12 a minute at most: {leases} in 30 s");
+    assert!((1..=4).contains(&statuses), "6 a minute at most: {statuses} in 30 s");
     namespace.delete();
 }

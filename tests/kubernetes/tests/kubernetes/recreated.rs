@@ -70,3 +70,20 @@ fn an_application_made_again_goes_on_and_one_that_had_finished_runs_again() {
     fourth.wait_for_condition("Ready", "True", "JobRunning");
     namespace.delete();
 }
+
+#[test]
+#[ignore = "needs a Kubernetes: tests/run cluster"]
+fn an_application_that_was_deleted_with_a_savepoint_goes_on_with_that_when_made_again() {
+    let namespace = Namespace::new("stopped-and-again");
+    let soak = Soak::new(&namespace, 40).with(json!({"deletion": {"policy": "Savepoint"}}));
+    let first = soak.start(&namespace);
+    deleted(&first);
+    let second = soak.start(&namespace);
+    second.wait_until("its job goes on with the savepoint", |resource| {
+        let from = resource["status"]["job"]["restoredFrom"]["path"].as_str();
+        from.is_some_and(|path| path.starts_with(&format!("{}/savepoints/", namespace.location)))
+    });
+    second.wait_for_event("StateResumed");
+    soak.finish(&second);
+    namespace.delete();
+}

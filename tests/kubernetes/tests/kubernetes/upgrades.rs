@@ -153,8 +153,10 @@ fn a_new_application_goes_on_from_the_savepoint_of_one_that_was_deleted() {
     application.delete();
     application.wait_until_gone();
     let savepoints = format!("{}/savepoints", namespace.location);
-    let manifest = list(&savepoints).into_iter().find(|name| name.as_str().ends_with("/manifest"));
-    let manifest = manifest.expect("a savepoint was taken");
+    let mut manifests = list(&savepoints);
+    manifests.retain(|name| name.as_str().ends_with("/manifest"));
+    assert_eq!(manifests.len(), 1, "one savepoint is taken: {manifests:?}");
+    let manifest = manifests.remove(0);
     let path = manifest.as_str().strip_suffix("/manifest").expect("it is a file in a folder");
     let second = soak.named("another").with(json!({
         "state": {"restore": {
