@@ -1,12 +1,13 @@
 //! The first bytes on a connection: who is there, and do the two understand each other.
 //!
 //! A hello is 22 bytes: 8 of magic, protocol version (u32), build id (u64), role (u8), zero (u8);
-//! numbers little-endian. The listener answers with its own hello, then a status byte (0 welcome,
-//! 1 refused) and a reason (u16 length, UTF-8). Whoever only asks who leads says so by its role; it
-//! is welcome whatever its version and build, and then told: whether the listener leads itself
-//! (u8), the leader's epoch (u64; 0: nobody leads), its address and its revision (each u16 length,
-//! UTF-8). The layout is fixed for all versions, so that even builds that share nothing else can
-//! tell each other what is wrong. Not here: time limits; the callers set them.
+//! numbers little-endian. The listener answers with its own hello, then a status byte and some
+//! bytes after their length (u16). Status 0 is a welcome, without bytes; 1 a refusal, with its
+//! reason in UTF-8. Status 2 is for who only asks who leads and says so by its role, whatever its
+//! version and build: whether the listener leads itself (u8), the leader's epoch (u64; 0: nobody
+//! leads), its address (u16 length, UTF-8), its revision (the rest, UTF-8). The layout is fixed for
+//! all versions, so that even builds that share nothing else can tell each other what is wrong. Not
+//! here: time limits; the callers set them.
 
 use thalweg_core::ids::Epoch;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,6 +28,11 @@ const JOB_MANAGER: u8 = 1;
 const TASK_MANAGER: u8 = 2;
 /// A process that asks who leads, and nothing else.
 const ASKING: u8 = 3;
+
+const WELCOME: u8 = 0;
+const REFUSED: u8 = 1;
+/// Says who leads.
+const ANSWERED: u8 = 2;
 
 /// What one that connects is here for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +150,7 @@ pub(crate) async fn welcome(
         Err(error) => refusal(error, own),
     };
     let length = reason.len().min(REASON_BYTES_MAX);
-    answer.push(u8::from(result.is_err()));
+    answer.push(if result.is_ok() { WELCOME } else { REFUSED });
     answer.extend_from_slice(&u16::try_from(length).unwrap_or(0).to_le_bytes());
     answer.extend_from_slice(&reason.as_bytes()[..length]);
     stream.write_all(&answer).await?;
@@ -153,19 +159,22 @@ pub(crate) async fn welcome(
 }
 
 fn answer_who_leads(own: Identity, seen: &SeenLeader) -> Vec<u8> {
-    let mut answer = hello(own, JOB_MANAGER).to_vec();
-    answer.extend_from_slice(&[0, 0, 0]);
     // An address that can't be said is nobody's.
     let leader = seen.leader.as_ref().filter(|leader| {
         leader.address.len() <= ADDRESS_BYTES_MAX && leader.revision.len() <= REVISION_BYTES_MAX
     });
-    answer.push(u8::from(seen.itself));
-    answer.extend_from_slice(&leader.map_or(0, |leader| leader.epoch.0).to_le_bytes());
-    let texts = leader.map_or(["", ""], |leader| [&leader.address, &leader.revision]);
-    for text in texts {
-        answer.extend_from_slice(&u16::try_from(text.len()).unwrap_or(0).to_le_bytes());
-        answer.extend_from_slice(text.as_bytes());
-    }
+    let (epoch, address, revision) = leader.map_or((0, "", ""), |leader| {
+        (leader.epoch.0, leader.address.as_str(), leader.revision.as_str())
+    });
+    let mut said = vec![u8::from(seen.itself)];
+    said.extend_from_slice(&epoch.to_le_bytes());
+    said.extend_from_slice(&u16::try_from(address.len()).unwrap_or(0).to_le_bytes());
+    said.extend_from_slice(address.as_bytes());
+    said.extend_from_slice(revision.as_bytes());
+    let mut answer = hello(own, JOB_MANAGER).to_vec();
+    answer.push(ANSWERED);
+    answer.extend_from_slice(&u16::try_from(said.len()).unwrap_or(0).to_le_bytes());
+    answer.extend_from_slice(&said);
     answer
 }
 
@@ -180,26 +189,34 @@ pub(crate) async fn ask_for_leader(
     if hello.role != JOB_MANAGER {
         return Err(HandshakeError::Role(hello.role));
     }
-    read_refusal(stream).await?;
-    let itself = stream.read_u8().await? != 0;
-    let epoch = Epoch(stream.read_u64_le().await?);
-    let address = read_text(stream, ADDRESS_BYTES_MAX).await?;
-    let revision = read_text(stream, REVISION_BYTES_MAX).await?;
+    let (status, said) = read_status(stream).await?;
+    if status != ANSWERED {
+        return Err(refused(&said));
+    }
+    let Some((&[itself, ref epoch @ .., low, high], texts)) = said.split_first_chunk::<11>() else {
+        return Err(refused(&said));
+    };
+    let length = usize::from(u16::from_le_bytes([low, high]));
+    let Some((address, revision)) = texts.split_at_checked(length) else {
+        return Err(refused(&said));
+    };
+    let epoch = Epoch(u64::from_le_bytes(*epoch));
+    let [address, revision] =
+        [address, revision].map(|text| String::from_utf8_lossy(text).into_owned());
     let leader = (epoch.0 > 0).then_some(LeaderAddress { address, epoch, revision });
-    Ok(LeaderAnswer { build_id: hello.build, seen: SeenLeader { leader, itself } })
+    Ok(LeaderAnswer { build_id: hello.build, seen: SeenLeader { leader, itself: itself != 0 } })
 }
 
-async fn read_text(stream: &mut dyn ByteStream, bytes_max: usize) -> std::io::Result<String> {
-    let length = usize::from(stream.read_u16_le().await?).min(bytes_max);
-    let mut text = vec![0; length];
-    stream.read_exact(&mut text).await?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
+fn refused(reason: &[u8]) -> HandshakeError {
+    HandshakeError::Refused(String::from_utf8_lossy(reason).into_owned())
 }
 
-async fn read_refusal(stream: &mut dyn ByteStream) -> Result<(), HandshakeError> {
-    let refused = stream.read_u8().await? != 0;
-    let reason = read_text(stream, REASON_BYTES_MAX).await?;
-    if refused { Err(HandshakeError::Refused(reason)) } else { Ok(()) }
+async fn read_status(stream: &mut dyn ByteStream) -> std::io::Result<(u8, Vec<u8>)> {
+    let status = stream.read_u8().await?;
+    let length = usize::from(stream.read_u16_le().await?).min(REASON_BYTES_MAX);
+    let mut said = vec![0; length];
+    stream.read_exact(&mut said).await?;
+    Ok((status, said))
 }
 
 /// What the refused peer is told, from its own point of view.
@@ -231,6 +248,8 @@ pub(crate) async fn introduce(
     stream.write_all(&hello(own, TASK_MANAGER)).await?;
     stream.flush().await?;
     let hello = read_hello(stream).await?;
-    read_refusal(stream).await?;
-    hello.check(own, JOB_MANAGER)
+    match read_status(stream).await? {
+        (WELCOME, _) => hello.check(own, JOB_MANAGER),
+        (_, reason) => Err(refused(&reason)),
+    }
 }

@@ -247,7 +247,7 @@ impl SlotManager {
                 return true;
             }
             let SlotRequest { job, id, allocations, .. } = &waiting.request;
-            let waited = now.saturating_sub(waiting.since);
+            let waited = waiting.deadline.saturating_sub(waiting.since);
             let needed = allocations.len();
             let message = format!(
                 "the job needs {needed} more slots; {registered} are registered by \

@@ -1,14 +1,17 @@
 //! TaskManagers' hosts.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use thalweg_core::ids::TaskManagerId;
 use thalweg_jobmanager::high_availability::HintLocator;
 use thalweg_operators::code::JobCode;
 use thalweg_rpc::message::JobInformation;
-use thalweg_rpc::{Connector, Identity};
+use thalweg_rpc::{Connector, Identity, LeaderLocator, Resolver, ServiceLocator, Transport};
 use thalweg_storage::{BlobError, BlobStore};
 use thalweg_taskmanager::driver::{CooperativeDriver, Pace};
 use thalweg_taskmanager::task::Step;
@@ -95,9 +98,36 @@ fn options(world: &Arc<World>, host: &str, start: u64) -> Result<TaskManagerOpti
     })
 }
 
+/// How the leader is found: as a seed says, by the hint in the store or by asking all JobManagers.
+fn locator(
+    world: &Arc<World>,
+    host: &str,
+    (transport, identity): (Arc<dyn Transport>, Identity),
+) -> Arc<dyn LeaderLocator> {
+    if Dice::new(world.plan.seed, "locator").chance(500) {
+        let hosts = JobManagers(world.plan.job_manager_hosts().collect());
+        let at = ("job-managers".to_owned(), RPC_PORT);
+        return Arc::new(ServiceLocator::new(Arc::new(hosts), transport, at, identity));
+    }
+    let store = Arc::new(world.store.on(host, None));
+    Arc::new(HintLocator::new(store, STORE.to_owned(), CLUSTER_ID.to_owned()))
+}
+
+/// The hosts behind the name of all JobManagers.
+#[derive(Debug)]
+struct JobManagers(Vec<String>);
+
+impl Resolver for JobManagers {
+    fn resolve(&self, _: String, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+        let addresses = self.0.iter().map(|host| (turmoil::lookup(host.as_str()), port).into());
+        Box::pin(std::future::ready(Ok(addresses.collect())))
+    }
+}
+
 /// The way to the JobManager: the only one, or the one that leads.
 fn connector(world: &Arc<World>, host: &str, start: u64) -> Connector {
-    let (transport, identity) = (Arc::new(world.rpc(host, start)), Identity { build_id: BUILD });
+    let transport: Arc<dyn Transport> = Arc::new(world.rpc(host, start));
+    let identity = Identity { build_id: BUILD };
     match &world.plan.high_availability {
         None => {
             let job_manager = world.plan.job_manager_hosts().next().unwrap_or_default();
@@ -105,9 +135,7 @@ fn connector(world: &Arc<World>, host: &str, start: u64) -> Connector {
             Connector::Remote { transport, address, identity }
         }
         Some(leaders) => {
-            let store = Arc::new(world.store.on(host, None));
-            let (location, cluster_id) = (STORE.to_owned(), CLUSTER_ID.to_owned());
-            let locator = Arc::new(HintLocator::new(store, location, cluster_id));
+            let locator = locator(world, host, (Arc::clone(&transport), identity));
             let seed = Dice::new(world.plan.seed, &format!("looks {host} {start}")).throw();
             Connector::Located { transport, locator, identity, period: leaders.period, seed }
         }
