@@ -74,15 +74,8 @@ impl Performer<'_> {
                 let turn = Turn { leading: leading.as_deref(), preparing: preparing.as_deref() };
                 self.application_level(turn, memory).await?;
             }
-            Action::PrepareRevision { revision, cluster_id, replicas, begin_with } => {
-                let rendering = (revision.as_str(), cluster_id.as_str(), begin_with.as_deref());
-                let wanted = rendered(client, facts, rendering, Counts::No).await?;
-                self.revision(&wanted, *replicas, memory).await?;
-            }
-            Action::StartRevision { revision, cluster_id, replicas, begin_with } => {
-                let rendering = (revision.as_str(), cluster_id.as_str(), begin_with.as_deref());
-                let wanted = rendered(client, facts, rendering, Counts::AsLatest).await?;
-                self.revision(&wanted, *replicas, memory).await?;
+            Action::PrepareRevision { .. } | Action::StartRevision { .. } => {
+                self.bring(action, memory).await?;
             }
             Action::KeepRevision { revision, replicas } => {
                 self.keep_revision(revision, *replicas, memory).await?;
@@ -171,6 +164,22 @@ impl Performer<'_> {
             apply(client, &identity.namespace, &object).await?;
         }
         Ok(())
+    }
+
+    /// Records a revision that is to be started, or got ready, and applies it.
+    async fn bring(&self, action: &Action, memory: &mut Memory) -> Result<(), ReconcileError> {
+        let (Action::PrepareRevision { revision, cluster_id, replicas, begin_with }
+        | Action::StartRevision { revision, cluster_id, replicas, begin_with }) = action
+        else {
+            return Ok(());
+        };
+        let counts = match action {
+            Action::StartRevision { .. } => Counts::AsLatest,
+            _ => Counts::No,
+        };
+        let rendering = (revision.as_str(), cluster_id.as_str(), begin_with.as_deref());
+        let wanted = rendered(self.client, self.facts, rendering, counts).await?;
+        self.revision(&wanted, *replicas, memory).await
     }
 
     async fn request(&self, action: &Action, memory: &mut Memory) -> Result<(), ReconcileError> {

@@ -7,8 +7,8 @@
 //!   stream or within one process.
 //! - [`transport`]: byte streams: TCP here, a simulated network in tests.
 //! - [`listener`] and [`connector`]: how links come about, with the handshake.
-//! - [`leader`] and [`service_locator`]: JobManagers are asked who leads; [`RevisionLocator`]: whose
-//!   leaders are followed.
+//! - [`leader`] and [`service_locator`]: JobManagers are asked who leads; [`RevisionLocator`]:
+//!   whose leaders are followed.
 //!
 //! Not here: decisions (`jobmanager`), tasks (`taskmanager`), and records, which travel on
 //! connections of their own (`network`).
