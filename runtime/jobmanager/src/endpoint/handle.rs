@@ -140,6 +140,7 @@ impl JobManagerHandle {
         // Nobody is there to be asked about it if this fails.
         let _ = self.mailbox.send(Mail::EndedBefore(Box::new(result.clone()))).await;
         let Some(mut error) = result.error else { return result };
+        tracing::warn!(%job, "{}", error.message);
         let cluster_id = self.records.as_ref().map(Records::cluster_id).unwrap_or_default();
         let from = last_checkpoint.map_or_else(String::new, |folder| {
             format!(", with --from-savepoint {folder} to go on from its last checkpoint")

@@ -56,6 +56,8 @@ const MAILBOX_MAX: usize = 4096;
 const FACTS_INTERVAL: Duration = Duration::from_millis(100);
 /// How long TaskManagers have to read that everything ends.
 const FAREWELL: Duration = Duration::from_millis(100);
+/// How long deletions of old checkpoints may hold up the end.
+const DISCARDS_MAX: Duration = Duration::from_secs(5);
 
 type Submitter = oneshot::Sender<Result<JobResult, SubmitError>>;
 
@@ -314,21 +316,24 @@ impl JobManager {
             | Action::DeleteAbandoned(_)
                 if self.recorded.is_on() => {}
             Action::DiscardCheckpoint { checkpoint, kept_objects } => {
-                let discards = self.discards.clone();
+                let (discards, under_way) = (self.discards.clone(), self.discards.begin());
                 self.with_store(move |store| async move {
+                    let _under_way = under_way;
                     let done = discards.discard(&store, checkpoint, &kept_objects).await;
                     log::deletion(done);
                 });
             }
             Action::DeleteObjects(objects) => {
-                let discards = self.discards.clone();
+                let (discards, under_way) = (self.discards.clone(), self.discards.begin());
                 self.with_store(move |store| async move {
+                    let _under_way = under_way;
                     log::deletion(discards.delete(&store, objects).await);
                 });
             }
             Action::DeleteAbandoned(abandoned) => {
-                let discards = self.discards.clone();
+                let (discards, under_way) = (self.discards.clone(), self.discards.begin());
                 self.with_store(move |store| async move {
+                    let _under_way = under_way;
                     log::deletion(discards.delete_abandoned(&store, abandoned).await);
                 });
             }
@@ -417,5 +422,6 @@ impl JobManager {
     async fn say_farewell(&mut self, reason: String) {
         self.handle(Event::ShutDown(reason));
         tokio::time::sleep(FAREWELL).await;
+        self.discards.ended(DISCARDS_MAX).await;
     }
 }

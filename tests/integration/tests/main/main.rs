@@ -16,6 +16,7 @@ mod cancel;
 mod clusters;
 mod collected;
 mod configuration;
+mod deleted;
 mod drain;
 mod evolution;
 mod faults;

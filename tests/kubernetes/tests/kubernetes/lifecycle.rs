@@ -138,8 +138,12 @@ fn an_application_has_exactly_the_pods_that_its_slots_need() {
     }
     application.wait_until_stable();
     // Of what is written every 5 s and every 10 s, one more may fall into the time.
-    let leases = writes_within(30, &namespace.name, "lease/allround");
-    let statuses = writes_within(30, &namespace.name, "flinkapplication/allround");
+    let written = |object: &str| writes_within(30, &namespace.name, object);
+    let (leases, statuses) = std::thread::scope(|scope| {
+        let leases = scope.spawn(|| written("lease/allround"));
+        let statuses = written("flinkapplication/allround");
+        (leases.join().expect("it counts"), statuses)
+    });
     assert!((1..=7).contains(&leases), "12 a minute at most: {leases} in 30 s");
     assert!((1..=4).contains(&statuses), "6 a minute at most: {statuses} in 30 s");
     namespace.delete();

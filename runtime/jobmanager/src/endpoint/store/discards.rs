@@ -4,8 +4,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 
 use super::{delete, delete_abandoned, delete_manifest, objects_of};
 use crate::checkpoint_coordinator::{AbandonedCheckpoint, CompletedCheckpoint};
@@ -18,9 +19,33 @@ const WAITING_MAX: usize = 64;
 /// The checkpoints whose manifests couldn't be deleted yet, oldest first. Each is tried again when
 /// the next one is discarded.
 #[derive(Debug, Clone, Default)]
-pub(in crate::endpoint) struct Discards(Arc<Mutex<Vec<CompletedCheckpoint>>>);
+pub(in crate::endpoint) struct Discards {
+    waiting: Arc<Mutex<Vec<CompletedCheckpoint>>>,
+    /// Read by each deletion that is under way.
+    under_way: Arc<RwLock<()>>,
+}
+
+/// A deletion that is under way as long as this is there; also while it waits for a thread.
+#[derive(Debug)]
+pub(in crate::endpoint) struct UnderWay {
+    _guard: Option<OwnedRwLockReadGuard<()>>,
+}
 
 impl Discards {
+    /// A deletion begins. To be called before it is handed to whoever does it.
+    pub(in crate::endpoint) fn begin(&self) -> UnderWay {
+        // It can't be had only when the end is waited for already.
+        UnderWay { _guard: Arc::clone(&self.under_way).try_read_owned().ok() }
+    }
+
+    /// Waits for the deletions that are under way, but no longer than this: what a process that
+    /// ends leaves in the middle, nobody finds again, as the manifest goes first.
+    pub(in crate::endpoint) async fn ended(&self, at_most: Duration) {
+        if tokio::time::timeout(at_most, self.under_way.write()).await.is_err() {
+            tracing::warn!("objects of old checkpoints are left behind: the store is slow");
+        }
+    }
+
     /// Deletes a checkpoint, its manifest first, and those that wait. What is in `kept_objects`,
     /// which ascend, stays.
     pub(in crate::endpoint) async fn discard(
@@ -29,7 +54,7 @@ impl Discards {
         checkpoint: CompletedCheckpoint,
         kept_objects: &[String],
     ) -> Result<(), String> {
-        let mut waiting = self.0.lock().await;
+        let mut waiting = self.waiting.lock().await;
         if waiting.len() == WAITING_MAX {
             return Err(format!("{WAITING_MAX} others couldn't be deleted before it"));
         }
@@ -63,7 +88,7 @@ impl Discards {
         store: &CheckpointStore,
         mut objects: Vec<String>,
     ) -> Result<(), String> {
-        let waiting = self.0.lock().await;
+        let waiting = self.waiting.lock().await;
         let needed = needed(&waiting);
         objects.retain(|object| !needed.contains(object.as_str()));
         delete(store, &objects).await
@@ -75,7 +100,7 @@ impl Discards {
         store: &CheckpointStore,
         mut abandoned: AbandonedCheckpoint,
     ) -> Result<(), String> {
-        let waiting = self.0.lock().await;
+        let waiting = self.waiting.lock().await;
         abandoned.kept_objects.extend(needed(&waiting).into_iter().map(str::to_owned));
         abandoned.kept_objects.sort_unstable();
         delete_abandoned(store, &abandoned).await

@@ -200,3 +200,23 @@ async fn of_an_abandoned_checkpoint_goes_what_its_attempts_have_made_and_nothing
     assert_eq!(blobs.list(&BlobPath::root()).await.unwrap(), expected);
     assert!(!left.exists() && under_way.exists());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_end_waits_for_deletions_that_are_under_way_but_not_for_ever() {
+    let discards = Discards::default();
+    let limit = Duration::from_secs(5);
+    let begun = tokio::time::Instant::now();
+    discards.ended(limit).await;
+    assert_eq!(begun.elapsed(), Duration::ZERO, "nothing is under way");
+    let (first, second) = (discards.begin(), discards.clone().begin());
+    let slow = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        drop((first, second));
+    });
+    discards.ended(limit).await;
+    assert_eq!(begun.elapsed(), Duration::from_secs(2));
+    slow.await.unwrap();
+    let _hangs = discards.begin();
+    discards.ended(limit).await;
+    assert_eq!(begun.elapsed(), Duration::from_secs(7));
+}
