@@ -111,7 +111,7 @@ impl Revision {
             (configuration_key(Role::JobManager), with_identity(job_manager_settings)?),
             (
                 configuration_key(Role::TaskManager),
-                with_identity(task_manager_configuration(identity, spec))?,
+                with_identity(task_manager_configuration(identity, &name, spec))?,
             ),
             (
                 TEMPLATE_KEY.to_owned(),

@@ -5,9 +5,9 @@
 //! bytes after their length (u16). Status 0 is a welcome, without bytes; 1 a refusal, with its
 //! reason in UTF-8. Status 2 is for who only asks who leads and says so by its role, whatever its
 //! version and build: whether the listener leads itself (u8), the leader's epoch (u64; 0: nobody
-//! leads), its address in UTF-8. The layout is fixed for all versions, so that even builds that
-//! share nothing else can tell each other what is wrong. Not here: time limits; the callers set
-//! them.
+//! leads), its address (u16 length, UTF-8), its revision (the rest, UTF-8). The layout is fixed for
+//! all versions, so that even builds that share nothing else can tell each other what is wrong. Not
+//! here: time limits; the callers set them.
 
 use thalweg_core::ids::Epoch;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,6 +22,7 @@ const MAGIC: [u8; 8] = *b"THALWRPC";
 const HELLO_BYTES: usize = 22;
 const REASON_BYTES_MAX: usize = 1024;
 const ADDRESS_BYTES_MAX: usize = 512;
+const REVISION_BYTES_MAX: usize = 253;
 
 const JOB_MANAGER: u8 = 1;
 const TASK_MANAGER: u8 = 2;
@@ -159,11 +160,17 @@ pub(crate) async fn welcome(
 
 fn answer_who_leads(own: Identity, seen: &SeenLeader) -> Vec<u8> {
     // An address that can't be said is nobody's.
-    let leader = seen.leader.as_ref().filter(|leader| leader.address.len() <= ADDRESS_BYTES_MAX);
-    let (epoch, address) = leader.map_or((0, ""), |leader| (leader.epoch.0, &leader.address));
+    let leader = seen.leader.as_ref().filter(|leader| {
+        leader.address.len() <= ADDRESS_BYTES_MAX && leader.revision.len() <= REVISION_BYTES_MAX
+    });
+    let (epoch, address, revision) = leader.map_or((0, "", ""), |leader| {
+        (leader.epoch.0, leader.address.as_str(), leader.revision.as_str())
+    });
     let mut said = vec![u8::from(seen.itself)];
     said.extend_from_slice(&epoch.to_le_bytes());
+    said.extend_from_slice(&u16::try_from(address.len()).unwrap_or(0).to_le_bytes());
     said.extend_from_slice(address.as_bytes());
+    said.extend_from_slice(revision.as_bytes());
     let mut answer = hello(own, JOB_MANAGER).to_vec();
     answer.push(ANSWERED);
     answer.extend_from_slice(&u16::try_from(said.len()).unwrap_or(0).to_le_bytes());
@@ -183,15 +190,20 @@ pub(crate) async fn ask_for_leader(
         return Err(HandshakeError::Role(hello.role));
     }
     let (status, said) = read_status(stream).await?;
-    let Some((&[itself, ref epoch @ ..], address)) = said.split_first_chunk::<9>() else {
-        return Err(refused(&said));
-    };
     if status != ANSWERED {
         return Err(refused(&said));
     }
+    let Some((&[itself, ref epoch @ .., low, high], texts)) = said.split_first_chunk::<11>() else {
+        return Err(refused(&said));
+    };
+    let length = usize::from(u16::from_le_bytes([low, high]));
+    let Some((address, revision)) = texts.split_at_checked(length) else {
+        return Err(refused(&said));
+    };
     let epoch = Epoch(u64::from_le_bytes(*epoch));
-    let address = String::from_utf8_lossy(address).into_owned();
-    let leader = (epoch.0 > 0).then_some(LeaderAddress { address, epoch });
+    let [address, revision] =
+        [address, revision].map(|text| String::from_utf8_lossy(text).into_owned());
+    let leader = (epoch.0 > 0).then_some(LeaderAddress { address, epoch, revision });
     Ok(LeaderAnswer { build_id: hello.build, seen: SeenLeader { leader, itself: itself != 0 } })
 }
 

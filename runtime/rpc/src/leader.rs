@@ -20,6 +20,8 @@ pub struct LeaderAddress {
     pub address: String,
     /// Its epoch.
     pub epoch: Epoch,
+    /// The revision of the application that it runs; empty where there are none.
+    pub revision: String,
 }
 
 /// Whom a JobManager sees leading.

@@ -181,7 +181,9 @@ impl LeaderLocator for Moves {
     fn locate(&self) -> Locating<'_> {
         let look = self.looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let address = self.addresses[look.min(1)].clone();
-        Box::pin(async move { Ok(LeaderAddress { address, epoch: Epoch(1) }) })
+        Box::pin(
+            async move { Ok(LeaderAddress { address, epoch: Epoch(1), revision: String::new() }) },
+        )
     }
 }
 

@@ -59,6 +59,8 @@ pub struct StoreElection {
     view: LeaderView,
     /// The machine's name.
     machine: String,
+    /// What it runs; empty where there are no revisions.
+    revision: String,
     writer: WriterId,
     turn: Box<dyn Turn>,
     period: Duration,
@@ -95,6 +97,7 @@ impl StoreElection {
             seen: watch::Sender::new(None),
             view: LeaderView::default(),
             machine,
+            revision: String::new(),
             writer,
             turn: Box::new(HintTurn::new(watch)),
             period,
@@ -108,6 +111,12 @@ impl StoreElection {
     /// Something else than the hint says whose turn it is.
     pub fn by_turn(mut self, turn: Box<dyn Turn>) -> Self {
         self.turn = turn;
+        self
+    }
+
+    /// It runs this revision of the application; TaskManagers of others don't follow it.
+    pub fn of_revision(mut self, revision: String) -> Self {
+        self.revision = revision;
         self
     }
 
@@ -131,9 +140,11 @@ impl StoreElection {
         // Its own address is that of its place's former process.
         let leads = |hint: &&LeaderHint| !hint.released && hint.address != self.address;
         let leader = hint.filter(leads);
-        self.view.sees(
-            leader.map(|hint| LeaderAddress { address: hint.address.clone(), epoch: hint.epoch }),
-        );
+        self.view.sees(leader.map(|hint| LeaderAddress {
+            address: hint.address.clone(),
+            epoch: hint.epoch,
+            revision: hint.revision.clone(),
+        }));
         let leads = |hint: &&LeaderHint| !hint.released && !hint.rest_address.is_empty();
         // Its own is that of its place's former process.
         let other = |hint: &&LeaderHint| hint.rest_address != self.rest_address;
@@ -182,7 +193,8 @@ impl StoreElection {
                 Ok(ClaimOutcome::Leads(leader)) => {
                     let epoch = leader.leadership().epoch();
                     self.leader = Some(*leader);
-                    self.view.leads(LeaderAddress { address: self.address.clone(), epoch });
+                    let (address, revision) = (self.address.clone(), self.revision.clone());
+                    self.view.leads(LeaderAddress { address, epoch, revision });
                     self.show(false).await;
                     tracing::info!(epoch = epoch.0, "this JobManager leads");
                     return Ok(Leadership { epoch });
@@ -213,6 +225,7 @@ impl StoreElection {
             epoch: leader.leadership().epoch(),
             counter: self.counter,
             released,
+            revision: self.revision.clone(),
         };
         let written = async {
             let path = layout::leader(cluster_log_id(&self.cluster_id))?;

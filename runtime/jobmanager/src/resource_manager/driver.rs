@@ -34,6 +34,10 @@ pub trait ResourceManagerDriver: Debug + Send {
     fn worker_leaving(&mut self, _id: &TaskManagerId) {}
     /// Ends one that isn't used any more. No slot of it is given away after that.
     fn release_worker(&mut self, id: &TaskManagerId);
+    /// The JobManager doesn't lead and wants workers all the same, to have them ready: where to say
+    /// what becomes of them. May be called again, and [`started`](Self::started) after it: nothing
+    /// that was required before counts then, and workers that there are are taken over.
+    fn prepares(&mut self, _events: WorkerEvents) {}
     /// Called once, when the JobManager leads in this term: where to say what becomes of workers.
     fn started(&mut self, _events: WorkerEvents, _epoch: Epoch) {}
 }

@@ -49,6 +49,19 @@ pub struct PodDriverOptions {
     pub clock: Arc<dyn Clock>,
     /// What its task runs on.
     pub runtime: Handle,
+    /// What there is to be known of this process while it doesn't lead; None: it makes nothing
+    /// then.
+    pub preparation: Option<PodPreparation>,
+}
+
+/// What distinguishes the pods that a JobManager makes before it leads: it has no epoch to name
+/// them by, and nothing says where it is to be found.
+#[derive(Debug, Clone)]
+pub struct PodPreparation {
+    /// Another one in every process.
+    pub number: u32,
+    /// The argument that tells a TaskManager where to find this process.
+    pub argument: String,
 }
 
 /// What the JobManager's loop has said and the task hasn't taken in. Bounded by the number of
@@ -67,14 +80,16 @@ struct Inbox {
 struct Shared {
     inbox: Mutex<Inbox>,
     wake: Notify,
-    /// How many pods are required, and how many of them haven't registered.
-    counts: Mutex<(usize, usize)>,
 }
+
+/// How many pods are required, and how many of them haven't registered.
+type Counts = Arc<Mutex<(usize, usize)>>;
 
 /// Starts TaskManagers as pods.
 pub struct KubernetesDriver {
     options: PodDriverOptions,
     shared: Arc<Shared>,
+    counts: Counts,
 }
 
 impl Debug for KubernetesDriver {
@@ -86,17 +101,36 @@ impl Debug for KubernetesDriver {
 impl KubernetesDriver {
     /// One that does nothing before the JobManager leads.
     pub fn new(options: PodDriverOptions) -> Self {
-        Self { options, shared: Arc::default() }
+        Self { options, shared: Arc::default(), counts: Counts::default() }
     }
 
     /// Tells how many pods there are, at any time.
     pub fn counts(&self) -> impl Fn() -> PodCounts + Send + Sync + 'static {
-        let (shared, standby) = (Arc::clone(&self.shared), self.options.workers.spare);
+        let (counts, standby) = (Arc::clone(&self.counts), self.options.workers.spare);
         move || {
-            let (desired, pending) = *shared.counts.lock();
+            let (desired, pending) = *counts.lock();
             let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
             PodCounts { desired: count(desired), pending: count(pending), standby }
         }
+    }
+
+    /// Starts a task; the one that there was ends. What it has asked for is seen by the new one.
+    fn begin(&mut self, planner: PodPlanner, arguments: Vec<String>, events: WorkerEvents) {
+        self.tell(|inbox| inbox.ended = true);
+        self.shared = Arc::default();
+        let options = self.options.clone();
+        let task = PodTask {
+            pods: Api::namespaced(options.client.clone(), &options.namespace),
+            planner,
+            arguments,
+            shared: Arc::clone(&self.shared),
+            counts: Arc::clone(&self.counts),
+            seen: BTreeMap::new(),
+            listing: BTreeMap::new(),
+            events,
+            options,
+        };
+        self.options.runtime.spawn(task.run());
     }
 
     fn tell(&self, say: impl FnOnce(&mut Inbox)) {
@@ -138,19 +172,18 @@ impl ResourceManagerDriver for KubernetesDriver {
         });
     }
 
+    fn prepares(&mut self, events: WorkerEvents) {
+        let Some(preparation) = &self.options.preparation else { return };
+        let prefix = self.options.template.prefix(&format!("w{:08x}", preparation.number));
+        let planner = PodPlanner::new(prefix, self.options.times).preparing();
+        let arguments = vec!["-D".to_owned(), preparation.argument.clone()];
+        self.begin(planner, arguments, events);
+    }
+
     fn started(&mut self, events: WorkerEvents, epoch: Epoch) {
-        let options = self.options.clone();
-        let prefix = options.template.prefix(epoch.0);
-        let task = PodTask {
-            pods: Api::namespaced(options.client.clone(), &options.namespace),
-            planner: PodPlanner::new(prefix, options.times),
-            shared: Arc::clone(&self.shared),
-            seen: BTreeMap::new(),
-            listing: BTreeMap::new(),
-            events,
-            options,
-        };
-        self.options.runtime.spawn(task.run());
+        let prefix = self.options.template.prefix(&epoch.0.to_string());
+        let planner = PodPlanner::new(prefix, self.options.times);
+        self.begin(planner, Vec::new(), events);
     }
 }
 
@@ -158,7 +191,10 @@ struct PodTask {
     options: PodDriverOptions,
     pods: Api<Pod>,
     planner: PodPlanner,
+    /// What is said to a TaskManager beyond its template.
+    arguments: Vec<String>,
     shared: Arc<Shared>,
+    counts: Counts,
     /// The pods as they were seen last.
     seen: BTreeMap<String, PodFacts>,
     /// Those of a list that isn't complete yet.
@@ -193,7 +229,7 @@ impl PodTask {
             if !self.perform(actions).await {
                 return;
             }
-            *self.shared.counts.lock() = self.planner.counts();
+            *self.counts.lock() = self.planner.counts();
         }
     }
 
@@ -313,7 +349,7 @@ impl PodTask {
                 return false;
             }
         };
-        let pod = self.options.template.pod(name, owner.as_ref());
+        let pod = self.options.template.pod(name, owner.as_ref(), &self.arguments);
         match asked(self.pods.create(&PostParams::default(), &pod)).await {
             Outcome::Done(_) => {
                 tracing::info!("pod {name} is made");

@@ -67,6 +67,8 @@ pub struct PodPlanner {
     surplus_since: Option<Duration>,
     /// Nothing is made before all pods were observed once.
     observed: bool,
+    /// Pods are to be ready for a leader that comes: see [`preparing`](PodPlanner::preparing).
+    preparing: bool,
 }
 
 impl PodPlanner {
@@ -83,7 +85,15 @@ impl PodPlanner {
             backoff: Backoff::default(),
             surplus_since: None,
             observed: false,
+            preparing: false,
         }
+    }
+
+    /// Of a JobManager that doesn't lead: TaskManagers in pods that others have made don't find
+    /// it, so these are deleted and not taken over.
+    #[must_use]
+    pub fn preparing(self) -> Self {
+        Self { preparing: true, ..self }
     }
 
     /// How many TaskManagers are needed altogether.
@@ -193,7 +203,8 @@ impl PodPlanner {
         }
     }
 
-    /// Time has passed, or something has changed:
+    /// Time has passed, or something has changed. While it is only preparing, pods of others are
+    /// deleted. Then:
     ///
     /// 1. A pod whose TaskManager hasn't registered in time is deleted; another one follows.
     /// 2. Pods that have ended are deleted; the last failed one stays for a while.
@@ -209,6 +220,7 @@ impl PodPlanner {
         for known in self.pods.values_mut().filter(|known| known.deleted.is_some()) {
             delete(known, "it was to be deleted and is still there", now, &mut actions);
         }
+        self.delete_foreign(now, &mut actions);
         self.delete_late(now, &mut actions);
         self.delete_ended(now, &mut actions);
         let there = self.pods.values().filter(|known| known.lives()).count() + self.made.len();
@@ -227,6 +239,17 @@ impl PodPlanner {
             self.delete_surplus(there - self.required, now, &mut actions);
         }
         actions
+    }
+
+    fn delete_foreign(&mut self, now: Duration, actions: &mut Vec<PodAction>) {
+        if !self.preparing {
+            return;
+        }
+        let own = format!("{}-", self.prefix);
+        for (_, known) in self.pods.iter_mut().filter(|(name, _)| !name.starts_with(&own)) {
+            let why = "the JobManager that made it ready for its turn is gone";
+            delete(known, why, now, actions);
+        }
     }
 
     fn delete_late(&mut self, now: Duration, actions: &mut Vec<PodAction>) {

@@ -58,7 +58,11 @@ impl JobManager {
     }
 
     fn leader(&self, epoch: u64) -> LeaderAddress {
-        LeaderAddress { address: self.address.to_string(), epoch: Epoch(epoch) }
+        LeaderAddress {
+            address: self.address.to_string(),
+            epoch: Epoch(epoch),
+            revision: "r1".to_owned(),
+        }
     }
 
     fn leads(&self, epoch: u64) {
@@ -87,7 +91,11 @@ async fn every_address_is_asked_and_the_highest_epoch_wins() {
     two.leads(4);
     assert_eq!(locator.locate().await, Ok(two.leader(4)));
     // One that stands by knows the leader, whose address the name doesn't have yet.
-    two.view.sees(Some(LeaderAddress { address: "10.0.0.9:6123".to_owned(), epoch: Epoch(5) }));
+    two.view.sees(Some(LeaderAddress {
+        address: "10.0.0.9:6123".to_owned(),
+        epoch: Epoch(5),
+        revision: "r1".to_owned(),
+    }));
     assert_eq!(locator.locate().await.unwrap().address, "10.0.0.9:6123");
 }
 
@@ -162,7 +170,11 @@ async fn who_does_not_answer_like_a_job_manager_or_not_at_all_holds_up_nobody_fo
 #[test]
 fn equal_epochs_and_those_without_a_leader_are_decided_the_same_way_every_time() {
     let answer = |address: &str, epoch: u64, itself: bool| {
-        let leader = Some(LeaderAddress { address: address.to_owned(), epoch: Epoch(epoch) });
+        let leader = Some(LeaderAddress {
+            address: address.to_owned(),
+            epoch: Epoch(epoch),
+            revision: String::new(),
+        });
         Ok(LeaderAnswer { build_id: 7, seen: SeenLeader { leader, itself } })
     };
     let of = |answers: Vec<Result<LeaderAnswer, String>>| {

@@ -65,7 +65,11 @@ async fn who_leads_is_told_over_mutual_tls_to_task_managers_of_the_application_o
     let (authority, strangers) = (authority(), self::authority());
     let (sender, _acceptor) = accept_channel();
     let view = LeaderView::default();
-    let leads = LeaderAddress { address: "10.0.0.1:6123".to_owned(), epoch: Epoch(3) };
+    let leads = LeaderAddress {
+        address: "10.0.0.1:6123".to_owned(),
+        epoch: Epoch(3),
+        revision: "app-1".to_owned(),
+    };
     view.sees(Some(leads.clone()));
     let listens = ListenerIdentity { identity: OURS, leader: view };
     let (here, runtime) = (secured(tls(&authority, Role::JobManager)), Handle::current());

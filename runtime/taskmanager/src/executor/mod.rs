@@ -312,6 +312,7 @@ impl TaskExecutor {
     }
 
     fn tick(&mut self, now: Duration) -> Option<ExitReason> {
+        self.parts.metrics.set_registered(self.connection.is_registered());
         if now.saturating_sub(self.expired_at) >= Duration::from_secs(1) {
             self.expired_at = now;
             self.parts.network.registry().expire(now);

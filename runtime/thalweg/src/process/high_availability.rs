@@ -15,8 +15,8 @@ use thalweg_jobmanager::high_availability::{
 };
 use thalweg_jobmanager::rest::KnownLeader;
 use thalweg_rpc::{
-    Connector, Identity, LeaderAddress, LeaderLocator, LeaderView, ServiceLocator, SystemResolver,
-    Transport,
+    Connector, Identity, LeaderAddress, LeaderLocator, LeaderView, RevisionLocator, ServiceLocator,
+    SystemResolver, Transport,
 };
 use thalweg_storage::log::WriterId;
 use tokio::runtime::{Handle, Runtime};
@@ -47,6 +47,8 @@ pub(super) struct Place {
 /// What a JobManager is started with.
 pub(super) struct JobManagerRecords {
     pub(super) election: Box<dyn LeaderElection>,
+    /// Told whether this one is to get ready while another revision's leads.
+    pub(super) preparing: Option<watch::Receiver<bool>>,
     pub(super) records: Option<Records>,
     /// Where checkpoints go.
     pub(super) checkpoints: Option<CheckpointStore>,
@@ -68,8 +70,10 @@ impl JobManagerRecords {
             let checkpoints = stores.checkpoints(configuration)?;
             checkpoints.iter().try_for_each(|store| stores.check(store, runtime))?;
             // There is no other one, and it is always in its first term.
-            place.view.leads(LeaderAddress { address: place.rpc, epoch: Epoch(1) });
-            return Ok(Self { election: Box::new(StandaloneElection), records: None, checkpoints });
+            let (address, epoch, revision) = (place.rpc, Epoch(1), revision(configuration));
+            place.view.leads(LeaderAddress { address, epoch, revision });
+            let election = Box::new(StandaloneElection);
+            return Ok(Self { election, preparing: None, records: None, checkpoints });
         };
         let store = open(stores, location.as_str())?;
         let checkpoints = stores.checkpoints(configuration)?.unwrap_or_else(|| store.clone());
@@ -101,13 +105,18 @@ impl JobManagerRecords {
             Arc::clone(clock),
         )
         .serves_rest(place.rest, place.seen)
-        .answers_with(place.view);
-        let election = match super::kubernetes::turn(configuration, (clock, runtime))? {
-            Some(turn) => election.by_turn(turn),
-            None => election,
+        .answers_with(place.view)
+        .of_revision(revision(configuration));
+        let (election, preparing) = match super::kubernetes::turn(configuration, (clock, runtime))?
+        {
+            Some(turn) => {
+                let preparing = turn.preparation();
+                (election.by_turn(Box::new(turn)), Some(preparing))
+            }
+            None => (election, None),
         };
         let (election, records) = (Box::new(election), Some(records));
-        Ok(Self { election, records, checkpoints: Some(checkpoints) })
+        Ok(Self { election, preparing, records, checkpoints: Some(checkpoints) })
     }
 }
 
@@ -116,6 +125,11 @@ fn open(stores: &Stores, location: &str) -> Result<CheckpointStore, HighAvailabi
         location: location.to_owned(),
         source: Box::new(error.into()),
     })
+}
+
+/// The revision of the application that this process runs; empty where there are none.
+fn revision(configuration: &Configuration) -> String {
+    configuration.get(&kubernetes::REVISION).unwrap_or_default()
 }
 
 /// The application's identity.
@@ -175,7 +189,7 @@ pub(super) fn connector(
     seed: u64,
 ) -> Result<Option<Connector>, ProcessError> {
     let Some(location) = configuration.get(&options::STORAGE_DIRECTORY) else { return Ok(None) };
-    let locator: Arc<dyn LeaderLocator> = if super::kubernetes::is_deployed(configuration) {
+    let mut locator: Arc<dyn LeaderLocator> = if super::kubernetes::is_deployed(configuration) {
         let host = configuration.get(&jobmanager::RPC_ADDRESS);
         let port = configuration.get(&jobmanager::RPC_PORT);
         let asking = Arc::clone(&transport);
@@ -185,6 +199,10 @@ pub(super) fn connector(
         let in_use = off_thread(&store, runtime);
         Arc::new(HintLocator::new(in_use, store.name, cluster_id(configuration, name)))
     };
+    if let Some(revision) = configuration.get(&kubernetes::REVISION) {
+        let preparing = configuration.get(&kubernetes::PREPARING_JOB_MANAGER);
+        locator = Arc::new(RevisionLocator::new(locator, revision, preparing));
+    }
     let period = configuration.get(&options::RETRY_PERIOD);
     Ok(Some(Connector::Located { transport, locator, identity, period, seed }))
 }

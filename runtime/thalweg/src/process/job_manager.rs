@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use thalweg_core::clock::{Clock, SystemClock};
 use thalweg_core::configuration::Configuration;
-use thalweg_core::configuration::options::{jobmanager, rest};
+use thalweg_core::configuration::options::{jobmanager, parallelism, rest};
 use thalweg_datastream::StreamExecutionEnvironment;
+use thalweg_jobmanager::endpoint::Preparation;
 use thalweg_jobmanager::rest::{KnownLeader, PassingTimes, PortRule, RestServer, StandbyRest};
 use thalweg_jobmanager::{JobManager, JobManagerHandle, JobManagerOptions};
 use thalweg_rpc::{Identity, LeaderView, ListenerIdentity, accept_channel, listen};
@@ -123,10 +124,13 @@ fn start(
     let rpc = format!("{}:{}", configuration.get(&jobmanager::RPC_ADDRESS), bound.port());
     let seen = watch::Sender::new(None);
     let (rest, rest_address) = serve_rest(configuration, runtime, (seen.subscribe(), tls))?;
-    let place = Place { rpc, rest: rest_address, seen, view };
     let edge = (&clock, runtime);
+    let workers = kubernetes::workers(configuration, &rpc, edge)?;
+    let place = Place { rpc, rest: rest_address, seen, view };
     let recorded = JobManagerRecords::open(configuration, stores, (name, place), edge)?;
-    let workers = kubernetes::workers(configuration, edge)?;
+    // As many as the application's parallelism: its graph isn't known before it runs.
+    let slots = configuration.get(&parallelism::DEFAULT);
+    let preparation = recorded.preparing.map(|asked| Preparation { asked, slots });
     let options = JobManagerOptions {
         configuration: configuration.clone(),
         build_id: identity.build_id,
@@ -135,6 +139,7 @@ fn start(
         driver: workers.driver,
         stores: Arc::new(SavepointStores(stores.clone())),
         election: recorded.election,
+        preparation,
         store: recorded.checkpoints,
         records: recorded.records,
         clock: Arc::clone(&clock),

@@ -140,6 +140,7 @@ async fn job_manager(
         acceptor,
         driver: Box::new(StandaloneDriver),
         election,
+        preparation: None,
         records,
         store: Some(store.clone()),
         stores: Arc::new(OneStore(store)),
