@@ -127,7 +127,6 @@ impl KubernetesDriver {
             counts: Arc::clone(&self.counts),
             seen: BTreeMap::new(),
             listing: BTreeMap::new(),
-            owner: None,
             events,
             options,
         };
@@ -200,7 +199,6 @@ struct PodTask {
     seen: BTreeMap<String, PodFacts>,
     /// Those of a list that isn't complete yet.
     listing: BTreeMap<String, PodFacts>,
-    owner: Option<OwnerReference>,
     events: WorkerEvents,
 }
 
@@ -317,36 +315,37 @@ impl PodTask {
         self.events.tell(TaskManagerId(name), event).await
     }
 
-    /// The reference to the Deployment that owns the pods, asked for once.
-    async fn owner(&mut self) -> Result<Option<OwnerReference>, String> {
+    /// The reference to the Deployment that owns the pods. Looked at before each pod: when it is
+    /// deleted, its pods go one after the other, and none of them is to be replaced.
+    async fn owner(&self) -> Result<Option<OwnerReference>, String> {
         let Some(name) = self.options.deployment.clone() else { return Ok(None) };
-        if self.owner.is_none() {
-            let deployments: Api<Deployment> =
-                Api::namespaced(self.options.client.clone(), &self.options.namespace);
-            let uid = match asked(deployments.get(&name)).await {
-                Outcome::Done(deployment) => deployment.metadata.uid.unwrap_or_default(),
-                Outcome::NotFound | Outcome::Conflict => {
-                    return Err(format!("there is no Deployment {name}"));
-                }
-                Outcome::Failed(error) => return Err(error),
-            };
-            self.owner = Some(OwnerReference {
-                api_version: "apps/v1".to_owned(),
-                kind: "Deployment".to_owned(),
-                name,
-                uid,
-                controller: Some(true),
-                block_owner_deletion: Some(false),
-            });
+        let deployments: Api<Deployment> =
+            Api::namespaced(self.options.client.clone(), &self.options.namespace);
+        let metadata = match asked(deployments.get(&name)).await {
+            Outcome::Done(deployment) => deployment.metadata,
+            Outcome::NotFound | Outcome::Conflict => {
+                return Err(format!("there is no Deployment {name}"));
+            }
+            Outcome::Failed(error) => return Err(error),
+        };
+        if metadata.deletion_timestamp.is_some() {
+            return Err(format!("the Deployment {name} is being deleted"));
         }
-        Ok(self.owner.clone())
+        Ok(Some(OwnerReference {
+            api_version: "apps/v1".to_owned(),
+            kind: "Deployment".to_owned(),
+            name,
+            uid: metadata.uid.unwrap_or_default(),
+            controller: Some(true),
+            block_owner_deletion: Some(false),
+        }))
     }
 
-    async fn create(&mut self, name: &str) -> bool {
+    async fn create(&self, name: &str) -> bool {
         let owner = match self.owner().await {
             Ok(owner) => owner,
             Err(why) => {
-                tracing::warn!("the owner of TaskManager pods can't be read: {why}");
+                tracing::warn!("pod {name} isn't made: {why}");
                 return false;
             }
         };

@@ -4,7 +4,7 @@
 //! of it means (`thalweg-kubernetes`).
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kube::Client;
 use thalweg_core::Clock;
@@ -170,9 +170,15 @@ pub(super) fn report_status(
     Ok(())
 }
 
-/// Talks to the API server: with the pod's own account, or as the kubeconfig says.
+/// Talks to the API server: with the pod's own account, or as the kubeconfig says. All of a process
+/// is one client, whose connections and certificates are shared.
 fn client(runtime: &Runtime) -> Result<Client, ProcessError> {
-    runtime
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    if let Some(client) = CLIENT.get() {
+        return Ok(client.clone());
+    }
+    let made = runtime
         .block_on(Client::try_default())
-        .map_err(|source| ProcessError::ApiServer(Box::new(source)))
+        .map_err(|source| ProcessError::ApiServer(Box::new(source)))?;
+    Ok(CLIENT.get_or_init(|| made).clone())
 }

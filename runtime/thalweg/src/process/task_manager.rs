@@ -35,13 +35,16 @@ pub fn run_task_manager(
     application: &Application,
     options: &ClusterOptions,
 ) -> Result<ExitCode, ProcessError> {
-    let configuration = configuration(options)?;
-    crate::logging::start(&configuration);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("thalweg-io")
         .enable_all()
         .build()
         .map_err(ProcessError::Runtime)?;
+    // Before anything that takes time: to a container's first process a signal without a handler
+    // is lost, and it would be killed when its grace is over.
+    let signals = runtime.block_on(async { Terminations::new() });
+    let configuration = configuration(options)?;
+    crate::logging::start(&configuration);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stores = Stores::new(&configuration, process_seed(clock.as_ref()));
     let around = Surroundings { clock: &clock, stores: &stores, runtime: runtime.handle() };
@@ -54,7 +57,7 @@ pub fn run_task_manager(
         runtime.handle(),
         false,
     )?;
-    let exit = runtime.block_on(until_ended(&mut worker));
+    let exit = runtime.block_on(until_ended(&mut worker, signals));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match exit {
         ExitReason::ShutDown { .. } | ExitReason::Stopped { .. } => {
@@ -68,8 +71,7 @@ pub fn run_task_manager(
 }
 
 /// The first signal lets it work on until its tasks are elsewhere; the second one ends it.
-async fn until_ended(worker: &mut TaskManagerHandle) -> ExitReason {
-    let mut signals = Terminations::new();
+async fn until_ended(worker: &mut TaskManagerHandle, mut signals: Terminations) -> ExitReason {
     tokio::select! {
         exit = worker.ended() => return exit,
         signal = signals.next() => worker.leave(signal),

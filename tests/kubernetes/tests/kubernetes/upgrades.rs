@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use thalweg_kubernetes_tests::{
     Application, Namespace, OTHER_IMAGE, Signal, Soak, kubectl, list, now, shared_api, signal,
     wait_until,
@@ -30,6 +30,9 @@ fn a_job_goes_on_through_upgrades_scaling_suspension_and_savepoints() {
     let before = application.status("/stableRevision");
     application.change(&json!({"image": OTHER_IMAGE}));
     settled(&application, &before);
+    let events = shared_api().list(&namespace.core("events"));
+    let in_vain = |event: &&Value| event["involvedObject"]["name"] == "allround-taskmanager-1-2";
+    assert!(!events.iter().any(|event| in_vain(&event)), "it was stopped, and replaced its pods");
     let before = application.status("/stableRevision");
     application.change(&json!({"configuration": {"heartbeat.interval": "5 s"}}));
     settled(&application, &before);
