@@ -260,14 +260,15 @@ fn ended(
     now: &Time,
     decision: &mut Decision,
 ) -> bool {
-    let wanted = finished_before(facts, spec).unwrap_or(wanted);
-    let Some(job) = facts.job_of(wanted).filter(|job| has_ended(&job.state)) else { return false };
+    let given_up = decision.given_up.clone();
+    let candidates = [Some(wanted), given_up.as_deref(), finished_before(facts, spec)];
+    let found = candidates.into_iter().flatten().find_map(|revision| {
+        let job = facts.job_of(revision).filter(|job| has_ended(&job.state))?;
+        Some((revision, job))
+    });
+    let Some((revision, job)) = found else { return false };
     stop_all(facts, decision);
-    if wanted != facts.wanted {
-        // Which change came too late is remembered by it.
-        decision.operation = facts.status.operation.clone();
-    }
-    decision.current = Some(wanted.to_owned());
+    decision.current = Some(revision.to_owned());
     let finished = job.state == "FINISHED";
     decision.actions.push(Action::Publish(Event {
         reason: "JobStatusChanged",

@@ -17,6 +17,9 @@ use super::facts::{Facts, Recorded, checkpoint_of, has_ended};
 use crate::build::{BuildError, revision_name};
 use crate::resource::{EarlierRun, FlinkApplicationSpec, FlinkApplicationStatus, JobStatus};
 
+/// How many jobs of a program are known by their ids.
+const JOBS_MAX: u32 = 16;
+
 /// What a revision goes on with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage {
@@ -48,7 +51,9 @@ impl Lineage {
         if let Some(elsewhere) = elsewhere(name, before, latest, status) {
             return Lineage { cluster_id: elsewhere.to_owned(), begin_with: None };
         }
-        let job = status.job.as_ref().filter(|job| has_ended(&job.state));
+        // The report of the revision before may still stand there: it says nothing of this state.
+        let job = status.job.as_ref();
+        let job = job.filter(|job| has_ended(&job.state) && is_of(job, before));
         if let (Some(job), Some(latest)) = (job, latest) {
             let earlier = ended_earlier(job, before);
             // What has failed goes on with its newest checkpoint; what has finished begins anew.
@@ -93,8 +98,14 @@ impl Lineage {
     }
 }
 
+/// Whether a job is one whose state has this identity: a program may have several.
+fn is_of(job: &JobStatus, cluster_id: &str) -> bool {
+    (0..JOBS_MAX).any(|ordinal| job.id == job_id(cluster_id, ordinal).to_string())
+}
+
 /// Whether a job had finished before it could be upgraded to this spec, which asked for a change of
-/// that run: not for another one, whose output would be there twice.
+/// that run: not for another one, whose output would be there twice. Which revision was asked for
+/// while it ran is in the status since then.
 fn came_too_late(
     name: &str,
     spec: &FlinkApplicationSpec,
@@ -102,9 +113,9 @@ fn came_too_late(
     job: &JobStatus,
     status: &FlinkApplicationStatus,
 ) -> bool {
-    let target = status.operation.as_ref().and_then(|operation| operation.target.as_deref());
+    let asked_for = status.update_revision.as_ref();
     let upgrade = revision_name(name, spec, cluster_id);
-    job.state == "FINISHED" && upgrade.is_ok_and(|upgrade| target == Some(upgrade.as_str()))
+    job.state == "FINISHED" && upgrade.is_ok_and(|upgrade| asked_for == Some(&upgrade))
 }
 
 /// The identity under which an earlier resource has left its state, as long as the revision that
@@ -123,7 +134,7 @@ fn elsewhere<'s>(
 /// this identity: the report of another one's leader may still stand there.
 fn ended_earlier<'s>(job: &'s JobStatus, cluster_id: &str) -> Option<&'s EarlierRun> {
     let earlier = job.earlier.as_ref().filter(|earlier| earlier.ended)?;
-    (job.id == job_id(cluster_id, 0).to_string()).then_some(earlier)
+    is_of(job, cluster_id).then_some(earlier)
 }
 
 /// The name of the revision that a spec asks for now.

@@ -209,7 +209,9 @@ fn forget(facts: &Facts, spec: &FlinkApplicationSpec, decision: &mut Decision) {
         .iter()
         .filter(|record| {
             let name = Some(&record.name);
-            name != decision.current.as_ref() && name != decision.stable.as_ref()
+            // By its record the one that was given up is known not to be tried again.
+            let kept = [&decision.current, &decision.stable, &decision.given_up];
+            kept.iter().all(|each| each.as_ref() != name)
         })
         .collect();
     old.sort_by_key(|record| -record.number);

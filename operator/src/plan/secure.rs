@@ -4,7 +4,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::action::{Action, Decision};
-use super::facts::Facts;
+use super::facts::{Facts, has_ended};
 use crate::resource::{FlinkApplicationSpec, Operation, UpgradeMode};
 
 /// What is wanted before pods go.
@@ -77,13 +77,18 @@ pub(super) fn secure(
     let Some(revision) = deployed.map(|deployed| deployed.revision.as_str()) else {
         return Secured::NotRunning;
     };
-    let job = facts.job_of(revision).filter(|job| job.state == "RUNNING");
-    let Some(job) = job else { return Secured::NotRunning };
+    let over = operation.deadline.as_ref().is_some_and(|deadline| now >= deadline);
+    let may_come = facts.a_job_manager_runs(revision) && !over;
+    let reported = facts.job_of(revision);
+    let Some(job) = reported.filter(|job| job.state == "RUNNING") else {
+        // A savepoint is worth waiting for while the job restarts.
+        let restarts = reported.is_some_and(|job| !has_ended(&job.state));
+        let waits = wish != Wish::Checkpoint && restarts && may_come;
+        return if waits { Secured::NotYet } else { Secured::NotRunning };
+    };
     if !facts.leader_runs() {
         // What it has reported says nothing of now. One that comes is waited for, up to a point.
-        let over = operation.deadline.as_ref().is_some_and(|deadline| now >= deadline);
-        let comes = facts.a_job_manager_runs(revision) && !over;
-        return if comes { Secured::NotYet } else { Secured::NotRunning };
+        return if may_come { Secured::NotYet } else { Secured::NotRunning };
     }
     let job = job.id.clone();
     decision.actions.push(match (wish, &spec.state.savepoints.location) {
