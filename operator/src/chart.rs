@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned};
 use serde_json::Value;
 
-use crate::build::{Identity, REFERENCES_MAX, References, application_objects};
+use crate::build::{Identity, REFERENCES_MAX, References, Turn, application_objects};
 use crate::pod_template::violations;
 use crate::resource::tests::{application, root};
 
@@ -86,8 +86,9 @@ fn the_operator_may_do_all_that_it_grants() {
     };
     let spec = application("personalisation.yaml").spec;
     let references = every_reference();
+    let turn = Turn { leading: Some("r"), preparing: None };
     let objects =
-        application_objects(&identity, &spec, Some("r"), &["r"], &references).expect("objects");
+        application_objects(&identity, &spec, turn, &["r"], &references).expect("objects");
     let role = objects.into_iter().find(|object| object["kind"] == "Role").expect("a role");
     let role: Role = serde_json::from_value(role).expect("a role");
     let granted = allowed(role.rules.iter().flatten());

@@ -72,13 +72,18 @@ pub fn job_manager_configuration(
 }
 
 /// What the TaskManagers of a revision are set to. Their address is an argument: each pod's own.
-pub fn task_manager_configuration(identity: &Identity, spec: &FlinkApplicationSpec) -> Settings {
+pub fn task_manager_configuration(
+    identity: &Identity,
+    revision: &str,
+    spec: &FlinkApplicationSpec,
+) -> Settings {
     let mut settings = common(identity, spec);
     let mut set = |key: &str, value: String| drop(settings.insert(key.to_owned(), value));
     let Identity { namespace, .. } = identity;
     let service = format!("{}.{namespace}.svc", identity.job_managers());
     set("jobmanager.rpc.address", service);
     set("jobmanager.rpc.port", RPC_PORT.to_string());
+    set("kubernetes.revision", revision.to_owned());
     set("taskmanager.bind-host", "0.0.0.0".to_owned());
     set("taskmanager.data.port", super::pod::DATA_PORT.to_string());
     // The one memory number: the container's limit. `validate` has read it.

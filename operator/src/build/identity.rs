@@ -15,6 +15,8 @@ pub const APPLICATION_LABEL: &str = "thalweg.dev/application";
 pub const REVISION_LABEL: &str = "thalweg.dev/revision";
 /// On the Lease: the revision whose JobManagers may lead.
 pub const REVISION_ANNOTATION: &str = "thalweg.dev/revision";
+/// On the Lease: the revision whose JobManager gets its TaskManagers ready meanwhile.
+pub const PREPARING_ANNOTATION: &str = "thalweg.dev/preparing-revision";
 /// On a record of a revision, whose data can't be changed: the image that ran, by its digest.
 pub const IMAGE_ANNOTATION: &str = "thalweg.dev/image";
 /// On the resource: a token by which a savepoint is asked for.

@@ -1,9 +1,8 @@
 //! The JobManagers of a revision: a Deployment.
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
-use k8s_openapi::api::core::v1::{HTTPGetAction, PodTemplateSpec, Probe};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::pod::{self, REST_PORT};
 use super::{BuildError, Identity, REVISION_LABEL};
@@ -28,8 +27,8 @@ pub(super) fn template(
             // Ready: it answers REST, as the leader or by passing on. Neither probe asks the store
             // or the API server, or another JobManager: their loss is no reason to end this one. A
             // mere connection would be made with one that stands still, too.
-            container.readiness_probe = Some(answers(2, 3));
-            container.liveness_probe = Some(answers(10, 6));
+            container.readiness_probe = Some(pod::answers("/healthz", REST_PORT, (2, 3)));
+            container.liveness_probe = Some(pod::answers("/healthz", REST_PORT, (10, 6)));
         }
     }
     Ok(merge(
@@ -66,19 +65,5 @@ pub(super) fn deployment(
             ..Default::default()
         }),
         status: None,
-    }
-}
-
-fn answers(period_seconds: i32, failure_threshold: i32) -> Probe {
-    Probe {
-        http_get: Some(HTTPGetAction {
-            path: Some("/healthz".to_owned()),
-            port: IntOrString::Int(REST_PORT),
-            ..Default::default()
-        }),
-        period_seconds: Some(period_seconds),
-        timeout_seconds: Some(5),
-        failure_threshold: Some(failure_threshold),
-        ..Default::default()
     }
 }

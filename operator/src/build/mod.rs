@@ -34,8 +34,8 @@ use crate::resource::FlinkApplicationSpec;
 pub use configuration::{job_manager_configuration, state_location, task_manager_configuration};
 pub use erasure::ERASURE;
 pub use identity::{
-    APPLICATION_LABEL, IMAGE_ANNOTATION, Identity, REVISION_ANNOTATION, REVISION_LABEL,
-    SAVEPOINT_ANNOTATION,
+    APPLICATION_LABEL, IMAGE_ANNOTATION, Identity, PREPARING_ANNOTATION, REVISION_ANNOTATION,
+    REVISION_LABEL, SAVEPOINT_ANNOTATION,
 };
 pub use pod::{METRICS_PORT, OPERATOR_VARIABLES, REST_PORT, RPC_PORT};
 pub use preflight::{PREFLIGHT, preflight_name};
@@ -61,16 +61,25 @@ pub enum BuildError {
     Yaml(#[from] serde_yaml::Error),
 }
 
+/// Whose JobManagers do what about the Lease.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Turn<'a> {
+    /// The revision that may lead; none: nobody.
+    pub leading: Option<&'a str>,
+    /// The one that gets its TaskManagers ready meanwhile.
+    pub preparing: Option<&'a str>,
+}
+
 /// What an application has as long as it exists, whatever its revision: to be applied in this
-/// order. The Lease is annotated with the revision that may lead; `revisions` are those whose pods
-/// run or are to run, `references` what their TaskManagers use.
+/// order. The Lease is annotated with whose turn it is; `revisions` are those whose pods run or are
+/// to run, `references` what their TaskManagers use.
 ///
 /// # Errors
 /// When an object can't be written as JSON.
 pub fn application_objects(
     identity: &Identity,
     spec: &FlinkApplicationSpec,
-    leading: Option<&str>,
+    turn: Turn<'_>,
     revisions: &[&str],
     references: &References,
 ) -> Result<Vec<Value>, BuildError> {
@@ -82,7 +91,7 @@ pub fn application_objects(
     objects.push(object(&access::role_binding(identity))?);
     objects.push(object(&services::job_managers(identity))?);
     objects.push(object(&services::rest(identity))?);
-    objects.push(object(&lease::lease(identity, leading))?);
+    objects.push(object(&lease::lease(identity, turn))?);
     for policy in network_policy::policies(identity, &spec.network_policy) {
         objects.push(object(&policy)?);
     }

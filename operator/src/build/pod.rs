@@ -2,12 +2,13 @@
 
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
-    EnvVarSource, KeyToPath, LocalObjectReference, ObjectFieldSelector, PodSecurityContext,
-    PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecretKeySelector,
-    SecretVolumeSource, SecurityContext, Toleration, Volume, VolumeMount,
+    EnvVarSource, HTTPGetAction, KeyToPath, LocalObjectReference, ObjectFieldSelector,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile,
+    SecretKeySelector, SecretVolumeSource, SecurityContext, Toleration, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::Identity;
 use crate::pod_template::Role;
@@ -38,6 +39,12 @@ pub(super) const TEMPLATE_PATH: &str = "/etc/thalweg/taskmanager-pod.yaml";
 pub(super) const LOCAL_STORAGE_PATH: &str = "/var/lib/thalweg";
 /// How long a pod may finish what it does: a final checkpoint, a task's move.
 pub(super) const GRACE_SECONDS: i64 = 120;
+
+/// How long a pod of this template has between SIGTERM and its end.
+pub(super) fn grace_seconds(template: &PodTemplateSpec) -> i64 {
+    let spec = template.spec.as_ref();
+    spec.and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(GRACE_SECONDS)
+}
 
 /// The key of a role's settings in the revision's ConfigMap.
 pub(super) fn configuration_key(role: Role) -> String {
@@ -213,6 +220,26 @@ fn volumes(identity: &Identity, revision: &str, role: Role) -> Vec<Volume> {
             ..Default::default()
         },
     ]
+}
+
+/// A probe that is passed by an answer at this path and port, asked for every so many seconds; not
+/// passed after so many failures in a row.
+pub(super) fn answers(
+    path: &str,
+    port: i32,
+    (period_seconds, failure_threshold): (i32, i32),
+) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::Int(port),
+            ..Default::default()
+        }),
+        period_seconds: Some(period_seconds),
+        timeout_seconds: Some(5),
+        failure_threshold: Some(failure_threshold),
+        ..Default::default()
+    }
 }
 
 /// A place where a volume is mounted.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::configuration::{Settings, job_manager_configuration, task_manager_configuration};
-use super::pod::{TEMPLATE_KEY, configuration_key};
+use super::pod::{self, TEMPLATE_KEY, configuration_key};
 use super::{BuildError, Identity, References, job_manager, object, task_manager};
 use crate::plan::forming_part;
 use crate::pod_template::{Role, read};
@@ -91,9 +91,16 @@ impl Revision {
     ) -> Result<Revision, BuildError> {
         let name = revision_name(&identity.name, spec, cluster_id)?;
         let [job_manager, task_manager] = Revision::templates(identity, &name, spec)?;
+        let grace = pod::grace_seconds(&task_manager);
         let with_identity = |mut settings: Settings| {
             let key = "high-availability.cluster-id".to_owned();
             settings.insert(key, cluster_id.to_owned());
+            // A TaskManager that is told to end moves its work away before it is killed. The usual
+            // time is the engine's own.
+            if grace != pod::GRACE_SECONDS {
+                let key = "taskmanager.termination-grace-period".to_owned();
+                settings.insert(key, format!("{grace} s"));
+            }
             serde_yaml::to_string(&settings)
         };
         let mut job_manager_settings = job_manager_configuration(identity, &name, spec);
@@ -104,7 +111,7 @@ impl Revision {
             (configuration_key(Role::JobManager), with_identity(job_manager_settings)?),
             (
                 configuration_key(Role::TaskManager),
-                with_identity(task_manager_configuration(identity, spec))?,
+                with_identity(task_manager_configuration(identity, &name, spec))?,
             ),
             (
                 TEMPLATE_KEY.to_owned(),

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, PodTemplateSpec, Volume};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::pod::{self, LOCAL_STORAGE_PATH};
+use super::pod::{self, LOCAL_STORAGE_PATH, METRICS_PORT};
 use super::{BuildError, Identity};
 use crate::pod_template::{Layers, Role, merge};
 use crate::resource::FlinkApplicationSpec;
@@ -23,6 +23,11 @@ pub(super) fn template(
         pod.service_account_name = Some(identity.task_managers());
         pod.automount_service_account_token = Some(false);
         pod.restart_policy = Some("Never".to_owned());
+        for container in &mut pod.containers {
+            // Ready: registered at a JobManager. Nobody connects by that; it shows who is ready for
+            // a job that another revision still runs.
+            container.readiness_probe = Some(pod::answers("/ready", METRICS_PORT, (2, 3)));
+        }
         if let Some(storage) = &spec.task_manager.local_storage {
             pod.volumes.get_or_insert_default().push(Volume {
                 name: "thalweg-local-storage".to_owned(),

@@ -4,7 +4,7 @@
 use serde_json::Value;
 use thalweg_core::configuration::Configuration;
 
-use super::{Identity, Revision, application_objects, revision_name, superfluous};
+use super::{Identity, Revision, Turn, application_objects, revision_name, superfluous};
 use crate::pod_template::violations;
 use crate::resource::tests::{application, root};
 use crate::resource::{FlinkApplicationSpec, NAME_LENGTH_MAX};
@@ -24,8 +24,9 @@ fn objects(identity: &Identity, spec: &FlinkApplicationSpec) -> Vec<Value> {
     let revision = Revision::render(identity, spec, &identity.name, None).expect("a revision");
     let name = revision.name.as_str();
     let references = revision.references().expect("a template");
+    let turn = Turn { leading: Some(name), preparing: None };
     let mut objects =
-        application_objects(identity, spec, Some(name), &[name], &references).expect("objects");
+        application_objects(identity, spec, turn, &[name], &references).expect("objects");
     objects.push(revision.record(identity, 1).expect("a record"));
     objects.extend(revision.objects(identity, spec.job_manager.replicas).expect("objects"));
     objects
@@ -92,7 +93,7 @@ fn each_roles_pods_mount_its_own_certificate_as_a_folder_and_a_check_mounts_none
         let revision = Revision::render(&identity, &spec, sample, None).expect("a revision");
         let [_, check] = revision.preflight(&identity, "s3://b/chk-1").expect("a pod");
         assert!(!check.to_string().contains("-tls"), "{check}");
-        let settings = super::task_manager_configuration(&identity, &spec);
+        let settings = super::task_manager_configuration(&identity, "r", &spec);
         assert_eq!(settings["security.ssl.internal.directory"], "/etc/thalweg-tls");
     }
 }
@@ -106,6 +107,23 @@ fn the_longest_name_leads_to_names_within_63_characters() {
         let labels = object["metadata"]["labels"].as_object().expect("labels");
         assert!(labels.values().all(|value| value.as_str().expect("a text").len() <= 63));
     }
+}
+
+#[test]
+fn a_task_manager_knows_how_long_it_has_between_sigterm_and_its_end() {
+    use thalweg_core::configuration::options::taskmanager::TERMINATION_GRACE_PERIOD;
+    let grace = |spec: &FlinkApplicationSpec| {
+        let revision = Revision::render(&identity("a"), spec, "a", None).expect("a revision");
+        ["jobmanager.yaml", "taskmanager.yaml"].map(|file| {
+            let settings = Configuration::from_yaml(&revision.files[file], file);
+            settings.expect("settings").get(&TERMINATION_GRACE_PERIOD).as_secs()
+        })
+    };
+    let mut spec = spec("minimal");
+    assert_eq!(grace(&spec), [120, 120], "the engine's own is that of the template");
+    let template = serde_json::json!({"spec": {"terminationGracePeriodSeconds": 300}});
+    spec.task_manager.pod_template = serde_json::from_value(template).expect("a template");
+    assert_eq!(grace(&spec), [300, 300]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::cache::{Items, Kind, fingerprint};
 use super::memory::{Memory, Need};
 use super::observe::FINALIZER;
 use super::{FIELD_MANAGER, ReconcileError, outstanding, requests};
-use crate::build::{IMAGE_ANNOTATION, Identity, Revision, preflight_name, superfluous};
+use crate::build::{IMAGE_ANNOTATION, Identity, Revision, Turn, preflight_name, superfluous};
 use crate::plan::{Action, Event, Facts, OperatorStatus};
 use crate::resource::{FlinkApplication, FlinkApplicationSpec, GROUP, VERSION};
 
@@ -70,13 +70,12 @@ impl Performer<'_> {
             Action::DeleteResource => {
                 gone(applications.delete(&identity.name, &DeleteParams::background()).await)?;
             }
-            Action::ApplyApplication { leading } => {
-                self.application_level(leading.as_deref(), memory).await?;
+            Action::ApplyApplication { leading, preparing } => {
+                let turn = Turn { leading: leading.as_deref(), preparing: preparing.as_deref() };
+                self.application_level(turn, memory).await?;
             }
-            Action::StartRevision { revision, cluster_id, replicas, begin_with } => {
-                let wanted =
-                    rendered(client, facts, revision, cluster_id, begin_with.as_deref()).await?;
-                self.revision(&wanted, *replicas, memory).await?;
+            Action::PrepareRevision { .. } | Action::StartRevision { .. } => {
+                self.bring(action, memory).await?;
             }
             Action::KeepRevision { revision, replicas } => {
                 self.keep_revision(revision, *replicas, memory).await?;
@@ -167,6 +166,22 @@ impl Performer<'_> {
         Ok(())
     }
 
+    /// Records a revision that is to be started, or got ready, and applies it.
+    async fn bring(&self, action: &Action, memory: &mut Memory) -> Result<(), ReconcileError> {
+        let (Action::PrepareRevision { revision, cluster_id, replicas, begin_with }
+        | Action::StartRevision { revision, cluster_id, replicas, begin_with }) = action
+        else {
+            return Ok(());
+        };
+        let counts = match action {
+            Action::StartRevision { .. } => Counts::AsLatest,
+            _ => Counts::No,
+        };
+        let rendering = (revision.as_str(), cluster_id.as_str(), begin_with.as_deref());
+        let wanted = rendered(self.client, self.facts, rendering, counts).await?;
+        self.revision(&wanted, *replicas, memory).await
+    }
+
     async fn request(&self, action: &Action, memory: &mut Memory) -> Result<(), ReconcileError> {
         let request = outstanding::request(action);
         if memory.needs_request(&request, self.elapsed) == Need::Now {
@@ -192,12 +207,12 @@ impl Performer<'_> {
 
     async fn application_level(
         &self,
-        leading: Option<&str>,
+        turn: Turn<'_>,
         memory: &mut Memory,
     ) -> Result<(), ReconcileError> {
         let Performer { client, facts, .. } = *self;
         let namespace = facts.identity.namespace.as_str();
-        for object in outstanding::application_objects(facts, self.spec, leading)? {
+        for object in outstanding::application_objects(facts, self.spec, turn)? {
             self.apply_if_needed(&object, memory).await?;
         }
         for (kind, name) in superfluous(&facts.identity, self.spec) {
@@ -273,26 +288,39 @@ impl Performer<'_> {
     }
 }
 
-/// The revision as it was first rendered; rendered now if it never was. Its record becomes the
-/// newest: it is the one that was started last.
+/// Whether a revision becomes the one that was started last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    No,
+    AsLatest,
+}
+
+/// The revision as it was first rendered; rendered now if it never was: its name, the identity of
+/// its state, what it begins with. If it counts, its record becomes the newest.
 async fn rendered(
     client: &Client,
     facts: &Facts,
-    revision: &str,
-    cluster_id: &str,
-    begin_with: Option<&str>,
+    (revision, cluster_id, begin_with): (&str, &str, Option<&str>),
+    counts: Counts,
 ) -> Result<Revision, ReconcileError> {
     let identity = &facts.identity;
     let records: Api<ControllerRevision> = Api::namespaced(client.clone(), &identity.namespace);
     let newest = facts.recorded.iter().map(|record| record.number).max().unwrap_or(0);
     let before = records.get_opt(revision).await?;
     let (wanted, number) = match before.map(|record| (record.revision, record.data)) {
-        Some((number, Some(data))) => (Revision::from_record(data.0)?, number),
-        _ => (Revision::render(identity, &facts.spec, cluster_id, begin_with)?, 0),
+        Some((number, Some(data))) => (Revision::from_record(data.0)?, Some(number)),
+        _ => (Revision::render(identity, &facts.spec, cluster_id, begin_with)?, None),
     };
-    if number == 0 || number < newest {
-        apply(client, &identity.namespace, &wanted.record(identity, newest + 1)?).await?;
-    }
+    let number = match (counts, number) {
+        (Counts::No, None) => 0,
+        (Counts::AsLatest, number)
+            if number.is_none_or(|number| number == 0 || number < newest) =>
+        {
+            newest + 1
+        }
+        _ => return Ok(wanted),
+    };
+    apply(client, &identity.namespace, &wanted.record(identity, number)?).await?;
     Ok(wanted)
 }
 

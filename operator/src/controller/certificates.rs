@@ -38,7 +38,10 @@ pub(super) async fn keep(
         return Ok(());
     }
     // Pods wait for ever for a Secret that isn't there.
-    let starts = actions.iter().any(|action| matches!(action, Action::StartRevision { .. }));
+    let starts = |action: &Action| {
+        matches!(action, Action::StartRevision { .. } | Action::PrepareRevision { .. })
+    };
+    let starts = actions.iter().any(starts);
     if starts || are_due(facts, memory, now) {
         let due = look(client, &facts.identity, now.0.as_second()).await?;
         memory.renewal = Timestamp::from_second(due).ok().map(Time);

@@ -171,7 +171,7 @@ pub(super) fn pod(pod: Pod) -> Option<Item> {
     }
     if component.is_some_and(|component| component == ERASURE) {
         let trouble = trouble(&pod);
-        let fact = PodFact { name: name.clone(), revision, role: None, image: None, trouble };
+        let fact = PodFact { name: name.clone(), revision, trouble, ..PodFact::default() };
         let erasure = Erasure { check: check(&pod), pod: fact };
         let fingerprint = hashed((uid, &erasure));
         return Some(Item { key, name, seen: Seen::Erasure(erasure), fingerprint });
@@ -183,7 +183,10 @@ pub(super) fn pod(pod: Pod) -> Option<Item> {
         .into_iter()
         .find(|role| component.is_some_and(|component| component == role.as_str()));
     let image = role.and_then(|role| image(&pod, role));
-    let fact = PodFact { name: name.clone(), revision, role, image, trouble };
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    let ready = conditions.any(|each| each.type_ == "Ready" && each.status == "True") && !goes;
+    let fact = PodFact { name: name.clone(), revision, role, image, trouble, ready };
     let fingerprint = hashed((uid, &fact));
     Some(Item { key, name, seen: Seen::Pod(fact), fingerprint })
 }

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::ReconcileError;
 use super::cache::{Items, Kind};
 use super::memory::{Memory, Need};
-use crate::build::{self, References, Revision, superfluous};
+use crate::build::{self, References, Revision, Turn, superfluous};
 use crate::plan::{Action, Decision, Facts, OperatorStatus};
 use crate::resource::FlinkApplicationSpec;
 
@@ -46,12 +46,13 @@ fn need_of(
     now: Duration,
 ) -> Result<Need, ReconcileError> {
     Ok(match action {
-        Action::ApplyApplication { leading } => {
+        Action::ApplyApplication { leading, preparing } => {
             let extra = superfluous(&facts.identity, spec);
             if extra.iter().any(|(kind, name)| is_there(items, kind, name)) {
                 return Ok(Need::Now);
             }
-            let objects = application_objects(facts, spec, leading.as_deref())?;
+            let turn = Turn { leading: leading.as_deref(), preparing: preparing.as_deref() };
+            let objects = application_objects(facts, spec, turn)?;
             let needs = objects.iter().map(|object| {
                 let (kind, name) = kind_and_name(object);
                 memory.needs((kind, name), content(object), seen(items, kind, name), now)
@@ -80,11 +81,15 @@ pub(super) fn request(action: &Action) -> String {
 pub(super) fn application_objects(
     facts: &Facts,
     spec: &FlinkApplicationSpec,
-    leading: Option<&str>,
+    turn: Turn<'_>,
 ) -> Result<Vec<Value>, ReconcileError> {
     let mut revisions: Vec<&str> =
         facts.deployments.iter().map(|each| each.revision.as_str()).collect();
-    revisions.extend(leading.filter(|leading| !revisions.contains(leading)));
+    for revision in [turn.leading, turn.preparing].into_iter().flatten() {
+        if !revisions.contains(&revision) {
+            revisions.push(revision);
+        }
+    }
     let identity = &facts.identity;
     let mut references = References::default();
     for revision in &revisions {
@@ -98,7 +103,7 @@ pub(super) fn application_objects(
             None => {}
         }
     }
-    Ok(build::application_objects(identity, spec, leading, &revisions, &references)?)
+    Ok(build::application_objects(identity, spec, turn, &revisions, &references)?)
 }
 
 /// Whether a revision's objects are to be applied.

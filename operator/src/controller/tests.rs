@@ -1,6 +1,7 @@
 //! The loop against an API server in memory: what it asks it, and when.
 
 mod certificates;
+mod warm;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,9 +86,12 @@ fn revision(api: &ApiServer) -> String {
 
 /// The JobManager reports that the job has been running for long.
 fn job_runs(api: &ApiServer) {
-    let revision = revision(api);
+    job_runs_of(api, &revision(api));
+}
+
+fn job_runs_of(api: &ApiServer, revision: &str) {
     let wanted = api.get("flinkapplications", "a").expect("the resource");
-    let record = api.get("controllerrevisions", &revision).expect("a record");
+    let record = api.get("controllerrevisions", revision).expect("a record");
     let leader = format!("{revision}-x");
     let pod = json!({
         "metadata": {

@@ -18,6 +18,8 @@ pub enum Action {
     ApplyApplication {
         /// The revision that may lead; none: nobody.
         leading: Option<String>,
+        /// The one that gets its TaskManagers ready meanwhile.
+        preparing: Option<String>,
     },
     /// Check in a pod whether a revision can begin with a checkpoint.
     StartCheck {
@@ -32,6 +34,18 @@ pub enum Action {
     EndCheck {
         /// The revision.
         revision: String,
+    },
+    /// Record the revision that the spec asks for, and apply it. It doesn't count as the one that
+    /// was started last: its job doesn't run.
+    PrepareRevision {
+        /// Its name.
+        revision: String,
+        /// The identity of its state.
+        cluster_id: String,
+        /// How many JobManagers.
+        replicas: i32,
+        /// What its job begins with if it has no checkpoint of its own.
+        begin_with: Option<String>,
     },
     /// Delete the application's state, in a pod.
     StartErasure {

@@ -7,7 +7,8 @@
 //!    is over. A new revision runs it again.
 //! 4. Suspended: a final checkpoint, then its pods go.
 //! 5. Another revision is deployed than the one that is wanted: an upgrade. The old state is
-//!    secured, the old pods go, and only when they are gone the new ones come.
+//!    secured, the old pods go, and only when they are gone the new ones come; by the strategy
+//!    `Warm` the new ones come first (`warm`).
 //! 6. The wanted revision is deployed: it is watched until it is stable, or rolled back; and what
 //!    can be changed in place is.
 //!
@@ -19,7 +20,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::action::{Action, Decision, Event, Situation};
 use super::erase;
-use super::facts::{Facts, has_ended};
+use super::facts::{DeploymentFact, Facts, has_ended};
 use super::lineage::{Lineage, form};
 use super::notice;
 use super::preflight;
@@ -27,14 +28,13 @@ use super::report::too_old_from;
 use super::rollback;
 use super::running;
 use super::secure::{self, Secured, Wish};
-use crate::resource::{
-    DeletionPolicy, FlinkApplicationSpec, FlinkApplicationStatus, Operation, UpgradeMode,
-};
+use super::warm;
+use crate::resource::{DeletionPolicy, FlinkApplicationSpec, FlinkApplicationStatus, Operation};
 
 /// The steps of an operation: the old state is secured, the old revision goes, the new one comes.
 pub(super) const SECURE: &str = "Secure";
 const STOP: &str = "Stop";
-const START: &str = "Start";
+pub(super) const START: &str = "Start";
 /// The operation that makes again what somebody has deleted.
 const RECOVER: &str = "Recover";
 
@@ -78,7 +78,7 @@ fn rules(facts: &Facts, now: &Time) -> Decision {
     if !facts.has_finalizer {
         decision.actions.push(Action::AddFinalizer);
     }
-    let Some((spec, wanted)) = effective(facts, &mut decision) else { return decision };
+    let Some((spec, wanted)) = effective(facts, now, &mut decision) else { return decision };
     if ended(facts, &spec, &wanted, now, &mut decision) {
         return decision;
     }
@@ -103,16 +103,20 @@ impl Facts {
 
 /// The spec that is acted upon, and its revision: the user's, or the last valid one, or the stable
 /// one while the user's was given up.
-fn effective(facts: &Facts, decision: &mut Decision) -> Option<(FlinkApplicationSpec, String)> {
+fn effective(
+    facts: &Facts,
+    now: &Time,
+    decision: &mut Decision,
+) -> Option<(FlinkApplicationSpec, String)> {
     let problems: Vec<String> = facts.problems.iter().map(ToString::to_string).collect();
     if !problems.is_empty() {
-        invalid(facts, "InvalidSpec", problems.join("; "), decision);
+        invalid(facts, ("InvalidSpec", problems.join("; ")), now, decision);
         return None;
     }
     if let Some(message) = &facts.refused
         && facts.needs_admission()
     {
-        invalid(facts, "InvalidPodTemplate", message.clone(), decision);
+        invalid(facts, ("InvalidPodTemplate", message.clone()), now, decision);
         return None;
     }
     // Its name is another one when the job has ended since.
@@ -139,7 +143,12 @@ fn effective(facts: &Facts, decision: &mut Decision) -> Option<(FlinkApplication
 }
 
 /// A spec that isn't acted upon. The revision that is deployed goes on as it is.
-fn invalid(facts: &Facts, reason: &'static str, message: String, decision: &mut Decision) {
+fn invalid(
+    facts: &Facts,
+    (reason, message): (&'static str, String),
+    now: &Time,
+    decision: &mut Decision,
+) {
     decision.actions.push(Action::Publish(Event {
         reason: "ValidationError",
         warning: true,
@@ -156,9 +165,33 @@ fn invalid(facts: &Facts, reason: &'static str, message: String, decision: &mut 
     }
     let Some(record) = facts.record(&revision) else { return };
     decision.spec = record.spec.clone();
+    let situation = decision.situation.clone();
+    if warm::is_switching(facts, &record.spec, &revision, now, decision) {
+        decision.situation = situation;
+        return;
+    }
+    others_go(facts, &revision, decision);
+    // An upgrade that was being prepared begins anew with a spec that is valid.
+    decision.operation = decision.operation.take().filter(|each| !warm::is_step(&each.step));
+    let leading = Some(revision.clone());
+    decision.actions.push(Action::ApplyApplication { leading, preparing: None });
+    if replicas == 0 {
+        // It has come back from an upgrade that didn't come about.
+        let replicas = record.spec.job_manager.replicas;
+        decision.actions.push(Action::SetReplicas { revision, replicas });
+        return;
+    }
     decision.spec.job_manager.replicas = replicas;
-    decision.actions.push(Action::ApplyApplication { leading: Some(revision.clone()) });
     decision.actions.push(Action::KeepRevision { revision, replicas });
+}
+
+/// What doesn't lead and isn't asked for any more goes: it was got ready for an upgrade that isn't
+/// to be, or has led before one.
+fn others_go(facts: &Facts, revision: &str, decision: &mut Decision) {
+    let others = facts.deployments.iter().filter(|each| each.revision != revision);
+    for other in others.filter(|each| !each.deleting) {
+        decision.actions.push(Action::StopRevision { revision: other.revision.clone() });
+    }
 }
 
 fn delete(facts: &Facts, since: &Time, now: &Time, decision: &mut Decision) {
@@ -168,7 +201,7 @@ fn delete(facts: &Facts, since: &Time, now: &Time, decision: &mut Decision) {
     }
     let deletion = &facts.spec.deletion;
     let deadline = after(since, deletion.timeout_seconds);
-    let operation = begin(facts, "Delete", None, now, &deadline);
+    let operation = begin(facts, "Delete", (None, SECURE), now, &deadline);
     let wish = match deletion.policy {
         DeletionPolicy::Retain => Wish::Checkpoint,
         DeletionPolicy::Savepoint => Wish::LastSavepoint,
@@ -270,12 +303,12 @@ fn suspend(facts: &Facts, spec: &FlinkApplicationSpec, now: &Time, decision: &mu
     if facts.deployments.is_empty() {
         let gone = facts.pods.is_empty();
         decision.situation = if gone { Situation::Suspended } else { Situation::Suspending };
-        decision.actions.push(Action::ApplyApplication { leading: None });
+        decision.actions.push(Action::ApplyApplication { leading: None, preparing: None });
         return;
     }
     decision.situation = Situation::Suspending;
     let deadline = after(now, spec.upgrade.progress_deadline_seconds);
-    let operation = begin(facts, "Suspend", None, now, &deadline);
+    let operation = begin(facts, "Suspend", (None, SECURE), now, &deadline);
     let secured = secure::secure(facts, spec, Wish::Checkpoint, &operation, now, decision);
     let over = operation.deadline.as_ref().is_some_and(|deadline| now >= deadline);
     decision.again_at = operation.deadline.clone();
@@ -309,10 +342,22 @@ fn run(
     let rollback = decision.given_up.is_some();
     let others: Vec<_> = facts.deployments.iter().filter(|each| each.revision != wanted).collect();
     let is_there = facts.deployments.iter().find(|each| each.revision == wanted && !each.deleting);
-    if others.is_empty()
+    let has_turn = facts.deployed().is_some_and(|deployed| deployed.revision == wanted);
+    if (others.is_empty() || has_turn)
         && let Some(deployment) = is_there
     {
-        running::watch(facts, spec, deployment, now, decision);
+        watch(facts, spec, deployment, now, decision);
+        return;
+    }
+    if let Some(current) = facts.deployed() {
+        // A newer spec supersedes: what was got ready, or was left, for another one goes.
+        let stays = |revision: &str| revision == wanted || revision == current.revision;
+        let others = others.iter().filter(|each| !stays(&each.revision) && !each.deleting);
+        let stop = others.map(|each| Action::StopRevision { revision: each.revision.clone() });
+        decision.actions.extend(stop);
+    }
+    if warm::applies(facts, spec, wanted, rollback) {
+        warm::upgrade(facts, spec, wanted, now, decision);
         return;
     }
     let kind = kind(facts, wanted, rollback);
@@ -322,7 +367,11 @@ fn run(
         _ => Situation::Deploying,
     };
     let deadline = after(now, spec.upgrade.progress_deadline_seconds);
-    let mut operation = begin(facts, kind, Some(wanted), now, &deadline);
+    let mut operation = begin(facts, kind, (Some(wanted), SECURE), now, &deadline);
+    if warm::is_step(&operation.step) {
+        // It was to be one by `Warm`, and can't be any more.
+        operation.step = SECURE.to_owned();
+    }
     decision.actions.extend(begun(facts, &operation).into_iter().map(Action::Publish));
     let old_runs = others.iter().any(|old| !old.deleting);
     // What comes back has to be checked even if nothing runs.
@@ -354,6 +403,33 @@ fn run(
     start(facts, spec, wanted, decision);
 }
 
+/// Rule 6. What else is deployed was ready for it before, or was to replace it and didn't come
+/// about.
+fn watch(
+    facts: &Facts,
+    spec: &FlinkApplicationSpec,
+    deployment: &DeploymentFact,
+    now: &Time,
+    decision: &mut Decision,
+) {
+    let revision = deployment.revision.as_str();
+    if warm::is_switching(facts, spec, revision, now, decision) {
+        return;
+    }
+    others_go(facts, revision, decision);
+    if facts.record(revision).is_some() && !facts.was_started_last(revision) {
+        // What comes after it goes on with its state.
+        let Lineage { cluster_id, begin_with } = Lineage::of_revision(facts, spec, revision);
+        decision.actions.push(Action::StartRevision {
+            revision: revision.to_owned(),
+            cluster_id,
+            replicas: spec.job_manager.replicas,
+            begin_with,
+        });
+    }
+    running::watch(facts, spec, deployment, now, decision);
+}
+
 /// What kind of operation leads to the wanted revision.
 fn kind(facts: &Facts, wanted: &str, rollback: bool) -> &'static str {
     let FlinkApplicationStatus { operation, current_revision, stable_revision, .. } = &facts.status;
@@ -373,7 +449,7 @@ fn kind(facts: &Facts, wanted: &str, rollback: bool) -> &'static str {
 }
 
 /// What is told of an operation that begins.
-fn begun(facts: &Facts, operation: &Operation) -> Vec<Event> {
+pub(super) fn begun(facts: &Facts, operation: &Operation) -> Vec<Event> {
     if facts.status.operation.as_ref().is_some_and(|each| each.started_at == operation.started_at) {
         return Vec::new();
     }
@@ -408,11 +484,7 @@ fn may_stop(
         // A revision that failed takes no more checkpoints: the newest one counts.
         return rollback::may_stop(facts, spec, wanted, operation, now, decision);
     }
-    let wish = match spec.upgrade.mode {
-        UpgradeMode::Savepoint => Wish::Savepoint,
-        UpgradeMode::LastState => Wish::Checkpoint,
-        UpgradeMode::Stateless => Wish::Nothing,
-    };
+    let wish = Wish::before_upgrade(spec);
     if !preflight::check(facts, spec, wanted, operation, now, decision) {
         return false;
     }
@@ -434,7 +506,8 @@ fn may_stop(
 
 fn start(facts: &Facts, spec: &FlinkApplicationSpec, wanted: &str, decision: &mut Decision) {
     let Lineage { cluster_id, begin_with } = Lineage::of_revision(facts, spec, wanted);
-    decision.actions.push(Action::ApplyApplication { leading: Some(wanted.to_owned()) });
+    let leading = Some(wanted.to_owned());
+    decision.actions.push(Action::ApplyApplication { leading, preparing: None });
     decision.actions.push(Action::StartRevision {
         revision: wanted.to_owned(),
         cluster_id,
@@ -462,10 +535,10 @@ pub(super) fn stop_all(facts: &Facts, decision: &mut Decision) {
 }
 
 /// The operation that is under way, if it is this one; else its beginning.
-fn begin(
+pub(super) fn begin(
     facts: &Facts,
     kind: &str,
-    target: Option<&str>,
+    (target, first_step): (Option<&str>, &str),
     now: &Time,
     deadline: &Time,
 ) -> Operation {
@@ -473,7 +546,7 @@ fn begin(
     let same = under_way.filter(|each| each.r#type == kind && each.target.as_deref() == target);
     same.cloned().unwrap_or_else(|| Operation {
         r#type: kind.to_owned(),
-        step: SECURE.to_owned(),
+        step: first_step.to_owned(),
         attempt: 0,
         started_at: now.clone(),
         deadline: Some(deadline.clone()),

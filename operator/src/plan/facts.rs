@@ -74,7 +74,7 @@ pub enum Check {
 pub struct Recorded {
     /// Its name.
     pub name: String,
-    /// Rises with each new one.
+    /// Rises with each one that is started; 0 for one that was only prepared.
     pub number: i64,
     /// The identity of its state.
     pub cluster_id: String,
@@ -112,6 +112,9 @@ pub struct PodFact {
     pub image: Option<String>,
     /// What keeps its main container from running, or ended it: the pod's own word.
     pub trouble: Option<Trouble>,
+    /// Whether it is ready, by its own account, and stays: a JobManager that answers, a TaskManager
+    /// that is registered.
+    pub ready: bool,
 }
 
 /// What is wrong with a pod.
@@ -129,10 +132,15 @@ impl Facts {
     /// The job as a JobManager of this revision has reported it; none while an earlier revision's
     /// report stands there.
     pub fn job_of(&self, revision: &str) -> Option<&JobStatus> {
-        let leader = self.status.job_manager.as_ref().map(|leading| leading.leader.as_str())?;
+        self.status.job.as_ref().filter(|_| self.leads(revision))
+    }
+
+    /// Whether a JobManager of this revision has reported last: only who leads reports.
+    pub fn leads(&self, revision: &str) -> bool {
+        let leading = self.status.job_manager.as_ref();
         // Pods are named after their Deployment, which is named after the revision.
-        leader.strip_prefix(revision)?.starts_with('-').then_some(())?;
-        self.status.job.as_ref()
+        let rest = leading.and_then(|leading| leading.leader.strip_prefix(revision));
+        rest.is_some_and(|rest| rest.starts_with('-'))
     }
 
     /// Whether the job of a revision isn't its program's first `execute()`: a resource has one job.
@@ -164,15 +172,26 @@ impl Facts {
         checkpoint_of(&self.status, cluster_id)
     }
 
-    /// The revision whose pods run or are going, if any.
+    /// The revision whose job runs or is going, if any: the one that was last said to be the
+    /// current one, while it is there.
     pub fn deployed(&self) -> Option<&DeploymentFact> {
-        let rank = |each: &&DeploymentFact| (!each.deleting, self.number(each));
+        let current = self.status.current_revision.as_deref();
+        let rank = |each: &&DeploymentFact| {
+            let is_current = Some(each.revision.as_str()) == current;
+            (!each.deleting, is_current, self.number(&each.revision))
+        };
         self.deployments.iter().max_by_key(rank)
     }
 
-    fn number(&self, deployment: &DeploymentFact) -> i64 {
-        let record = self.recorded.iter().find(|record| record.name == deployment.revision);
-        record.map_or(0, |record| record.number)
+    /// The number of a revision's record.
+    fn number(&self, revision: &str) -> i64 {
+        self.record(revision).map_or(0, |record| record.number)
+    }
+
+    /// Whether a revision is the one that was started last, by the records.
+    pub fn was_started_last(&self, revision: &str) -> bool {
+        let newest = self.recorded.iter().map(|record| record.number).max();
+        newest == Some(self.number(revision))
     }
 
     /// Whether the API server is to be asked if it would admit the pods of the wanted revision: a

@@ -21,6 +21,7 @@ mod secure;
 mod skew;
 #[cfg(test)]
 mod tests;
+mod warm;
 
 pub use action::{Action, Decision, Event, Situation};
 pub use decide::decide;

@@ -8,6 +8,9 @@ use super::facts::{Check, Facts};
 use super::lineage::Lineage;
 use crate::resource::{FlinkApplicationSpec, Operation, Preflight};
 
+/// The step of an upgrade in which nothing but the check is made.
+pub(super) const CHECK: &str = "Check";
+
 /// What is known of whether a revision can go on with the newest checkpoint.
 pub(super) enum Finding {
     /// There is nothing to check: no checkpoint, or it begins with something else, or the user
@@ -34,7 +37,8 @@ pub(super) fn find(
     // With another identity than the newest checkpoint's the job begins with something else.
     let newest = facts.checkpoint_of(&cluster_id).map(|checkpoint| checkpoint.path.clone());
     let Some(path) = newest else { return Finding::Unneeded };
-    if spec.upgrade.preflight == Preflight::Off || operation.step != SECURE {
+    let begins = [SECURE, CHECK].contains(&operation.step.as_str());
+    if spec.upgrade.preflight == Preflight::Off || !begins {
         return Finding::Unneeded;
     }
     let found = facts.checks.iter().find(|(checked, _)| checked == revision);

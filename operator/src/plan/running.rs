@@ -16,7 +16,8 @@ pub(super) fn watch(
     decision: &mut Decision,
 ) {
     let revision = deployment.revision.as_str();
-    decision.actions.push(Action::ApplyApplication { leading: Some(revision.to_owned()) });
+    let leading = Some(revision.to_owned());
+    decision.actions.push(Action::ApplyApplication { leading, preparing: None });
     for (revision, _) in &facts.checks {
         decision.actions.push(Action::EndCheck { revision: revision.clone() });
     }
@@ -95,6 +96,17 @@ fn requests(
             key: format!("{} {parallelism}", facts.generation),
         }));
     }
+    savepoints(facts, spec, job, now, decision);
+}
+
+/// Savepoints that are asked for, and those that come periodically.
+pub(super) fn savepoints(
+    facts: &Facts,
+    spec: &FlinkApplicationSpec,
+    job: &JobStatus,
+    now: &Time,
+    decision: &mut Decision,
+) {
     let Some(location) = &spec.state.savepoints.location else {
         if let Some(token) = &facts.savepoint_token {
             decision.actions.push(Action::Publish(Event {

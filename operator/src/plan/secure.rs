@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::action::{Action, Decision};
 use super::facts::Facts;
-use crate::resource::{FlinkApplicationSpec, Operation};
+use crate::resource::{FlinkApplicationSpec, Operation, UpgradeMode};
 
 /// What is wanted before pods go.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,6 +22,15 @@ pub(super) enum Wish {
 }
 
 impl Wish {
+    /// What is wanted before an upgrade.
+    pub(super) fn before_upgrade(spec: &FlinkApplicationSpec) -> Wish {
+        match spec.upgrade.mode {
+            UpgradeMode::Savepoint => Wish::Savepoint,
+            UpgradeMode::LastState => Wish::Checkpoint,
+            UpgradeMode::Stateless => Wish::Nothing,
+        }
+    }
+
     /// For messages.
     pub(super) fn described(self) -> &'static str {
         match self {

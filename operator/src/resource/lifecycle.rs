@@ -12,7 +12,10 @@ pub struct Upgrade {
     /// give up state that is there, only `state.restore` is.
     pub mode: UpgradeMode,
     /// `Recreate`: the old revision's pods go, then the new one's come. `Warm`: the new pods are
-    /// ready before the old job stops.
+    /// ready before the old job stops, so for a while there are twice as many; what fails before
+    /// the new job runs leaves the old one alone. It is `Recreate` all the same where there would
+    /// be no way back: the running revision isn't stable, its job doesn't run, or the new one
+    /// begins with a restore or keeps its state elsewhere.
     pub strategy: UpgradeStrategy,
     /// What becomes of a program that can't read the old one's state, which is checked before the
     /// old job stops. `Enforce`: the upgrade is refused. `Warn`: it goes on, with an event. `"Off"`

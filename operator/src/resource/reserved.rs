@@ -63,6 +63,11 @@ pub const RESERVED: &[ReservedKeys] = &[
         instead: "certificates are the operator's: remove the key",
     },
     ReservedKeys {
+        keys: &["taskmanager.termination-grace-period"],
+        prefixes: &[],
+        instead: "use terminationGracePeriodSeconds of spec.taskManager.podTemplate",
+    },
+    ReservedKeys {
         keys: &["taskmanager.memory.process.size"],
         prefixes: &["jobmanager.memory."],
         instead: "use resources.limits.memory of spec.taskManager or spec.jobManager: it is the \

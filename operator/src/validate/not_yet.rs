@@ -1,7 +1,7 @@
 //! What the resource has words for and isn't built yet: refused by name, never ignored.
 
 use super::{Problem, ProblemKind::NotSupported};
-use crate::resource::{Backend, FlinkApplicationSpec, UpgradeStrategy};
+use crate::resource::{Backend, FlinkApplicationSpec};
 
 pub(super) fn check(spec: &FlinkApplicationSpec, problems: &mut Vec<Problem>) {
     let mut refuse = |refused: bool, field: &str, message: &str| {
@@ -13,10 +13,5 @@ pub(super) fn check(spec: &FlinkApplicationSpec, problems: &mut Vec<Problem>) {
         spec.state.backend == Backend::Disk,
         "spec.state.backend",
         "the engine has no backend on disk yet: use Memory",
-    );
-    refuse(
-        spec.upgrade.strategy == UpgradeStrategy::Warm,
-        "spec.upgrade.strategy",
-        "Warm isn't built yet: use Recreate",
     );
 }

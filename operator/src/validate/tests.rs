@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::{ProblemKind, own_secrets, problems};
 use crate::build::{Identity, Revision};
 use crate::pod_template::violations;
-use crate::resource::FlinkApplicationSpec;
 use crate::resource::tests::{application, sample, strict};
+use crate::resource::{Backend, FlinkApplicationSpec};
 
 /// The minimal sample with a value at a path of its spec; the API server must accept it.
 fn with(path: &str, value: Value) -> FlinkApplicationSpec {
@@ -113,7 +113,7 @@ fn problems_name_the_field_and_say_what_to_do() {
         ("/taskManager/resources/limits", json!({ "memory": "1Gi", "gpu": 1 }), "not a resource"),
         ("/taskManager/resources/requests", json!({ "memory": "2Gi" }), "more than the limit"),
         ("/taskManager/localStorage", json!({ "sizeLimit": 0 }), "not a size"),
-        ("/upgrade", json!({ "strategy": "Warm" }), "use Recreate"),
+        ("/jobManager/resources/limits", json!({ "memory": "1Gi", "gpu": 1 }), "spec.jobManager"),
         (
             "/state/restore",
             json!({ "from": { "path": "s3://a@b/c" }, "at": "2026-01-01T00:00:00Z" }),
@@ -171,7 +171,10 @@ fn templates_and_other_fields_make_different_conditions_true() {
     assert_eq!(kind("/podTemplate", template), ProblemKind::InvalidPodTemplate);
     let secret = json!({ "api.token": "x" });
     assert_eq!(kind("/configuration", secret), ProblemKind::InvalidSpec);
-    assert_eq!(kind("/upgrade", json!({ "strategy": "Warm" })), ProblemKind::NotSupported);
+    // The API server refuses it, too, unless its definition is an older one.
+    let mut disk = application("minimal.yaml").spec;
+    disk.state.backend = Backend::Disk;
+    assert_eq!(problems(&disk)[0].kind, ProblemKind::NotSupported);
 }
 
 /// Templates as users might write them, good and bad.

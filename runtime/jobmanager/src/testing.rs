@@ -86,7 +86,7 @@ pub(crate) fn information(graph: &Arc<JobGraph>, checkpointing: bool) -> Arc<Job
         once_values: Default::default(),
         configuration: Default::default(),
         checkpointing,
-        checkpoint_directory: None,
+        checkpoint_directory: checkpointing.then(|| "/checkpoints".to_owned()),
         log_epoch: None,
     })
 }

@@ -6,10 +6,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_core::ids::Epoch;
 use tokio::runtime::Handle;
 
 use crate::handshake::{self, Identity};
+use crate::jitter::Jitter;
+use crate::leader::LeaderAddress;
 use crate::link::{self, Link};
 use crate::listener::{Accepted, AcceptorSender, HANDSHAKE_TIMEOUT};
 use crate::message::{ToJobManager, ToTaskManager};
@@ -45,15 +46,6 @@ pub enum ConnectError {
     },
 }
 
-/// Where the leader is, as far as anybody knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeaderAddress {
-    /// Host and port.
-    pub address: String,
-    /// Its epoch.
-    pub epoch: Epoch,
-}
-
 /// The future of a look for the leader; a failure's text says what to do.
 pub type Locating<'l> = Pin<Box<dyn Future<Output = Result<LeaderAddress, String>> + Send + 'l>>;
 
@@ -83,8 +75,10 @@ pub enum Connector {
         locator: Arc<dyn LeaderLocator>,
         /// This process.
         identity: Identity,
-        /// How often to look whether another one leads.
+        /// How often to look whether another one leads, about.
         period: Duration,
+        /// Another number for every process, so that not all look at the same time.
+        seed: u64,
     },
     /// In the same process.
     InProcess {
@@ -116,7 +110,7 @@ impl Connector {
             }
             Self::Located { transport, locator, identity, .. } => {
                 let located = tokio::time::timeout(HANDSHAKE_TIMEOUT, locator.locate()).await;
-                let located = located.unwrap_or_else(|_| Err("the store is silent".to_owned()));
+                let located = located.unwrap_or_else(|_| Err("nobody says so in time".to_owned()));
                 let LeaderAddress { address, .. } =
                     located.map_err(|cause| ConnectError::NoLeader { cause })?;
                 // A pod that is gone doesn't even refuse: nobody is left at its address.
@@ -135,9 +129,10 @@ impl Connector {
     /// Looks again and again who leads, and tells; returns at once where it's always the same.
     /// Ends when `tell` says that nobody wants to know any more.
     pub async fn watch(&self, tell: impl Fn(LeaderAddress) -> bool) {
-        let Self::Located { locator, period, .. } = self else { return };
+        let Self::Located { locator, period, seed, .. } = self else { return };
+        let mut jitter = Jitter::new(*seed);
         loop {
-            tokio::time::sleep(*period).await;
+            tokio::time::sleep(jitter.about(*period)).await;
             // What can't be found out now is looked at again.
             if let Ok(leader) = locator.locate().await
                 && !tell(leader)
@@ -201,13 +196,15 @@ pub enum ReconnectDecision {
     GiveUp,
 }
 
-/// When to connect again: pauses double from 100 ms to 2 s, for at most the time-out. No longer
-/// ones: a job may stand still meanwhile, and a JobManager bears as many attempts as heartbeats.
+/// When to connect again: pauses double from 100 ms to 2 s, a quarter more or less, for at most the
+/// time-out. No longer ones: a job may stand still meanwhile, and a JobManager bears as many
+/// attempts as heartbeats.
 #[derive(Debug, Clone)]
 pub struct Reconnect {
     timeout: Duration,
     disconnected_since: Duration,
     pause: Duration,
+    jitter: Jitter,
 }
 
 impl Reconnect {
@@ -215,8 +212,11 @@ impl Reconnect {
     const PAUSE_MAX: Duration = Duration::from_secs(2);
 
     /// Not connected since `now`; gives up after `timeout` (`taskmanager.registration.timeout`).
-    pub fn new(timeout: Duration, now: Duration) -> Self {
-        Self { timeout, disconnected_since: now, pause: Self::PAUSE_FIRST }
+    /// `seed` is another number for every process: those that have lost the same JobManager aren't
+    /// to come back all at once, again and again.
+    pub fn new(timeout: Duration, now: Duration, seed: u64) -> Self {
+        let (pause, jitter) = (Self::PAUSE_FIRST, Jitter::new(seed));
+        Self { timeout, disconnected_since: now, pause, jitter }
     }
 
     /// An attempt failed at `now`.
@@ -225,13 +225,13 @@ impl Reconnect {
         if left.is_zero() {
             return ReconnectDecision::GiveUp;
         }
-        let pause = self.pause.min(left);
+        let pause = self.jitter.about(self.pause).min(left);
         self.pause = (self.pause * 2).min(Self::PAUSE_MAX);
         ReconnectDecision::RetryAfter(pause)
     }
 
     /// A connection that was registered broke at `now`: the time-out begins anew.
     pub fn disconnected(&mut self, now: Duration) {
-        *self = Self::new(self.timeout, now);
+        (self.disconnected_since, self.pause) = (now, Self::PAUSE_FIRST);
     }
 }

@@ -11,7 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::handshake::{self, HandshakeError, Identity};
+use crate::handshake::{self, HandshakeError, Identity, Visit};
+use crate::leader::LeaderView;
 use crate::link::{self, Link};
 use crate::message::{ToJobManager, ToTaskManager};
 use crate::transport::{ByteStream, Listener, Transport};
@@ -59,15 +60,35 @@ impl Acceptor {
     }
 }
 
+/// Who listens.
+#[derive(Debug, Clone)]
+pub struct ListenerIdentity {
+    /// The process.
+    pub identity: Identity,
+    /// What those are told who ask who leads.
+    pub leader: LeaderView,
+}
+
+impl From<Identity> for ListenerIdentity {
+    /// One that knows of no leader.
+    fn from(identity: Identity) -> Self {
+        Self { identity, leader: LeaderView::default() }
+    }
+}
+
 /// Listens on `address` and passes connections on until the acceptor is dropped. Gives the
 /// address that it listens on.
+///
+/// # Errors
+/// It can't be listened there.
 pub async fn listen(
     transport: &dyn Transport,
     address: &str,
-    identity: Identity,
+    identity: impl Into<ListenerIdentity>,
     accepted: AcceptorSender,
     runtime: &Handle,
 ) -> io::Result<SocketAddr> {
+    let identity = identity.into();
     let listener = transport.bind(address.to_owned()).await?;
     let bound = listener.local_address()?;
     runtime.spawn(accept_all(listener, identity, accepted, runtime.clone()));
@@ -76,7 +97,7 @@ pub async fn listen(
 
 async fn accept_all(
     mut listener: Box<dyn Listener>,
-    identity: Identity,
+    identity: ListenerIdentity,
     accepted: AcceptorSender,
     runtime: Handle,
 ) {
@@ -91,6 +112,7 @@ async fn accept_all(
         match connection {
             Ok((stream, peer)) => {
                 let (accepted, handle) = (accepted.clone(), runtime.clone());
+                let identity = identity.clone();
                 runtime.spawn(async move {
                     shake(stream, peer, identity, accepted, handle).await;
                     drop(permit);
@@ -116,13 +138,15 @@ async fn linger(mut stream: Box<dyn ByteStream>) {
 async fn shake(
     mut stream: Box<dyn ByteStream>,
     peer: String,
-    identity: Identity,
+    identity: ListenerIdentity,
     accepted: AcceptorSender,
     runtime: Handle,
 ) {
-    let handshake = handshake::welcome(stream.as_mut(), identity);
+    let seen = identity.leader.now();
+    let handshake = handshake::welcome(stream.as_mut(), identity.identity, &seen);
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
-        Ok(Ok(())) => {
+        Ok(Ok(Visit::Asked)) => drop(tokio::time::timeout(LINGER, linger(stream)).await),
+        Ok(Ok(Visit::TaskManager)) => {
             let link = link::over_stream(stream, peer.clone(), &runtime);
             // The JobManager is ending if nobody takes it.
             let _ = accepted.0.send(Accepted { link, peer }).await;

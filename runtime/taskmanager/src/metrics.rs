@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -108,6 +109,7 @@ struct Memory {
 pub struct MetricsRegistry {
     entries: Mutex<BTreeMap<ExecutionAttemptId, Entry>>,
     memory: Mutex<Memory>,
+    registered: AtomicBool,
 }
 
 impl MetricsRegistry {
@@ -126,6 +128,15 @@ impl MetricsRegistry {
     pub(crate) fn checkpoint(&self, attempt: ExecutionAttemptId) -> CheckpointId {
         let entries = self.entries.lock();
         entries.get(&attempt).map_or(CheckpointId(0), |entry| entry.metrics.checkpoint())
+    }
+
+    /// Whether the TaskManager is registered at a JobManager.
+    pub fn is_registered(&self) -> bool {
+        self.registered.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_registered(&self, registered: bool) {
+        self.registered.store(registered, Ordering::Relaxed);
     }
 
     pub(crate) fn set_memory(

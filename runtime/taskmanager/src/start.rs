@@ -87,6 +87,7 @@ pub struct TaskManagerHandle {
     data_address: String,
     metrics: Arc<MetricsRegistry>,
     clock: Arc<dyn Clock>,
+    leave: Option<oneshot::Sender<String>>,
     stop: Option<oneshot::Sender<String>>,
     executor: JoinHandle<ExitReason>,
     exit: Option<ExitReason>,
@@ -130,10 +131,11 @@ impl TaskManager {
             runtime: Handle::current(),
             configuration,
         };
+        let (leave, left) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let executor = TaskExecutor::new(parts);
         let executor = tokio::spawn(async move {
-            let exit = executor.run(stopped).await;
+            let exit = executor.run(left, stopped).await;
             // The port is closed when nobody sends any more.
             drop(server);
             exit
@@ -143,6 +145,7 @@ impl TaskManager {
             data_address,
             metrics,
             clock: options.clock,
+            leave: Some(leave),
             stop: Some(stop),
             executor,
             exit: None,
@@ -171,7 +174,17 @@ impl TaskManagerHandle {
         Arc::clone(&self.metrics)
     }
 
-    /// Tells it to end: it says goodbye to its JobManager and cancels its tasks. A second call
+    /// Tells it to end, but to work on while its JobManager moves its tasks to others; it ends by
+    /// itself when that is done or can't be, and within `taskmanager.termination-grace-period`. A
+    /// second call does nothing.
+    pub fn leave(&mut self, reason: &str) {
+        if let Some(leave) = self.leave.take() {
+            // It has ended already when this fails.
+            let _ = leave.send(reason.to_owned());
+        }
+    }
+
+    /// Tells it to end now: it says goodbye to its JobManager and cancels its tasks. A second call
     /// does nothing.
     pub fn stop(&mut self, reason: &str) {
         if let Some(stop) = self.stop.take() {

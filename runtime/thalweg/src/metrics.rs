@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use parking_lot::Mutex;
@@ -63,8 +64,9 @@ impl Reporter {
         self.job_manager.as_ref()
     }
 
-    /// Serves `/metrics` at the first free port of `metrics.port`. When `optional`, no free port
-    /// is no error.
+    /// Serves `/metrics` at the first free port of `metrics.port`, and `/ready`, by which
+    /// Kubernetes tells TaskManagers that can be used from others. When `optional`, no free port is
+    /// no error.
     ///
     /// # Errors
     /// No port is free, or the host isn't one of this machine's.
@@ -97,7 +99,18 @@ impl Reporter {
             let text = reporter.text();
             async move { ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text) }
         });
-        let router = Router::new().route("/metrics", page.clone()).route("/", page);
+        let reporter = self.clone();
+        let ready = get(move || {
+            let ready = reporter.is_ready();
+            async move {
+                match ready {
+                    true => (StatusCode::OK, "ready\n"),
+                    false => (StatusCode::SERVICE_UNAVAILABLE, "registered at no JobManager\n"),
+                }
+            }
+        });
+        let router =
+            Router::new().route("/metrics", page.clone()).route("/", page).route("/ready", ready);
         runtime.spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::warn!("metrics aren't served any more: {error}");
@@ -107,6 +120,11 @@ impl Reporter {
             tracing::info!("metrics are served at http://{address}/metrics");
         }
         Ok(address)
+    }
+
+    /// Whether the TaskManagers of this process are registered at a JobManager.
+    fn is_ready(&self) -> bool {
+        self.task_managers.lock().iter().all(|(_, registry)| registry.is_registered())
     }
 
     /// All metrics now, in Prometheus's text format.

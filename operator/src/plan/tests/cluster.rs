@@ -40,6 +40,12 @@ pub(super) struct Cluster {
     pub(super) gone: bool,
     /// Whether new jobs get to run.
     pub(super) healthy: bool,
+    /// Whether TaskManagers that are got ready become so.
+    pub(super) prepares: bool,
+    /// Whose turn the Lease says it is, and who gets ready.
+    pub(super) turn: (Option<String>, Option<String>),
+    /// Revisions whose JobManagers may still believe that they lead.
+    led: BTreeSet<String>,
     /// How many pods there have been.
     pods_made: usize,
     /// Whether requests for checkpoints and savepoints come to anything.
@@ -80,6 +86,9 @@ impl Cluster {
             events: Vec::new(),
             gone: false,
             healthy: true,
+            prepares: true,
+            turn: (None, None),
+            led: BTreeSet::new(),
             pods_made: 0,
             checkpoints: true,
             asked_in_vain: BTreeSet::new(),
@@ -126,6 +135,11 @@ impl Cluster {
 
     /// Decides once, performs it, and lets a second go by.
     pub(super) fn step(&mut self) -> Decision {
+        self.step_partly(usize::MAX)
+    }
+
+    /// Decides once, performs so many of the actions, and lets a second go by: the operator ends.
+    pub(super) fn step_partly(&mut self, actions: usize) -> Decision {
         let facts = self.facts();
         // Clocks are finer than what is written of their times.
         let moment = Time(at(self.now).0 + SignedDuration::from_millis(400));
@@ -149,9 +163,10 @@ impl Cluster {
             let written = serde_json::to_string(&operation).expect("JSON");
             serde_json::from_str(&written).expect("it can be read")
         });
-        for action in decision.actions.clone() {
+        for action in decision.actions.iter().take(actions).cloned() {
             self.perform(action);
         }
+        self.get_ready();
         self.pass(1);
         self.last = Some(decision.clone());
         decision
@@ -182,7 +197,7 @@ impl Cluster {
                 self.gone = self.deleting_since.is_some();
             }
             Action::DeleteResource => self.deleting_since = Some(self.now),
-            Action::ApplyApplication { .. } => {}
+            Action::ApplyApplication { leading, preparing } => self.annotate(leading, preparing),
             Action::KeepRevision { revision, replicas } => {
                 assert!(self.recorded.contains_key(&revision), "there is no record of {revision}");
                 assert_eq!(self.deployments[&revision].replicas, replicas);
@@ -206,46 +221,24 @@ impl Cluster {
             }
             Action::EndCheck { revision } => self.checks.retain(|each| each.0 != revision),
             Action::StartRevision { revision, cluster_id, replicas, begin_with } => {
-                let others = self.deployments.keys().any(|other| *other != revision);
-                assert!(!others, "two revisions at once: {revision}, {:?}", self.deployments);
-                assert!(self.pods.iter().all(|pod| pod.revision == revision), "pods are left");
+                self.record(&revision, &cluster_id, begin_with);
                 let newest = self.recorded.values().map(|record| record.number).max();
-                let number = newest.unwrap_or(0) + 1;
-                let spec = self.spec.clone();
-                let references = Default::default();
-                let name = revision.clone();
-                let image_digest = None;
-                let made = Recorded {
-                    name,
-                    number,
-                    cluster_id,
-                    begin_with,
-                    spec,
-                    references,
-                    image_digest,
-                };
-                let record = self.recorded.entry(revision.clone()).or_insert(made.clone());
-                assert_eq!(record.cluster_id, made.cluster_id, "it has another state than before");
-                record.number = number;
-                // No two pods ever have one name.
-                self.pods_made += 1;
-                let name = format!("{revision}-5d8f-{}", self.pods_made);
-                let role = Some(Role::JobManager);
-                let image = Some(format!("{}@sha256:1", self.spec.image));
-                let pod = PodFact { name, revision: revision.clone(), role, image, trouble: None };
-                self.pods.push(pod);
-                let made = DeploymentFact { revision: revision.clone(), replicas, deleting: false };
-                self.deployments.insert(revision.clone(), made);
-                self.begun_with = self.recorded[&revision].begin_with.clone();
-                if self.healthy {
-                    self.job_runs(&revision);
+                let record = self.recorded.get_mut(&revision).expect("a record");
+                if record.number == 0 || Some(record.number) != newest {
+                    record.number = newest.unwrap_or(0) + 1;
                 }
+                self.begun_with = self.recorded[&revision].begin_with.clone();
+                self.deploy(&revision, replicas);
             }
-            Action::SetReplicas { revision, replicas } => {
-                self.deployments.get_mut(&revision).expect("a Deployment").replicas = replicas;
+            Action::PrepareRevision { revision, cluster_id, replicas, begin_with } => {
+                assert_eq!(replicas, 1, "each would get TaskManagers ready");
+                self.record(&revision, &cluster_id, begin_with);
+                self.deploy(&revision, replicas);
             }
+            Action::SetReplicas { revision, replicas } => self.deploy(&revision, replicas),
             Action::StopRevision { revision } => {
                 self.deployments.remove(&revision);
+                self.led.remove(&revision);
                 self.pods.retain(|pod| pod.revision != revision);
             }
             Action::ForgetRevision { revision } => drop(self.recorded.remove(&revision)),
@@ -278,10 +271,104 @@ impl Cluster {
         }
     }
 
-    pub(super) fn job_runs(&mut self, revision: &str) {
+    fn record(&mut self, revision: &str, cluster_id: &str, begin_with: Option<String>) {
+        let made = Recorded {
+            name: revision.to_owned(),
+            number: 0,
+            cluster_id: cluster_id.to_owned(),
+            begin_with,
+            spec: self.spec.clone(),
+            references: Default::default(),
+            image_digest: None,
+        };
+        let record = self.recorded.entry(revision.to_owned()).or_insert(made);
+        assert_eq!(record.cluster_id, cluster_id, "it has another state than before");
+    }
+
+    /// The Deployment has so many JobManagers. TaskManagers stay with it.
+    fn deploy(&mut self, revision: &str, replicas: i32) {
+        let deployment = self.deployments.entry(revision.to_owned()).or_insert(DeploymentFact {
+            revision: revision.to_owned(),
+            replicas,
+            deleting: false,
+        });
+        deployment.replicas = replicas;
+        let is_own = |pod: &PodFact| pod.revision == revision && pod.role == Some(Role::JobManager);
+        if replicas == 0 {
+            self.pods.retain(|pod| !is_own(pod));
+            self.led.remove(revision);
+        } else if !self.pods.iter().any(is_own) {
+            self.make_pod(revision, Role::JobManager, false);
+        }
+        self.claim();
+    }
+
+    /// No two pods ever have one name.
+    fn make_pod(&mut self, revision: &str, role: Role, ready: bool) {
+        self.pods_made += 1;
+        let name = format!("{revision}-5d8f-{}", self.pods_made);
+        let (revision, role) = (revision.to_owned(), Some(role));
+        let image = Some(format!("{}@sha256:1", self.spec.image));
+        self.pods.push(PodFact { name, revision, role, image, trouble: None, ready });
+    }
+
+    fn annotate(&mut self, leading: Option<String>, preparing: Option<String>) {
+        let others = self.led.iter().filter(|other| Some(*other) != leading.as_ref());
+        let others: Vec<&String> = others.collect();
+        assert!(others.is_empty(), "{leading:?} is to lead, and {others:?} may still do so");
+        assert!(preparing.is_none() || preparing != leading);
+        self.turn = (leading, preparing);
+        self.claim();
+    }
+
+    /// A JobManager of the revision whose turn it is leads, if it comes to anything.
+    fn claim(&mut self) {
+        let Some(revision) = self.turn.0.clone() else { return };
+        let Some(pod) = self.job_manager(&revision) else { return };
+        self.led.insert(revision.clone());
+        let leading = self.status.job_manager.as_ref();
+        if self.healthy && leading.is_none_or(|leading| leading.leader != pod) {
+            self.job_runs(&revision);
+        }
+    }
+
+    /// The latest pod of a revision's JobManagers.
+    fn job_manager(&self, revision: &str) -> Option<String> {
         let mut pods = self.pods.iter().rev();
-        let pod = pods.find(|pod| pod.revision == revision).expect("a pod of the revision");
-        let leader = pod.name.clone();
+        let is_own =
+            |pod: &&PodFact| pod.revision == revision && pod.role == Some(Role::JobManager);
+        pods.find(is_own).map(|pod| pod.name.clone())
+    }
+
+    /// The JobManager that is asked to has one more TaskManager ready.
+    fn get_ready(&mut self) {
+        let Some(revision) = self.turn.1.clone().filter(|_| self.prepares) else { return };
+        // Asked for before it was made.
+        let Some(Recorded { spec, .. }) = self.recorded.get(&revision) else { return };
+        let there = self.task_managers(&revision);
+        let (parallelism, slots) = (spec.job.parallelism, spec.task_manager.slots);
+        let wanted = (parallelism + slots - 1) / slots + spec.task_manager.standby;
+        if self.job_manager(&revision).is_some() && there < usize::try_from(wanted).unwrap_or(0) {
+            self.make_pod(&revision, Role::TaskManager, true);
+        }
+    }
+
+    pub(super) fn task_managers(&self, revision: &str) -> usize {
+        let own = self.pods.iter().filter(|pod| pod.revision == revision);
+        own.filter(|pod| pod.role == Some(Role::TaskManager)).count()
+    }
+
+    /// The JobManagers' pods of a revision go, and others come.
+    pub(super) fn lose_job_managers(&mut self, revision: &str) {
+        let is_own = |pod: &PodFact| pod.revision == revision && pod.role == Some(Role::JobManager);
+        self.pods.retain(|pod| !is_own(pod));
+        if let Some(replicas) = self.deployments.get(revision).map(|each| each.replicas) {
+            self.deploy(revision, replicas);
+        }
+    }
+
+    pub(super) fn job_runs(&mut self, revision: &str) {
+        let leader = self.job_manager(revision).expect("a pod of the revision");
         self.status.job_manager = Some(JobManagerStatus { leader, ..Default::default() });
         let record = &self.recorded[revision];
         let id = job_id(&record.cluster_id, 0).to_string();

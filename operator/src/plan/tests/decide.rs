@@ -7,7 +7,9 @@ use serde_json::json;
 use super::cluster::{Cluster, at, condition, happened, running};
 use crate::plan::{Action, Check, Situation};
 use crate::resource::tests::application;
-use crate::resource::{DeletionPolicy, Preflight, Restore, RestoreSource, Rollback, UpgradeMode};
+use crate::resource::{
+    DeletionPolicy, Preflight, Restore, RestoreSource, Rollback, UpgradeMode, UpgradeStrategy,
+};
 
 #[test]
 fn an_application_is_deployed_and_becomes_stable_and_then_nothing_is_done() {
@@ -21,7 +23,7 @@ fn an_application_is_deployed_and_becomes_stable_and_then_nothing_is_done() {
     let decision = cluster.step();
     let (revision, replicas) = (cluster.wanted(), cluster.spec.job_manager.replicas);
     let quiet = [
-        Action::ApplyApplication { leading: Some(revision.clone()) },
+        Action::ApplyApplication { leading: Some(revision.clone()), preparing: None },
         Action::KeepRevision { revision, replicas },
     ];
     let rest: Vec<_> = decision
@@ -180,7 +182,8 @@ fn a_revision_whose_pods_the_api_server_refuses_changes_nothing_that_runs_and_sa
     cluster.refused = Some("violates PodSecurity".to_owned());
     cluster.change(|spec| spec.image = "other".to_owned());
     let kept = cluster.step().actions;
-    assert!(kept.contains(&Action::ApplyApplication { leading: Some(old.clone()) }), "{kept:?}");
+    let apply = Action::ApplyApplication { leading: Some(old.clone()), preparing: None };
+    assert!(kept.contains(&apply), "{kept:?}");
     for _ in 0..20 {
         cluster.step();
     }
@@ -439,6 +442,10 @@ enum Happening {
     Suspend(bool),
     Scale(i32),
     Healthy(bool),
+    Warm(bool),
+    Prepares(bool),
+    LeaderDies,
+    CrashesAfter(u8),
     Checkpoints(bool),
     Ends(bool),
     Invalid(bool),
@@ -452,6 +459,10 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
         any::<bool>().prop_map(Happening::Suspend),
         (1i32..9).prop_map(Happening::Scale),
         any::<bool>().prop_map(Happening::Healthy),
+        any::<bool>().prop_map(Happening::Warm),
+        any::<bool>().prop_map(Happening::Prepares),
+        Just(Happening::LeaderDies),
+        (0u8..6).prop_map(Happening::CrashesAfter),
         any::<bool>().prop_map(Happening::Checkpoints),
         any::<bool>().prop_map(Happening::Ends),
         any::<bool>().prop_map(Happening::Invalid),
@@ -479,6 +490,19 @@ proptest! {
                 Happening::Suspend(suspend) => cluster.change(|spec| spec.suspend = suspend),
                 Happening::Scale(to) => cluster.change(|spec| spec.job.parallelism = to),
                 Happening::Healthy(healthy) => cluster.healthy = healthy,
+                Happening::Warm(warm) => cluster.change(|spec| {
+                    spec.upgrade.strategy =
+                        if warm { UpgradeStrategy::Warm } else { UpgradeStrategy::Recreate };
+                }),
+                Happening::Prepares(prepares) => cluster.prepares = prepares,
+                Happening::LeaderDies => {
+                    if let Some(revision) = cluster.turn.0.clone() {
+                        cluster.lose_job_managers(&revision);
+                    }
+                }
+                Happening::CrashesAfter(actions) => {
+                    cluster.step_partly(actions.into());
+                }
                 Happening::Checkpoints(taken) => cluster.checkpoints = taken,
                 Happening::Ends(finished) => {
                     let state = if finished { "FINISHED" } else { "FAILED" };
@@ -502,6 +526,7 @@ proptest! {
             }
         }
         cluster.healthy = true;
+        cluster.prepares = true;
         cluster.checkpoints = true;
         cluster.change(|spec| {
             spec.suspend = false;
@@ -509,8 +534,8 @@ proptest! {
             spec.image = "good".to_owned();
         });
         // The job of a revision that came up while nothing was healthy.
-        if let Some(revision) = cluster.deployments.keys().next().cloned() {
-            cluster.job_runs(&revision);
+        if let Some(revision) = cluster.turn.0.clone() {
+            cluster.lose_job_managers(&revision);
         }
         cluster.until("Running", true);
         let deployed: Vec<String> = cluster.deployments.keys().cloned().collect();

@@ -8,3 +8,4 @@ mod erase;
 mod notice;
 mod rollback;
 mod stale;
+mod warm;

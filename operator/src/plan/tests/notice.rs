@@ -18,6 +18,7 @@ fn what_goes_wrong_while_a_job_runs_is_told_of_once() {
     cluster.status.job_manager.as_mut().expect("a leader").epoch = 4;
     let killed = Trouble { reason: "OOMKilled".to_owned(), ..Trouble::default() };
     cluster.pods.push(PodFact {
+        ready: false,
         name: "a-taskmanager-1".to_owned(),
         revision: cluster.wanted(),
         role: Some(Role::TaskManager),

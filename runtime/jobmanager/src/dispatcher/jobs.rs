@@ -90,8 +90,8 @@ impl Dispatcher {
         actions: &mut Vec<Action>,
     ) {
         match action {
-            JobAction::RequestSlots { request, allocations } => {
-                let request = SlotRequest { job, id: request, allocations };
+            JobAction::RequestSlots { request, allocations, replaces, until } => {
+                let request = SlotRequest { job, id: request, allocations, replaces, until };
                 self.slot_event(SlotEvent::Requested(request), now, actions);
             }
             JobAction::WithdrawRequest => {

@@ -75,6 +75,8 @@ pub enum Action {
     RequireWorkers(u32),
     /// Tell the driver that a TaskManager has registered, or is gone.
     WorkerChanged(TaskManagerId, bool),
+    /// Tell the driver that a TaskManager is about to go.
+    WorkerLeaving(TaskManagerId),
     /// End a TaskManager.
     ReleaseWorker(TaskManagerId),
     /// A job has ended.

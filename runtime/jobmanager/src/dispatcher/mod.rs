@@ -125,6 +125,7 @@ impl Dispatcher {
         for job in jobs {
             self.job_event(job, JobEvent::Tick, now, actions);
         }
+        self.dismiss_leaving(actions);
         if now.elapsed >= self.next_heartbeat {
             self.next_heartbeat = now.elapsed + self.options.resources.heartbeat_interval;
             let ids: Vec<TaskManagerId> = self.resources.task_managers().keys().cloned().collect();
@@ -141,6 +142,7 @@ impl Dispatcher {
             heartbeat.expected.extend(expected);
             heartbeat.jobs.extend(progress);
         }
+        heartbeat.dismissed = self.resources.dismissed(id).map(str::to_owned);
         self.send_on(connection, JobManagerMessage::Heartbeat(heartbeat), actions);
     }
 

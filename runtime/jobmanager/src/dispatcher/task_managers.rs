@@ -7,11 +7,14 @@ use thalweg_rpc::message::{
 };
 
 use super::{Action, Dispatcher, TaskManagerObservation};
-use crate::job_master::JobEvent;
+use crate::job_master::{JobEvent, Relocating};
 use crate::moment::Moment;
 use crate::resource_manager::{
     ConnectionId, Disconnection, Reception, ResourceAction, SlotAction, WorkerEvent,
 };
+
+/// Why a TaskManager that is about to go needn't wait.
+const NOTHING_LEFT: &str = "nothing runs there any more";
 
 impl Dispatcher {
     /// A message:
@@ -226,6 +229,15 @@ impl Dispatcher {
                     actions.push(Action::WorkerChanged(id, registered));
                 }
                 ResourceAction::ReleaseWorker(id) => actions.push(Action::ReleaseWorker(id)),
+                ResourceAction::Leaving { task_manager, reason, until, slots_until } => {
+                    let observation = TaskManagerObservation::Leaving(reason);
+                    actions.push(Action::ObserveTaskManager(task_manager.clone(), observation));
+                    if self.options.workers.is_some() {
+                        actions.push(Action::WorkerLeaving(task_manager.clone()));
+                    }
+                    let event = JobEvent::TaskManagerLeaving { task_manager, until, slots_until };
+                    self.tell_all_jobs(&event, now, actions);
+                }
             }
         }
     }
@@ -237,14 +249,26 @@ impl Dispatcher {
         now: Moment,
         actions: &mut Vec<Action>,
     ) {
-        if let WorkerEvent::Leaving(cause) = event
-            && self.resources.task_managers().contains_key(id)
-        {
-            let observation = TaskManagerObservation::Leaving(cause.clone());
-            actions.push(Action::ObserveTaskManager(id.clone(), observation));
-        }
         let of_resources = self.resources.worker_event(id, event, now);
         self.perform_resource_actions(of_resources, now, actions);
+    }
+
+    /// Tells TaskManagers that are about to go when they needn't wait any more: nothing is left
+    /// there, or it can't be moved.
+    pub(super) fn dismiss_leaving(&mut self, actions: &mut Vec<Action>) {
+        let leaving: Vec<TaskManagerId> = self.resources.leaving().cloned().collect();
+        for id in leaving {
+            let of_jobs: Vec<_> = self.jobs.values().map(|job| job.relocation_from(&id)).collect();
+            if of_jobs.contains(&Relocating::UnderWay) {
+                continue;
+            }
+            let why = of_jobs.into_iter().find_map(|of_job| match of_job {
+                Relocating::Impossible(why) => Some(why),
+                Relocating::UnderWay | Relocating::NothingThere => None,
+            });
+            self.resources.dismiss(&id, why.unwrap_or_else(|| NOTHING_LEFT.to_owned()));
+            self.send_heartbeat(&id, actions);
+        }
     }
 
     fn lost(

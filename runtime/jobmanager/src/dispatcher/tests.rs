@@ -1,5 +1,7 @@
 //! Who is listened to, and what is answered. The whole of it is tested by the simulation.
 
+mod leaving;
+
 use thalweg_core::ids::CheckpointId;
 use thalweg_core::job_graph::ShipStrategy::Forward;
 use thalweg_rpc::message::{
@@ -26,6 +28,7 @@ fn register(build_id: u64, epoch: u64) -> ToJobManager {
         build_id,
         executions: Vec::new(),
         process_id: 1,
+        leaving: None,
     });
     Fenced { epoch: Epoch(epoch), sequence: 1, message }
 }

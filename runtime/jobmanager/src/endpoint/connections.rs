@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use thalweg_rpc::message::{JobManagerMessage, ToJobManager, ToTaskManager};
-use thalweg_rpc::{Accepted, LinkReceiver, LinkSender, SendError};
+use thalweg_rpc::{Accepted, LinkError, LinkReceiver, LinkSender, SendError};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::mail::Mail;
 use crate::dispatcher::Event;
-use crate::resource_manager::ConnectionId;
+use crate::resource_manager::{ConnectionId, Disconnection};
 
 #[derive(Debug)]
 struct Connection {
@@ -50,6 +50,13 @@ impl Connections {
         }
     }
 
+    /// Closes all of them.
+    pub(super) fn close_all(&mut self) {
+        for connection in std::mem::take(&mut self.open).into_values() {
+            connection.reader.abort();
+        }
+    }
+
     /// The peer's address, for people.
     pub(super) fn peer(&self, id: ConnectionId) -> &str {
         self.open.get(&id).map_or("", |connection| &connection.peer)
@@ -79,6 +86,14 @@ impl Connections {
                 None
             }
         }
+    }
+}
+
+/// How a connection has ended, by the error of its link.
+pub(super) fn disconnection(error: &LinkError) -> Disconnection {
+    match error {
+        LinkError::Closed => Disconnection::Closed,
+        LinkError::Broken(_) | LinkError::Garbage(_) => Disconnection::Broken,
     }
 }
 

@@ -33,6 +33,9 @@ pub(super) fn job(job: JobId, observation: &Observation) {
         Observation::RescaleGivenUp(why) => {
             tracing::warn!(%job, "the parallelism wasn't changed: {why}");
         }
+        Observation::Relocating { tasks } => {
+            tracing::info!(%job, "moving {tasks} tasks away from TaskManagers that leave");
+        }
         Observation::CheckpointFailed { checkpoint, cause } => {
             tracing::warn!(%job, "checkpoint {checkpoint} failed: {cause}");
         }

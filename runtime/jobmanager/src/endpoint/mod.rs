@@ -8,6 +8,7 @@ mod log;
 pub(crate) mod mail;
 mod newer_checkpoint;
 mod options;
+mod preparation;
 mod recorded;
 mod rescale;
 mod savepoint;
@@ -23,7 +24,7 @@ use parking_lot::RwLock;
 use thalweg_core::Clock;
 use thalweg_core::ids::JobId;
 use thalweg_core::status::JobStatus;
-use thalweg_rpc::{Acceptor, LinkError};
+use thalweg_rpc::Acceptor;
 use thalweg_storage::log::Leader;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -32,6 +33,7 @@ pub use handle::{EndReason, JobManagerHandle};
 pub use mail::{CancelError, CheckpointCommand, CommandError, CommandKind, SubmitError};
 pub use newer_checkpoint::newer_checkpoint;
 pub use options::{CheckpointStore, JobManagerOptions, StoreOpener};
+pub use preparation::Preparation;
 pub use savepoint::{Savepoint, SavepointError, open_savepoint};
 
 use crate::checkpoint_coordinator::CompletedCheckpoint;
@@ -41,11 +43,9 @@ use crate::high_availability::job_log::JobLog;
 use crate::high_availability::{ElectionError, leftovers};
 use crate::job_master::JobResult;
 use crate::moment::Moment;
-use crate::resource_manager::{
-    Disconnection, ResourceManagerDriver, ResourceManagerOptions, WorkerEvents,
-};
+use crate::resource_manager::{ResourceManagerDriver, ResourceManagerOptions, WorkerEvents};
 use crate::rest::model::ClusterFacts;
-use connections::Connections;
+use connections::{Connections, disconnection};
 use disposal::Disposals;
 use mail::Mail;
 use recorded::Recorded;
@@ -97,7 +97,7 @@ impl JobManager {
     /// # Errors
     /// When it can't campaign.
     pub async fn start(mut options: JobManagerOptions) -> Result<JobManagerHandle, ElectionError> {
-        let leadership = options.election.campaign().await?;
+        let leadership = preparation::campaign(&mut options).await?;
         if let Some(records) = &options.records {
             leftovers::collect_at_takeover(records).await;
         }
@@ -217,11 +217,7 @@ impl JobManager {
             Mail::PeerGone(connection, error) => {
                 tracing::debug!(peer = self.connections.peer(connection), "{error}");
                 self.connections.close(connection);
-                let how = match error {
-                    LinkError::Closed => Disconnection::Closed,
-                    LinkError::Broken(_) | LinkError::Garbage(_) => Disconnection::Broken,
-                };
-                self.handle(Event::Disconnected(connection, how));
+                self.handle(Event::Disconnected(connection, disconnection(&error)));
             }
             Mail::Submit(job, leader, reply) => self.submit(job, leader, reply),
             Mail::Cancel(job, reply) => {
@@ -346,6 +342,7 @@ impl JobManager {
             }
             Action::RequireWorkers(total) => self.driver.require_workers(total),
             Action::WorkerChanged(id, registered) => self.driver.worker_changed(&id, registered),
+            Action::WorkerLeaving(id) => self.driver.worker_leaving(&id),
             Action::ReleaseWorker(id) => self.driver.release_worker(&id),
             Action::JobEnded(result) => {
                 log::job_ended(&result);

@@ -9,6 +9,7 @@ use thalweg_rpc::Acceptor;
 use thalweg_storage::BlobStore;
 use tokio::runtime::Handle;
 
+use super::preparation::Preparation;
 use crate::high_availability::{LeaderElection, Records};
 use crate::resource_manager::ResourceManagerDriver;
 
@@ -60,6 +61,8 @@ pub struct JobManagerOptions {
     pub driver: Box<dyn ResourceManagerDriver>,
     /// Makes it the leader.
     pub election: Box<dyn LeaderElection>,
+    /// What it gets ready before it leads; None: nothing.
+    pub preparation: Option<Preparation>,
     /// Where checkpoints go; needed by jobs that take some.
     pub store: Option<CheckpointStore>,
     /// Opens the places of savepoints.

@@ -16,6 +16,7 @@ use thalweg_rpc::message::{
 use thalweg_rpc::{AcceptorSender, Connector, EpochGuard, Link, accept_channel};
 use thalweg_storage::{BlobPath, BlobStore, MemoryStore, manifest};
 
+mod preparation;
 mod recorded;
 
 use super::*;
@@ -65,22 +66,27 @@ async fn start_with(
     election: Box<dyn LeaderElection>,
 ) -> (JobManagerHandle, AcceptorSender) {
     let (sender, acceptor) = accept_channel();
-    let options = JobManagerOptions {
+    let options = JobManagerOptions { store, records, ..options(acceptor, election) };
+    (JobManager::start(options).await.unwrap(), sender)
+}
+
+fn options(acceptor: Acceptor, election: Box<dyn LeaderElection>) -> JobManagerOptions {
+    JobManagerOptions {
         configuration: configuration(&[("heartbeat.interval", "20 ms")]),
         build_id: 7,
         seed: 1,
         acceptor,
         driver: Box::new(StandaloneDriver),
         election,
-        store,
+        preparation: None,
+        store: None,
         stores: Arc::new(NoStores),
-        records,
+        records: None,
         clock: Arc::new(SystemClock::new()),
         runtime: Handle::current(),
         version: "0.1.0".to_owned(),
         commit: String::new(),
-    };
-    (JobManager::start(options).await.unwrap(), sender)
+    }
 }
 
 /// There are no stores but the one that it is given.
@@ -130,6 +136,7 @@ impl Puppet {
             build_id: 7,
             executions: Vec::new(),
             process_id: 1,
+            leaving: None,
         }));
         this
     }
@@ -211,6 +218,7 @@ impl Puppet {
                         heartbeat_seen: self.heartbeat_seen,
                         executions: self.tasks.clone(),
                         metrics: Vec::new(),
+                        leaving: None,
                     };
                     self.say(TaskManagerMessage::Heartbeat(heartbeat));
                 }

@@ -28,7 +28,8 @@ pub(super) fn facts(
     let history = job.coordinator().history();
     let checkpoints = history.facts(&cluster.state_backend, &cluster.checkpoint_storage);
     let shown = information.checkpointing || checkpoints.counts.total() > 0;
-    let rescales = i64::try_from(job.rescales()).unwrap_or(i64::MAX);
+    let count = |of: u64| i64::try_from(of).unwrap_or(i64::MAX);
+    let (rescales, relocations) = (count(job.rescales()), count(job.relocations()));
     JobFacts {
         id: information.job_id.to_string(),
         name: information.job_name.clone(),
@@ -50,7 +51,10 @@ pub(super) fn facts(
             user_config: BTreeMap::new(),
         },
         accumulators: accumulators(graph.tasks().flat_map(|(_, e)| &e.accumulators)),
-        metrics: Metrics::from([("numRescales".to_owned(), rescales.into())]),
+        metrics: Metrics::from([
+            ("numRescales".to_owned(), rescales.into()),
+            ("numRelocations".to_owned(), relocations.into()),
+        ]),
     }
 }
 

@@ -29,6 +29,9 @@ pub struct LeaderHint {
     pub counter: u64,
     /// It has given up leadership.
     pub released: bool,
+    /// The revision of the application that it runs; empty where there are none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub revision: String,
 }
 
 /// What a candidate does.
@@ -99,6 +102,7 @@ mod tests {
             epoch: Epoch(epoch),
             counter,
             released: false,
+            revision: String::new(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thalweg_rpc::{LeaderAddress, LeaderLocator, Locating};
 use thalweg_storage::BlobStore;
 
-use super::{HighAvailabilityError, read_hint};
+use super::{HighAvailabilityError, LeaderHint, read_hint};
 
 /// Reads the hint of a cluster in a store.
 pub struct HintLocator {
@@ -34,7 +34,9 @@ impl LeaderLocator for HintLocator {
         Box::pin(async move {
             let found = read_hint(self.store.as_ref(), &self.cluster_id).await;
             match found.map_err(|error: HighAvailabilityError| error.to_string())? {
-                Some(hint) => Ok(LeaderAddress { address: hint.address, epoch: hint.epoch }),
+                Some(LeaderHint { address, epoch, revision, .. }) => {
+                    Ok(LeaderAddress { address, epoch, revision })
+                }
                 None => Err(format!(
                     "no JobManager of the cluster {:?} has ever led in {}; start one, or check \
                      high-availability.cluster-id and high-availability.storageDir",

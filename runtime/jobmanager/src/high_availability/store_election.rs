@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use thalweg_core::Clock;
 use thalweg_core::ids::{JobId, cluster_log_id};
+use thalweg_rpc::{LeaderAddress, LeaderView};
 use thalweg_storage::blob::BlobErrorKind;
 use thalweg_storage::log::{ClaimOutcome, Leader, Log, LogError, LogErrorKind, WriterId};
 use thalweg_storage::{BlobStore, layout, sealed};
@@ -54,8 +55,12 @@ pub struct StoreElection {
     rest_address: String,
     /// Tells whom this one sees leading.
     seen: watch::Sender<Option<KnownLeader>>,
+    /// The same for those who ask at `address`, and while it leads itself.
+    view: LeaderView,
     /// The machine's name.
     machine: String,
+    /// What it runs; empty where there are no revisions.
+    revision: String,
     writer: WriterId,
     turn: Box<dyn Turn>,
     period: Duration,
@@ -90,7 +95,9 @@ impl StoreElection {
             address,
             rest_address: String::new(),
             seen: watch::Sender::new(None),
+            view: LeaderView::default(),
             machine,
+            revision: String::new(),
             writer,
             turn: Box::new(HintTurn::new(watch)),
             period,
@@ -107,6 +114,12 @@ impl StoreElection {
         self
     }
 
+    /// It runs this revision of the application; TaskManagers of others don't follow it.
+    pub fn of_revision(mut self, revision: String) -> Self {
+        self.revision = revision;
+        self
+    }
+
     /// REST is found at this host and port of this process, and wants to know who leads.
     pub fn serves_rest(
         mut self,
@@ -117,7 +130,21 @@ impl StoreElection {
         self
     }
 
+    /// Who asks at this process's address is told whom this one sees leading.
+    pub fn answers_with(mut self, view: LeaderView) -> Self {
+        self.view = view;
+        self
+    }
+
     fn see(&self, hint: Option<&LeaderHint>) {
+        // Its own address is that of its place's former process.
+        let leads = |hint: &&LeaderHint| !hint.released && hint.address != self.address;
+        let leader = hint.filter(leads);
+        self.view.sees(leader.map(|hint| LeaderAddress {
+            address: hint.address.clone(),
+            epoch: hint.epoch,
+            revision: hint.revision.clone(),
+        }));
         let leads = |hint: &&LeaderHint| !hint.released && !hint.rest_address.is_empty();
         // Its own is that of its place's former process.
         let other = |hint: &&LeaderHint| hint.rest_address != self.rest_address;
@@ -166,6 +193,8 @@ impl StoreElection {
                 Ok(ClaimOutcome::Leads(leader)) => {
                     let epoch = leader.leadership().epoch();
                     self.leader = Some(*leader);
+                    let (address, revision) = (self.address.clone(), self.revision.clone());
+                    self.view.leads(LeaderAddress { address, epoch, revision });
                     self.show(false).await;
                     tracing::info!(epoch = epoch.0, "this JobManager leads");
                     return Ok(Leadership { epoch });
@@ -196,6 +225,7 @@ impl StoreElection {
             epoch: leader.leadership().epoch(),
             counter: self.counter,
             released,
+            revision: self.revision.clone(),
         };
         let written = async {
             let path = layout::leader(cluster_log_id(&self.cluster_id))?;
@@ -233,10 +263,12 @@ impl LeaderElection for StoreElection {
         Box::pin(async move {
             loop {
                 tokio::time::sleep(self.period).await;
-                if let Some(reason) = self.fenced().await {
-                    return reason;
-                }
-                if let Some(reason) = self.turn.keep(self.clock.elapsed()).await {
+                let lost = match self.fenced().await {
+                    Some(reason) => Some(reason),
+                    None => self.turn.keep(self.clock.elapsed()).await,
+                };
+                if let Some(reason) = lost {
+                    self.view.sees(None);
                     return reason;
                 }
                 if !self.shown || self.turn.needs_hints() {
@@ -248,6 +280,7 @@ impl LeaderElection for StoreElection {
 
     fn release(&mut self) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
+            self.view.sees(None);
             // Somebody else's hint isn't this one's to change.
             if self.fenced().await.is_none() {
                 self.show(true).await;

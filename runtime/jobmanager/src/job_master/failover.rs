@@ -1,5 +1,7 @@
 //! What is done about failures: restart the region, or give the job up.
 
+use std::time::Duration;
+
 use thalweg_core::ids::ExecutionAttemptId;
 use thalweg_core::status::{ExecutionState, JobStatus};
 use thalweg_rpc::message::{FailureInfo, FailureKind};
@@ -98,7 +100,9 @@ impl JobMaster {
     /// 1. When the job is ending anyway, or its region is already being restarted, the failure is
     ///    only remembered, beside the one that is being answered.
     /// 2. A deployment that can never work fails the job at once.
-    /// 3. Otherwise the restart strategy is asked: the region restarts after its delay, or the job
+    /// 3. A task that went with its TaskManager, which was about to go, restarts with its region at
+    ///    once: that was to be expected, and doesn't count. Not in a job that may never restart.
+    /// 4. Otherwise the restart strategy is asked: the region restarts after its delay, or the job
     ///    fails.
     pub(super) fn answer(
         &mut self,
@@ -117,6 +121,9 @@ impl JobMaster {
         self.failures.add(failure);
         match info.kind {
             FailureKind::Deployment => self.fail(info, now, actions),
+            FailureKind::Environment if self.is_on_leaving(task) && !self.may_not_restart() => {
+                self.restart_after(Duration::ZERO, &[region], now, actions);
+            }
             FailureKind::User | FailureKind::Environment => {
                 self.restart(&[region], info, now, actions);
             }
@@ -147,12 +154,22 @@ impl JobMaster {
         now: Moment,
         actions: &mut Vec<JobAction>,
     ) {
-        let delay = match self.restart_strategy.failed(now.elapsed) {
-            RestartDecision::Restart(delay) => delay,
-            RestartDecision::Fail => return self.fail(cause, now, actions),
-        };
+        match self.restart_strategy.failed(now.elapsed) {
+            RestartDecision::Restart(delay) => self.restart_after(delay, regions, now, actions),
+            RestartDecision::Fail => self.fail(cause, now, actions),
+        }
+    }
+
+    fn restart_after(
+        &mut self,
+        delay: Duration,
+        regions: &[usize],
+        now: Moment,
+        actions: &mut Vec<JobAction>,
+    ) {
         self.restarts += 1;
         self.give_up_rescale("tasks failed before it", actions);
+        self.give_up_relocation(actions);
         let mut tasks = Vec::new();
         for region in regions {
             self.scheduler.restart(*region, now.elapsed + delay);
@@ -184,6 +201,7 @@ impl JobMaster {
 
     fn end_all(&mut self, now: Moment, actions: &mut Vec<JobAction>) {
         self.give_up_rescale("the job ends", actions);
+        self.give_up_relocation(actions);
         let tasks: Vec<TaskIndex> = self.graph.tasks().map(|(task, _)| task).collect();
         self.end_tasks(&tasks, now, actions);
         self.coordinate(CheckpointEvent::Interrupted, now, actions);
@@ -222,7 +240,9 @@ impl JobMaster {
         now: Moment,
         actions: &mut Vec<JobAction>,
     ) {
-        if self.rescale_slots_unavailable(request, &message, actions) {
+        if self.rescale_slots_unavailable(request, &message, actions)
+            || self.relocation_slots_unavailable(request, &message)
+        {
             return;
         }
         if !self.scheduler.request_failed(request) || self.end.is_some() {

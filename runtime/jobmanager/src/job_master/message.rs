@@ -1,6 +1,7 @@
 //! What a JobMaster is told, and what it wants done.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use thalweg_core::element::Barrier;
 use thalweg_core::ids::{
@@ -66,6 +67,15 @@ pub enum JobEvent {
         /// Why, for people.
         cause: String,
     },
+    /// A TaskManager is about to go, and works on until then.
+    TaskManagerLeaving {
+        /// Which.
+        task_manager: TaskManagerId,
+        /// When it goes.
+        until: Duration,
+        /// Until when slots on others may come.
+        slots_until: Duration,
+    },
     /// A deployment can never be sent.
     DeploymentRefused {
         /// The executions.
@@ -103,6 +113,10 @@ pub enum JobAction {
         request: RequestId,
         /// One for each slot.
         allocations: Vec<AllocationId>,
+        /// Slots that it has, of TaskManagers that are about to go, in whose place these are.
+        replaces: Vec<AllocationId>,
+        /// Until when it waits, if not for the usual time.
+        until: Option<Duration>,
     },
     /// The open request isn't needed any more.
     WithdrawRequest,
@@ -196,7 +210,7 @@ pub enum Observation {
         /// Number of tasks that restart.
         tasks: usize,
         /// After which pause.
-        delay: std::time::Duration,
+        delay: Duration,
     },
     /// Tasks were deployed.
     Deployed {
@@ -216,6 +230,11 @@ pub enum Observation {
     },
     /// The parallelism stays what it was, for this reason.
     RescaleGivenUp(String),
+    /// Tasks are moved away from TaskManagers that are about to go.
+    Relocating {
+        /// Their number, and that of those that restart with them.
+        tasks: usize,
+    },
     /// A checkpoint failed.
     CheckpointFailed {
         /// Which.

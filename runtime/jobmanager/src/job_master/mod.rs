@@ -11,6 +11,7 @@ mod failure_history;
 mod message;
 mod progress;
 mod reconcile;
+mod relocation;
 mod rescale;
 pub mod restart_strategy;
 pub mod scheduler;
@@ -30,6 +31,7 @@ use thalweg_storage::manifest::VertexRequirement;
 
 pub use failure_history::{Failure, FailureHistory};
 pub use message::{JobAction, JobEvent, JobResult, Observation};
+pub use relocation::Relocating;
 pub use rescale::{RescaleError, RescaleOutcome, required, rescaled};
 
 use crate::checkpoint_coordinator::{
@@ -38,6 +40,7 @@ use crate::checkpoint_coordinator::{
 use crate::moment::{Moment, earlier};
 use crate::source_coordinator::SourceCoordinator;
 use execution_graph::{ExecutionGraph, GraphError};
+use relocation::Relocation;
 use rescale::Rescale;
 use restart_strategy::RestartStrategy;
 use scheduler::Scheduler;
@@ -93,6 +96,7 @@ pub struct JobMaster {
     failures: FailureHistory,
     end: Option<End>,
     restarts: u64,
+    relocation: Relocation,
     rescale: Option<Rescale>,
     last_rescale: Option<RescaleOutcome>,
     /// How often the parallelism was changed.
@@ -130,6 +134,7 @@ impl JobMaster {
             failures: FailureHistory::new(history),
             end: None,
             restarts: 0,
+            relocation: Relocation::default(),
             rescale: None,
             last_rescale: None,
             rescales: 0,
@@ -157,6 +162,7 @@ impl JobMaster {
                     actions_of.push(JobAction::ReleaseSlots(unwanted));
                 }
                 self.rescale_slots_granted(request, now, actions_of);
+                self.relocation_slots_granted(request, now, actions_of);
             }
             JobEvent::SlotsUnavailable { request, message } => {
                 self.slots_unavailable(request, message, now, actions_of);
@@ -172,6 +178,10 @@ impl JobMaster {
             JobEvent::TaskManagerConnected(id) => self.scheduler.connected(&id),
             JobEvent::TaskManagerLost { task_manager, cause } => {
                 self.task_manager_lost(&task_manager, &cause, now, actions_of);
+            }
+            JobEvent::TaskManagerLeaving { task_manager, until, slots_until } => {
+                let times = (until, slots_until);
+                self.task_manager_leaving(task_manager, times, actions_of);
             }
             JobEvent::DeploymentRefused { attempts, cause } => {
                 self.deployment_refused(&attempts, &cause, now, actions_of);
@@ -282,6 +292,7 @@ impl JobMaster {
             return None;
         }
         let checkpoints = self.coordinator.deadline(&self.graph);
+        let checkpoints = earlier(checkpoints, self.relocation_deadline());
         earlier(earlier(self.scheduler.deadline(now), checkpoints), self.reconcile_deadline())
     }
 

@@ -17,18 +17,20 @@ impl JobMaster {
     /// Goes on, in this order:
     ///
     /// 1. Tasks whose deployment or end is overdue are given up; slots that nothing has needed for
-    ///    a while are given back.
+    ///    a while, and those that nothing may need again, are given back.
     /// 2. The checkpoint coordinator looks at the tasks and the time.
     /// 3. A job that is to end, and all whose tasks have ended, ends; but not while a manifest is
     ///    being written.
     /// 4. A job all of whose tasks have finished has finished.
-    /// 5. A change of parallelism goes on.
+    /// 5. A change of parallelism goes on, and the move of tasks away from TaskManagers that are
+    ///    about to go.
     /// 6. Regions that wait are deployed when their slots are there; never while a manifest is
     ///    being written: they restart from the newest checkpoint, and which one that is must be
     ///    known.
     pub(super) fn progress(&mut self, now: Moment, actions: &mut Vec<JobAction>) {
         self.look_for_overdue(now, actions);
-        let idle = self.scheduler.release_idle(&self.graph, now.elapsed);
+        let mut idle = self.scheduler.release_idle(&self.graph, now.elapsed);
+        idle.extend(self.scheduler.release_leaving(&self.graph));
         if !idle.is_empty() {
             actions.push(JobAction::ReleaseSlots(idle));
         }
@@ -52,6 +54,7 @@ impl JobMaster {
             return;
         }
         self.go_on_rescaling(now, actions);
+        self.go_on_relocating(now, actions);
         if !self.is_rescaling() {
             self.schedule(now, actions);
         }
@@ -63,14 +66,14 @@ impl JobMaster {
         }
         match self.scheduler.step(&self.graph, now.elapsed) {
             Step::Nothing => {}
-            Step::Request(request, allocations) => {
+            Step::Request(demand) => {
                 let waiting =
                     self.graph.tasks().filter(|(_, e)| e.state == ExecutionState::Created);
                 let waiting: Vec<TaskIndex> = waiting.map(|(task, _)| task).collect();
                 for task in waiting {
                     self.graph.execution_mut(task).advance(ExecutionState::Scheduled, now);
                 }
-                actions.push(JobAction::RequestSlots { request, allocations });
+                actions.push(demand.into_action(None));
             }
             Step::Deploy(regions) => self.deploy(&regions, now, actions),
         }

@@ -142,6 +142,7 @@ impl JobMaster {
         for (task, failure) in failures {
             self.answer(task, failure, now, actions);
         }
+        self.has_left(id);
     }
 
     /// A deployment that can't be sent will not be better the next time.

@@ -179,6 +179,7 @@ impl JobMaster {
             return;
         }
         self.give_up_rescale("another parallelism was asked for", actions);
+        self.give_up_relocation(actions);
         self.last_rescale = Some(RescaleOutcome { id, result: None });
         if graph == self.information.graph {
             return self.end_rescale(Ok(()));
@@ -186,8 +187,9 @@ impl JobMaster {
         let phase = match self.scheduler.reserve(&graph) {
             Err(busy) => return self.end_rescale(Err(busy)),
             Ok(None) => self.begin_rescale_checkpoint(id, now, actions),
-            Ok(Some((request, allocations))) => {
-                actions.push(JobAction::RequestSlots { request, allocations });
+            Ok(Some(demand)) => {
+                let request = demand.request;
+                actions.push(demand.into_action(None));
                 Phase::Slots(request)
             }
         };

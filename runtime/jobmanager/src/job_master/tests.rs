@@ -1,5 +1,6 @@
 //! A job from submission to end, through failures: events and what is to be done.
 
+mod relocation;
 mod rescale;
 
 use thalweg_core::ids::{AllocationId, ExecutionAttemptId};
@@ -40,7 +41,7 @@ impl Scene {
 
     /// Grants what was requested, on TaskManagers a and b in turn.
     fn grant(&mut self, requested: &[JobAction], ms: u64) -> Vec<JobAction> {
-        let Some(JobAction::RequestSlots { request, allocations }) =
+        let Some(JobAction::RequestSlots { request, allocations, .. }) =
             requested.iter().find(|a| matches!(a, JobAction::RequestSlots { .. }))
         else {
             panic!("no request in {requested:?}")

@@ -29,8 +29,15 @@ pub trait ResourceManagerDriver: Debug + Send {
     fn require_workers(&mut self, total: u32);
     /// One has registered, or its registration is over.
     fn worker_changed(&mut self, _id: &TaskManagerId, _registered: bool) {}
+    /// One that has registered is about to go, by its own word: it counts no more among those that
+    /// there are, and ends by itself.
+    fn worker_leaving(&mut self, _id: &TaskManagerId) {}
     /// Ends one that isn't used any more. No slot of it is given away after that.
     fn release_worker(&mut self, id: &TaskManagerId);
+    /// The JobManager doesn't lead and wants workers all the same, to have them ready: where to say
+    /// what becomes of them. May be called again, and [`started`](Self::started) after it: nothing
+    /// that was required before counts then, and workers that there are are taken over.
+    fn prepares(&mut self, _events: WorkerEvents) {}
     /// Called once, when the JobManager leads in this term: where to say what becomes of workers.
     fn started(&mut self, _events: WorkerEvents, _epoch: Epoch) {}
 }
@@ -40,8 +47,8 @@ pub trait ResourceManagerDriver: Debug + Send {
 pub enum WorkerEvent {
     /// Its process has ended, or never comes: why, for people.
     Gone(String),
-    /// It is about to be ended from outside: it gets no more slots, and another one is required for
-    /// those that jobs have of it. Its tasks stay until it is gone.
+    /// It is about to be ended from outside: it gets no more slots, and its tasks are moved to
+    /// another one, which is required at once.
     Leaving(String),
 }
 

@@ -58,7 +58,9 @@ impl ResourceManager {
             known.last_heard = now;
             known.sequence = sequence;
             let executions = registration.executions;
-            return Ok((Reception::Fresh, self.report_busy(&id, &executions, now)));
+            let mut actions = self.report_busy(&id, &executions, now);
+            actions.extend(self.says_leaving(&id, registration.leaving.as_ref(), now));
+            return Ok((Reception::Fresh, actions));
         }
         let event = SlotEvent::Registered {
             task_manager: id.clone(),
@@ -66,7 +68,9 @@ impl ResourceManager {
             data_address: registration.data_address.clone(),
             // What still runs there must be known before its slots can be given away.
             busy: busy_slots(&registration.executions),
+            leaving: registration.leaving.is_some(),
         };
+        let leaving = registration.leaving.clone();
         self.task_managers.insert(
             id.clone(),
             TaskManager {
@@ -74,12 +78,14 @@ impl ResourceManager {
                 connection: Some(connection),
                 last_heard: now,
                 metrics: Vec::new(),
+                leave: None,
                 disconnected: None,
                 sequence,
             },
         );
         let mut actions = self.worker_changed(&id, true);
         actions.extend(self.slot_event(event, now));
+        actions.extend(self.says_leaving(&id, leaving.as_ref(), now));
         Ok((Reception::Fresh, actions))
     }
 
@@ -100,7 +106,9 @@ impl ResourceManager {
         known.last_heard = now;
         known.sequence = sequence;
         known.metrics.clone_from(&heartbeat.metrics);
-        (Reception::Fresh, self.report_busy(&heartbeat.id, &heartbeat.executions, now))
+        let mut actions = self.report_busy(&heartbeat.id, &heartbeat.executions, now);
+        actions.extend(self.says_leaving(&heartbeat.id, heartbeat.leaving.as_ref(), now));
+        (Reception::Fresh, actions)
     }
 
     /// A connection is gone. Its TaskManager has a moment to connect again, during which none of
@@ -146,7 +154,7 @@ impl ResourceManager {
                 let cause = format!("TaskManager {id} was lost: {cause}");
                 self.remove(id, &cause, now)
             }
-            WorkerEvent::Leaving(_) => self.slot_event(SlotEvent::Leaving(id.clone()), now),
+            WorkerEvent::Leaving(reason) => self.leaves(id, reason, self.options.leave_time, now),
         }
     }
 

@@ -4,6 +4,7 @@
 //! here: what runs on them.
 
 pub mod driver;
+mod leave;
 mod liveness;
 pub mod slot_manager;
 #[cfg(test)]
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use thalweg_core::configuration::Configuration;
-use thalweg_core::configuration::options::{heartbeat, slots};
+use thalweg_core::configuration::options::{heartbeat, slots, taskmanager};
 use thalweg_core::ids::TaskManagerId;
 use thalweg_rpc::message::{ExecutionReport, MetricGroup, Registration};
 
@@ -54,6 +55,8 @@ pub struct ResourceManagerOptions {
     pub slot_request_timeout: Duration,
     /// `resourcemanager.taskmanager-timeout`.
     pub unused_timeout: Duration,
+    /// How long a TaskManager that is about to go stays, where only the driver says that it is.
+    pub leave_time: Duration,
 }
 
 impl ResourceManagerOptions {
@@ -67,6 +70,7 @@ impl ResourceManagerOptions {
             close_grace: heartbeat_timeout.min(Duration::from_millis(100)),
             slot_request_timeout: configuration.get(&slots::REQUEST_TIMEOUT),
             unused_timeout: configuration.get(&slots::TASKMANAGER_TIMEOUT),
+            leave_time: taskmanager::time_to_leave(configuration),
         }
     }
 }
@@ -82,8 +86,19 @@ pub struct TaskManager {
     pub last_heard: Moment,
     /// Its latest metrics.
     pub metrics: Vec<MetricGroup>,
+    /// It is about to go.
+    pub leave: Option<Leave>,
     disconnected: Option<(Disconnection, Duration)>,
     sequence: u64,
+}
+
+/// A TaskManager is about to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leave {
+    /// When it goes, whatever is still there.
+    pub until: Duration,
+    /// Why it needn't wait for that, once it needn't.
+    pub dismissed: Option<String>,
 }
 
 /// What the ResourceManager decides.
@@ -107,6 +122,17 @@ pub enum ResourceAction {
     WorkerChanged(TaskManagerId, bool),
     /// Tell the driver that this one isn't needed.
     ReleaseWorker(TaskManagerId),
+    /// This TaskManager is about to go, and works on until then: what runs there is to be moved.
+    Leaving {
+        /// Which.
+        task_manager: TaskManagerId,
+        /// Why, for people.
+        reason: String,
+        /// When it goes.
+        until: Duration,
+        /// Until when other slots may come: at once, where nobody starts TaskManagers.
+        slots_until: Duration,
+    },
 }
 
 /// TaskManagers and their slots.

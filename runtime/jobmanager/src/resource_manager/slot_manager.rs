@@ -3,7 +3,7 @@
 //! It decides who gets which slot and nothing else: what runs in a slot is the JobMaster's, and
 //! whether a TaskManager is alive is the ResourceManager's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use thalweg_core::ids::{AllocationId, JobId, TaskManagerId};
@@ -23,6 +23,10 @@ pub struct SlotRequest {
     pub id: RequestId,
     /// One for each slot.
     pub allocations: Vec<AllocationId>,
+    /// Slots that the job has, of TaskManagers that are about to go, in whose place these are.
+    pub replaces: Vec<AllocationId>,
+    /// Until when it waits, at most; None: for `slot.request.timeout`.
+    pub until: Option<Duration>,
 }
 
 /// What happened to slots.
@@ -38,6 +42,8 @@ pub enum SlotEvent {
         data_address: String,
         /// Slots in which something runs already, ascending.
         busy: Vec<u32>,
+        /// It is about to go.
+        leaving: bool,
     },
     /// Slots of a TaskManager in which something runs, wanted or not. It is connected.
     Reported {
@@ -104,6 +110,7 @@ struct Slots {
 #[derive(Debug, Clone)]
 struct Waiting {
     request: SlotRequest,
+    since: Duration,
     deadline: Duration,
 }
 
@@ -113,12 +120,19 @@ pub struct SlotManager {
     request_timeout: Duration,
     task_managers: BTreeMap<TaskManagerId, Slots>,
     waiting: Vec<Waiting>,
+    /// Slots in whose place jobs have been given others.
+    replaced: BTreeSet<AllocationId>,
 }
 
 impl SlotManager {
     /// Without slots. `request_timeout` is `slot.request.timeout`.
     pub fn new(request_timeout: Duration) -> Self {
-        Self { request_timeout, task_managers: BTreeMap::new(), waiting: Vec::new() }
+        Self {
+            request_timeout,
+            task_managers: BTreeMap::new(),
+            waiting: Vec::new(),
+            replaced: BTreeSet::new(),
+        }
     }
 
     /// Decides:
@@ -134,13 +148,13 @@ impl SlotManager {
     /// 4. A request that waits for the time-out is given up with the number that is missing.
     pub fn handle(&mut self, event: SlotEvent, now: Duration) -> Vec<SlotAction> {
         match event {
-            SlotEvent::Registered { task_manager, slots, data_address, busy } => {
+            SlotEvent::Registered { task_manager, slots, data_address, busy, leaving } => {
                 let slot = |i| Slot { allocation: None, busy: busy.binary_search(&i).is_ok() };
                 self.task_managers.entry(task_manager).or_insert_with(|| Slots {
                     data_address,
                     slots: (0..slots).map(slot).collect(),
                     connected: true,
-                    leaving: false,
+                    leaving,
                     unused_since: Some(now),
                 });
             }
@@ -167,12 +181,15 @@ impl SlotManager {
             }
             SlotEvent::Requested(request) => {
                 self.waiting.retain(|w| w.request.job != request.job);
-                self.waiting.push(Waiting { request, deadline: now + self.request_timeout });
+                let deadline = now + self.request_timeout;
+                let deadline = request.until.map_or(deadline, |until| until.min(deadline));
+                self.waiting.push(Waiting { request, since: now, deadline });
             }
             SlotEvent::Withdrawn(job) => self.waiting.retain(|w| w.request.job != job),
             SlotEvent::Released(allocations) => self.release(&allocations, now),
             SlotEvent::Tick => {}
         }
+        self.forget_replaced();
         let mut actions = self.grant();
         actions.extend(self.expire(now));
         actions
@@ -192,10 +209,11 @@ impl SlotManager {
         let mut actions = Vec::new();
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.retain(|waiting| {
-            let SlotRequest { job, id, allocations } = &waiting.request;
+            let SlotRequest { job, id, allocations, replaces, .. } = &waiting.request;
             if self.free_slots() < allocations.len() {
                 return true;
             }
+            self.replaced.extend(replaces);
             let slots = allocations.iter().filter_map(|a| self.assign(*job, *a)).collect();
             actions.push(SlotAction::Granted { job: *job, request: *id, slots });
             false
@@ -228,13 +246,14 @@ impl SlotManager {
             if now < waiting.deadline {
                 return true;
             }
-            let SlotRequest { job, id, allocations } = &waiting.request;
+            let SlotRequest { job, id, allocations, .. } = &waiting.request;
+            let waited = waiting.deadline.saturating_sub(waiting.since);
             let needed = allocations.len();
             let message = format!(
                 "the job needs {needed} more slots; {registered} are registered by \
                  {task_managers} TaskManagers, {free} of them free, after waiting for {:?}. Start \
                  more TaskManagers, raise taskmanager.numberOfTaskSlots, or lower the parallelism",
-                self.request_timeout
+                waited
             );
             actions.push(SlotAction::TimedOut { job: *job, request: *id, message });
             false
@@ -253,16 +272,35 @@ impl SlotManager {
         givable.map(Slots::unoccupied).sum()
     }
 
-    /// Number of slots that are waited for, or held of a TaskManager that is about to go, beyond
-    /// those that are left on TaskManagers of which jobs have some. A slot in which something still
-    /// runs will be free, and one without a connection comes back or is lost.
+    /// Number of slots that are waited for, or are still to be replaced as their TaskManager is
+    /// about to go, beyond those that are left on TaskManagers of which jobs have some. A slot in
+    /// which something still runs will be free, and one without a connection comes back or is lost.
     pub fn needed_of_unused(&self) -> usize {
         let wanted: usize = self.waiting.iter().map(|w| w.request.allocations.len()).sum();
-        let leaving = self.task_managers.values().filter(|entry| entry.leaving);
-        let moving: usize = leaving.map(Slots::held).sum();
+        let moving = self.allocations_leaving().filter(|held| !self.is_replaced(*held)).count();
         let used = self.task_managers.values().filter(|entry| !entry.leaving && entry.held() > 0);
         let left: usize = used.map(|entry| entry.slots.len() - entry.held()).sum();
         (wanted + moving).saturating_sub(left)
+    }
+
+    /// What jobs have of TaskManagers that are about to go.
+    fn allocations_leaving(&self) -> impl Iterator<Item = AllocationId> {
+        let leaving = self.task_managers.values().filter(|entry| entry.leaving);
+        let held = leaving.flat_map(|entry| &entry.slots).filter_map(|slot| slot.allocation);
+        held.map(|(_, allocation)| allocation)
+    }
+
+    /// Whether the job has another slot in its place, or waits for one.
+    fn is_replaced(&self, held: AllocationId) -> bool {
+        self.replaced.contains(&held)
+            || self.waiting.iter().any(|waiting| waiting.request.replaces.contains(&held))
+    }
+
+    fn forget_replaced(&mut self) {
+        if !self.replaced.is_empty() {
+            let still: BTreeSet<AllocationId> = self.allocations_leaving().collect();
+            self.replaced.retain(|replaced| still.contains(replaced));
+        }
     }
 
     /// Number of TaskManagers that aren't about to go.

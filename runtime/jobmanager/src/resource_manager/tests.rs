@@ -17,17 +17,22 @@ const OPTIONS: ResourceManagerOptions = ResourceManagerOptions {
     close_grace: Duration::from_millis(50),
     slot_request_timeout: Duration::from_millis(5000),
     unused_timeout: Duration::from_millis(3000),
+    leave_time: Duration::from_millis(60_000),
 };
 
 fn registered(id: &str, slots: u32) -> SlotEvent {
     let (task_manager, data_address) = (task_manager(id), format!("{id}:1"));
-    SlotEvent::Registered { task_manager, slots, data_address, busy: Vec::new() }
+    SlotEvent::Registered { task_manager, slots, data_address, busy: Vec::new(), leaving: false }
 }
 
 fn request(job: &str, id: RequestId, slots: u128) -> SlotEvent {
     let job = JobId::derive(job);
     let allocations = (0..slots).map(|slot| AllocationId::new(job.bits() ^ slot)).collect();
-    SlotEvent::Requested(SlotRequest { job, id, allocations })
+    SlotEvent::Requested(SlotRequest { job, ..wanted(id, allocations) })
+}
+
+fn wanted(id: RequestId, allocations: Vec<AllocationId>) -> SlotRequest {
+    SlotRequest { job: job_id(), id, allocations, replaces: Vec::new(), until: None }
 }
 
 /// Where the slots that were granted are: `job: tm/slot tm/slot`.
@@ -99,6 +104,7 @@ fn registration(id: &str, build_id: u64) -> Registration {
         build_id,
         executions: Vec::new(),
         process_id: 1,
+        leaving: None,
     }
 }
 
@@ -123,6 +129,7 @@ fn a_silent_or_unconnected_task_manager_is_lost_and_one_that_comes_back_in_time_
         heartbeat_seen: 0,
         executions: Vec::new(),
         metrics: Vec::new(),
+        leaving: None,
     };
     assert_eq!(resources.heartbeat(one, &heartbeat, 3, at(500)).0, Reception::Fresh);
     assert_eq!(resources.heartbeat(one, &heartbeat, 2, at(600)).0, Reception::Stale);
@@ -165,7 +172,7 @@ fn slots_of_one_without_a_connection_are_not_given_until_it_is_back() {
     resources.register(ConnectionId(1), registration("a", 7), 1, 7, at(0)).unwrap();
     resources.disconnected(ConnectionId(1), Disconnection::Broken, at(10));
     let allocations = vec![AllocationId::new(1), AllocationId::new(2)];
-    let request = SlotRequest { job: job_id(), id: 1, allocations };
+    let request = wanted(1, allocations);
     let nothing = resources.slot_event(SlotEvent::Requested(request), at(20));
     assert_eq!(nothing, [], "neither given, nor missing yet");
     let mut back = resources.clone();
@@ -197,7 +204,7 @@ fn one_that_comes_back_with_running_tasks_gives_their_slots_only_when_they_have_
     running.executions = vec![report(attempt, ExecutionState::Running)];
     resources.register(ConnectionId(1), running, 1, 7, at(0)).unwrap();
     let allocations = vec![AllocationId::new(1), AllocationId::new(2)];
-    let request = SlotRequest { job: job_id(), id: 1, allocations };
+    let request = wanted(1, allocations);
     let nothing = resources.slot_event(SlotEvent::Requested(request), at(1));
     assert!(nothing.is_empty());
     let heartbeat = TaskManagerHeartbeat {
@@ -205,6 +212,7 @@ fn one_that_comes_back_with_running_tasks_gives_their_slots_only_when_they_have_
         heartbeat_seen: 0,
         executions: vec![report(attempt, ExecutionState::Canceled)],
         metrics: Vec::new(),
+        leaving: None,
     };
     let (_, actions) = resources.heartbeat(ConnectionId(1), &heartbeat, 2, at(2));
     assert!(matches!(actions[..], [ResourceAction::Slots(SlotAction::Granted { .. })]));
@@ -212,7 +220,7 @@ fn one_that_comes_back_with_running_tasks_gives_their_slots_only_when_they_have_
 
 fn five_slots() -> (SlotEvent, Vec<AllocationId>) {
     let allocations = (0..5).map(AllocationId::new).collect::<Vec<_>>();
-    let request = SlotRequest { job: job_id(), id: 1, allocations: allocations.clone() };
+    let request = wanted(1, allocations.clone());
     (SlotEvent::Requested(request), allocations)
 }
 
@@ -249,6 +257,7 @@ fn workers_are_required_for_what_is_missing_and_released_when_unused() {
             heartbeat_seen: 0,
             executions: Vec::new(),
             metrics: Vec::new(),
+            leaving: None,
         };
         let (_, actions) = resources.heartbeat(connection, &heartbeat, sequence, at(2400));
         assert!(actions.is_empty(), "{actions:?}");
@@ -273,7 +282,7 @@ fn a_lost_worker_is_required_again_and_one_in_which_something_still_runs_is_not_
     assert!(matches!(&lost[0], ResourceAction::Lost { cause, .. } if cause.contains("deleted")));
     assert_eq!(required(&lost), [2]);
     let allocations = vec![AllocationId::new(10), AllocationId::new(11)];
-    let request = SlotRequest { job: job_id(), id: 2, allocations };
+    let request = wanted(2, allocations);
     assert_eq!(required(&resources.slot_event(SlotEvent::Requested(request), at(11))), [3]);
 
     // A leader that has just begun: the slots are busy with what its predecessor deployed.
@@ -311,6 +320,7 @@ fn spare_workers_are_kept_and_one_that_leaves_is_replaced_before_it_is_gone() {
                 heartbeat_seen: 0,
                 executions: Vec::new(),
                 metrics: Vec::new(),
+                leaving: None,
             };
             released.extend(resources.heartbeat(connection, &heartbeat, ms, at(ms)).1);
         }

@@ -71,6 +71,7 @@ impl World {
                 close_grace: Duration::from_millis(100),
                 slot_request_timeout: Duration::from_secs(30),
                 unused_timeout: Duration::from_secs(30),
+                leave_time: Duration::from_secs(2),
             },
             workers: None,
         };
@@ -164,6 +165,7 @@ impl World {
             | Action::DeleteFromSavepoint(..)
             | Action::RequireWorkers(_)
             | Action::WorkerChanged(..)
+            | Action::WorkerLeaving(_)
             | Action::ReleaseWorker(_)
             | Action::Observe(..)
             | Action::ObserveTaskManager(..) => {}
@@ -180,6 +182,10 @@ impl World {
             let restored = task.restore.as_ref().map(|restore| restore.checkpoint);
             assert_eq!(restored, self.newest, "a restart not from the newest checkpoint");
             if let Some(to) = &to {
+                let known = self.dispatcher.resources().task_managers().get(to);
+                let leaves = known.is_some_and(|known| known.leave.is_some());
+                let new = !self.deployed.contains_key(&task.attempt);
+                assert!(!(leaves && new), "deployed to one that is about to go");
                 self.deployed.insert(task.attempt, (subtask, to.clone()));
             }
         }
@@ -259,6 +265,26 @@ impl World {
                 false => Disconnection::Broken,
             };
             self.in_flight.push((self.now_ms + 10, InFlight::Disconnected(connection, how)));
+        } else if self.fault(4) {
+            let time = 5_200 + self.random.next_u64() % 4_000;
+            self.trace.push(format!("{} {} leaves", self.now_ms, self.task_managers[victim].id));
+            self.task_managers[victim].leave(at(self.now_ms + time).elapsed);
+        }
+    }
+
+    /// Those that were told to end, and may go or have to, say goodbye and are gone.
+    fn let_go(&mut self) {
+        let now = self.now().elapsed;
+        while let Some(place) = self.task_managers.iter().position(|tm| tm.goes) {
+            let mut gone = self.task_managers.remove(place);
+            self.trace.push(format!("{} {} goes", self.now_ms, gone.id));
+            let mut out = Vec::new();
+            gone.goodbye(now, &mut out);
+            if let Some(connection) = gone.connection {
+                self.send_all(connection, out);
+                let closed = InFlight::Disconnected(connection, Disconnection::Closed);
+                self.in_flight.push((self.now_ms + 50, closed));
+            }
         }
     }
 
@@ -314,7 +340,8 @@ impl World {
     fn step(&mut self, task_managers: usize) {
         self.now_ms += STEP_MS;
         self.break_things();
-        if self.task_managers.len() < task_managers && self.chance(100) {
+        let staying = self.task_managers.iter().filter(|tm| !tm.is_leaving()).count();
+        if staying < task_managers && self.chance(100) {
             self.start_task_manager();
         }
         self.deliver();
@@ -331,6 +358,7 @@ impl World {
                 self.send_all(connection, out);
             }
         }
+        self.let_go();
         let now = self.now().elapsed;
         if now >= self.dispatcher.deadline(now) {
             self.handle(Event::Tick);
@@ -341,7 +369,7 @@ impl World {
 }
 
 /// Runs a job to its end; gives what happened on the way, for comparing two runs.
-fn run(seed: u64) -> (JobResult, Vec<String>) {
+fn run(seed: u64) -> (JobResult, u64, Vec<String>) {
     let mut world = World::new(seed);
     let parallelism = 1 + (world.random.next_u64() % 3) as u32;
     let (graph, sources) = match world.random.next_u64() % 3 {
@@ -388,7 +416,8 @@ fn run(seed: u64) -> (JobResult, Vec<String>) {
     rows.sort_unstable();
     let all = (0..sources).flat_map(|source| (0..world.rows).map(move |number| (source, number)));
     assert!(rows.iter().copied().eq(all), "rows were lost or repeated");
-    (result, world.trace)
+    let relocations = world.dispatcher.job(job_id()).unwrap().relocations();
+    (result, relocations, world.trace)
 }
 
 #[test]
@@ -397,13 +426,14 @@ fn faults_never_break_the_rules_and_every_row_is_visible_exactly_once() {
         Ok(seed) => vec![seed.parse().unwrap()],
         Err(_) => (0..std::env::var("SEEDS").map_or(300, |n| n.parse().unwrap())).collect(),
     };
-    let mut restarts = 0;
+    let (mut restarts, mut relocations) = (0, 0);
     for seed in seeds {
         println!("seed {seed}");
-        restarts += run(seed).0.restarts;
+        let (result, moved, _) = run(seed);
+        (restarts, relocations) = (restarts + result.restarts, relocations + moved);
     }
-    println!("{restarts} restarts");
-    assert!(restarts > 0, "the simulation has no faults");
+    println!("{restarts} restarts, {relocations} relocations");
+    assert!(restarts > 0 && relocations > 0, "the simulation has no faults");
 }
 
 #[test]

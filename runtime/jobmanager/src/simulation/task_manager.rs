@@ -7,8 +7,8 @@ use thalweg_core::ids::{CheckpointId, ExecutionAttemptId, TaskManagerId};
 use thalweg_core::status::ExecutionState;
 use thalweg_rpc::message::{
     CheckpointAck, ExecutionReport, FailureInfo, FailureKind, Fenced, JobManagerHeartbeat,
-    JobManagerMessage, Notice, Registration, SnapshotData, SnapshotHandle, TaskManagerHeartbeat,
-    TaskManagerMessage, ToJobManager, ToTaskManager,
+    JobManagerMessage, Leaving, Notice, Registration, SnapshotData, SnapshotHandle,
+    TaskManagerHeartbeat, TaskManagerMessage, ToJobManager, ToTaskManager,
 };
 use thalweg_rpc::{Admission, EpochGuard, Outbox};
 
@@ -33,6 +33,10 @@ pub(super) struct ModelTaskManager {
     heartbeat_seen: u64,
     expected: Vec<ExecutionAttemptId>,
     next_heartbeat: Duration,
+    /// Told to end: until when it stays.
+    leaving: Option<Duration>,
+    /// It goes now, as its JobManager said that it may, or as its time is over.
+    pub(super) goes: bool,
 }
 
 impl ModelTaskManager {
@@ -50,7 +54,30 @@ impl ModelTaskManager {
             heartbeat_seen: 0,
             expected: Vec::new(),
             next_heartbeat: Duration::ZERO,
+            leaving: None,
+            goes: false,
         }
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
+    }
+
+    /// It is told to end, and works on until then.
+    pub(super) fn leave(&mut self, until: Duration) {
+        self.leaving.get_or_insert(until);
+        self.next_heartbeat = Duration::ZERO;
+    }
+
+    fn says_leaving(&self, now: Duration) -> Option<Leaving> {
+        let remaining = self.leaving?.saturating_sub(now);
+        let remaining_ms = u64::try_from(remaining.as_millis()).unwrap();
+        Some(Leaving { reason: "simulated".to_owned(), remaining_ms })
+    }
+
+    /// Its last words.
+    pub(super) fn goodbye(&mut self, now: Duration, out: &mut Vec<ToJobManager>) {
+        self.notice(Notice::Goodbye { reason: "simulated".to_owned() }, now, out);
     }
 
     pub(super) fn connected(&mut self, connection: Option<ConnectionId>) {
@@ -128,6 +155,7 @@ impl ModelTaskManager {
         for notice in notices {
             self.notice(notice, now, out);
         }
+        self.goes |= self.leaving.is_some_and(|until| now >= until);
         self.speak(now, out);
     }
 
@@ -159,6 +187,7 @@ impl ModelTaskManager {
                 heartbeat_seen: self.heartbeat_seen,
                 executions,
                 metrics: Vec::new(),
+                leaving: self.says_leaving(now),
             })
         } else {
             TaskManagerMessage::Register(Registration {
@@ -169,6 +198,7 @@ impl ModelTaskManager {
                 build_id: 7,
                 executions,
                 process_id: 1,
+                leaving: self.says_leaving(now),
             })
         };
         self.say(message, out);
@@ -262,6 +292,10 @@ impl ModelTaskManager {
             return;
         }
         self.heartbeat_seen = sequence;
+        if heartbeat.dismissed.is_some() {
+            assert!(self.leaving.is_some(), "one that stays was dismissed");
+            self.goes = true;
+        }
         self.expected = heartbeat.expected;
         let unwanted: Vec<_> = self
             .tasks

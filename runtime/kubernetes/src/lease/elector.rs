@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use super::{Candidate, HolderPod, LeaseRecord, LeaseTimes};
 
+/// How many times as often one looks whose turn is near: it is what a job waits for meanwhile.
+const SOONER: u32 = 10;
+
 /// What one who doesn't lead does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CandidateDecision {
@@ -32,12 +35,19 @@ pub struct LeaseElector {
     /// The Lease's version that was seen last, and since when.
     seen: Option<(String, Duration)>,
     renewed: Option<Duration>,
+    /// It gets ready, so it looks more often.
+    prepares: bool,
 }
 
 impl LeaseElector {
     /// One that has seen nothing.
     pub fn new(candidate: Candidate, times: LeaseTimes) -> Self {
-        Self { candidate, times, seen: None, renewed: None }
+        Self { candidate, times, seen: None, renewed: None, prepares: false }
+    }
+
+    /// Whether it is asked to get ready, as the Lease was read last.
+    pub fn prepares(&self) -> bool {
+        self.prepares
     }
 
     /// Who it is.
@@ -48,7 +58,8 @@ impl LeaseElector {
     /// Decides for one who doesn't lead:
     ///
     /// 1. Without a Lease it waits: the operator makes it.
-    /// 2. A Lease that is another revision's to campaign for isn't touched.
+    /// 2. A Lease that is another revision's to campaign for isn't touched. If it says that this
+    ///    revision gets ready, its turn is near: then, and until it comes, it looks more often.
     /// 3. One that nobody holds, or this pod itself, or a pod that is gone or going, is taken.
     /// 4. So is one that hasn't changed for its duration while this process looked. Only its own
     ///    clock is used: those of machines differ.
@@ -58,7 +69,12 @@ impl LeaseElector {
         holder: HolderPod,
         now: Duration,
     ) -> CandidateDecision {
-        let period = self.times.retry_period;
+        let asked = lease.as_ref().and_then(|lease| lease.preparation(&self.candidate.revision));
+        self.prepares = asked.unwrap_or(self.prepares);
+        let period = match self.prepares {
+            true => self.times.retry_period / SOONER,
+            false => self.times.retry_period,
+        };
         let Some(lease) = lease else {
             let why = "the Lease isn't there yet; the operator makes it".to_owned();
             return CandidateDecision::LookAgainAfter(period, why);

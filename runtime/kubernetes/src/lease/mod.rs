@@ -16,6 +16,10 @@ pub use turn::LeaseTurn;
 /// The annotation of a Lease that names the revision whose JobManagers may campaign.
 pub const REVISION_ANNOTATION: &str = "thalweg.dev/revision";
 
+/// The annotation of a Lease that names the revision whose JobManager gets its TaskManagers ready
+/// while another revision's leads.
+pub const PREPARING_ANNOTATION: &str = "thalweg.dev/preparing-revision";
+
 /// A JobManager that campaigns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
@@ -46,6 +50,8 @@ pub struct LeaseRecord {
     pub holder: Option<String>,
     /// The revision that may campaign; None: any.
     pub revision: Option<String>,
+    /// The revision that gets ready meanwhile.
+    pub preparing: Option<String>,
 }
 
 impl LeaseRecord {
@@ -57,6 +63,13 @@ impl LeaseRecord {
     /// Whether JobManagers of this revision may hold it.
     pub fn admits(&self, revision: &str) -> bool {
         self.revision.as_deref().is_none_or(|admitted| admitted == revision)
+    }
+
+    /// Whether a JobManager of this revision is to get ready; None: whatever it does, it goes on
+    /// with it. That is when its turn has come.
+    pub fn preparation(&self, revision: &str) -> Option<bool> {
+        let asked = self.preparing.as_deref() == Some(revision);
+        (!self.admits(revision)).then_some(asked)
     }
 }
 

@@ -24,6 +24,7 @@ fn lease(version: u64, holder: &str) -> LeaseRecord {
         version: version.to_string(),
         holder: Some(holder.to_owned()),
         revision: Some("r2".to_owned()),
+        preparing: None,
     }
 }
 
@@ -87,4 +88,26 @@ fn a_leader_goes_on_until_it_reads_that_another_one_leads() {
     assert_eq!(lost(switched), "it is revision r3's turn to lead");
     assert_eq!(a.overdue(at(60)), None);
     assert_eq!(a.overdue(at(61)), Some(at(11)));
+}
+
+#[test]
+fn one_that_is_asked_to_get_ready_does_so_until_it_leads_and_looks_more_often() {
+    let mut a = elector("a");
+    let record = |leads: &str, prepares: Option<&str>| LeaseRecord {
+        revision: Some(leads.to_owned()),
+        preparing: prepares.map(str::to_owned),
+        ..lease(1, "b")
+    };
+    let mut look = |record| match a.wait(record, HolderPod::Alive, at(0)) {
+        CandidateDecision::LookAgainAfter(after, _) => (after.as_millis(), a.prepares()),
+        CandidateDecision::Take(_) => panic!("b leads"),
+    };
+    assert_eq!(look(Some(record("r1", None))), (5000, false));
+    assert_eq!(look(Some(record("r1", Some("r3")))), (5000, false), "another one");
+    assert_eq!(look(Some(record("r1", Some("r2")))), (500, true));
+    assert_eq!(look(None), (500, true), "the operator makes it again");
+    assert_eq!(look(Some(record("r2", None))), (500, true), "its turn: the former still holds it");
+    assert_eq!(look(Some(record("r1", None))), (5000, false), "back again");
+    // Its own turn is no reason to begin.
+    assert_eq!(look(Some(record("r2", Some("r2")))), (5000, false));
 }

@@ -13,10 +13,11 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use thalweg_core::Clock;
 use thalweg_jobmanager::high_availability::{HintDecision, LeaderHint, Turn, TurnFuture};
+use tokio::sync::watch;
 
 use super::{
     Candidate, CandidateDecision, HolderPod, LeaderDecision, LeaseElector, LeaseRecord, LeaseTimes,
-    REVISION_ANNOTATION,
+    PREPARING_ANNOTATION, REVISION_ANNOTATION,
 };
 use crate::api::{Outcome, asked};
 use crate::task_manager_pods::PodPhase;
@@ -31,6 +32,8 @@ pub struct LeaseTurn {
     clock: Arc<dyn Clock>,
     /// The Lease as it was written last.
     held: Option<Lease>,
+    /// Told whether this candidate is to get ready.
+    preparing: watch::Sender<bool>,
     /// What was waited for last: it is logged once.
     waits_for: String,
     warned: bool,
@@ -59,9 +62,15 @@ impl LeaseTurn {
             elector: LeaseElector::new(candidate, times),
             clock,
             held: None,
+            preparing: watch::Sender::new(false),
             waits_for: String::new(),
             warned: false,
         }
+    }
+
+    /// Tells whether the candidate is to get ready while another revision's JobManager leads.
+    pub fn preparation(&self) -> watch::Receiver<bool> {
+        self.preparing.subscribe()
     }
 
     async fn wait(&mut self, now: Duration) -> HintDecision {
@@ -75,8 +84,17 @@ impl LeaseTurn {
             }
         };
         let record = lease.as_ref().map(record);
-        let holder = self.holder(record.as_ref()).await;
-        match self.elector.wait(record, holder, now) {
+        let own = &self.elector.candidate().revision;
+        let holder = match record.as_ref().filter(|record| record.admits(own)) {
+            Some(record) => self.holder(record).await,
+            None => HolderPod::Alive,
+        };
+        let decision = self.elector.wait(record, holder, now);
+        self.preparing.send_if_modified(|told| {
+            let before = std::mem::replace(told, self.elector.prepares());
+            before != *told
+        });
+        match decision {
             CandidateDecision::LookAgainAfter(pause, why) => {
                 if why != self.waits_for {
                     tracing::info!("standing by: {why}");
@@ -96,8 +114,8 @@ impl LeaseTurn {
     }
 
     /// Whether the pod that holds the Lease is still that pod, and stays.
-    async fn holder(&self, lease: Option<&LeaseRecord>) -> HolderPod {
-        let held = lease.and_then(LeaseRecord::held_by);
+    async fn holder(&self, lease: &LeaseRecord) -> HolderPod {
+        let held = lease.held_by();
         // A name has no underscore.
         let Some((name, uid)) = held.and_then(|held| held.rsplit_once('_')) else {
             return HolderPod::Alive;
@@ -198,6 +216,7 @@ fn record(lease: &Lease) -> LeaseRecord {
         version: lease.metadata.resource_version.clone().unwrap_or_default(),
         holder: spec.and_then(|spec| spec.holder_identity.clone()),
         revision: annotations.and_then(|all| all.get(REVISION_ANNOTATION)).cloned(),
+        preparing: annotations.and_then(|all| all.get(PREPARING_ANNOTATION)).cloned(),
     }
 }
 

@@ -49,6 +49,19 @@ pub struct PodDriverOptions {
     pub clock: Arc<dyn Clock>,
     /// What its task runs on.
     pub runtime: Handle,
+    /// What there is to be known of this process while it doesn't lead; None: it makes nothing
+    /// then.
+    pub preparation: Option<PodPreparation>,
+}
+
+/// What distinguishes the pods that a JobManager makes before it leads: it has no epoch to name
+/// them by, and nothing says where it is to be found.
+#[derive(Debug, Clone)]
+pub struct PodPreparation {
+    /// Another one in every process.
+    pub number: u32,
+    /// The argument that tells a TaskManager where to find this process.
+    pub argument: String,
 }
 
 /// What the JobManager's loop has said and the task hasn't taken in. Bounded by the number of
@@ -57,6 +70,7 @@ pub struct PodDriverOptions {
 struct Inbox {
     required: Option<u32>,
     registrations: BTreeMap<String, bool>,
+    leaving: BTreeSet<String>,
     released: BTreeSet<String>,
     /// The driver is gone: so is the JobManager.
     ended: bool,
@@ -66,14 +80,16 @@ struct Inbox {
 struct Shared {
     inbox: Mutex<Inbox>,
     wake: Notify,
-    /// How many pods are required, and how many of them haven't registered.
-    counts: Mutex<(usize, usize)>,
 }
+
+/// How many pods are required, and how many of them haven't registered.
+type Counts = Arc<Mutex<(usize, usize)>>;
 
 /// Starts TaskManagers as pods.
 pub struct KubernetesDriver {
     options: PodDriverOptions,
     shared: Arc<Shared>,
+    counts: Counts,
 }
 
 impl Debug for KubernetesDriver {
@@ -85,17 +101,36 @@ impl Debug for KubernetesDriver {
 impl KubernetesDriver {
     /// One that does nothing before the JobManager leads.
     pub fn new(options: PodDriverOptions) -> Self {
-        Self { options, shared: Arc::default() }
+        Self { options, shared: Arc::default(), counts: Counts::default() }
     }
 
     /// Tells how many pods there are, at any time.
     pub fn counts(&self) -> impl Fn() -> PodCounts + Send + Sync + 'static {
-        let (shared, standby) = (Arc::clone(&self.shared), self.options.workers.spare);
+        let (counts, standby) = (Arc::clone(&self.counts), self.options.workers.spare);
         move || {
-            let (desired, pending) = *shared.counts.lock();
+            let (desired, pending) = *counts.lock();
             let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
             PodCounts { desired: count(desired), pending: count(pending), standby }
         }
+    }
+
+    /// Starts a task; the one that there was ends. What it has asked for is seen by the new one.
+    fn begin(&mut self, planner: PodPlanner, arguments: Vec<String>, events: WorkerEvents) {
+        self.tell(|inbox| inbox.ended = true);
+        self.shared = Arc::default();
+        let options = self.options.clone();
+        let task = PodTask {
+            pods: Api::namespaced(options.client.clone(), &options.namespace),
+            planner,
+            arguments,
+            shared: Arc::clone(&self.shared),
+            counts: Arc::clone(&self.counts),
+            seen: BTreeMap::new(),
+            listing: BTreeMap::new(),
+            events,
+            options,
+        };
+        self.options.runtime.spawn(task.run());
     }
 
     fn tell(&self, say: impl FnOnce(&mut Inbox)) {
@@ -125,26 +160,30 @@ impl ResourceManagerDriver for KubernetesDriver {
         });
     }
 
+    fn worker_leaving(&mut self, id: &TaskManagerId) {
+        self.tell(|inbox| {
+            inbox.leaving.insert(id.0.clone());
+        });
+    }
+
     fn release_worker(&mut self, id: &TaskManagerId) {
         self.tell(|inbox| {
             inbox.released.insert(id.0.clone());
         });
     }
 
+    fn prepares(&mut self, events: WorkerEvents) {
+        let Some(preparation) = &self.options.preparation else { return };
+        let prefix = self.options.template.prefix(&format!("w{:08x}", preparation.number));
+        let planner = PodPlanner::new(prefix, self.options.times).preparing();
+        let arguments = vec!["-D".to_owned(), preparation.argument.clone()];
+        self.begin(planner, arguments, events);
+    }
+
     fn started(&mut self, events: WorkerEvents, epoch: Epoch) {
-        let options = self.options.clone();
-        let prefix = options.template.prefix(epoch.0);
-        let task = PodTask {
-            pods: Api::namespaced(options.client.clone(), &options.namespace),
-            planner: PodPlanner::new(prefix, options.times),
-            shared: Arc::clone(&self.shared),
-            seen: BTreeMap::new(),
-            listing: BTreeMap::new(),
-            owner: None,
-            events,
-            options,
-        };
-        self.options.runtime.spawn(task.run());
+        let prefix = self.options.template.prefix(&epoch.0.to_string());
+        let planner = PodPlanner::new(prefix, self.options.times);
+        self.begin(planner, Vec::new(), events);
     }
 }
 
@@ -152,12 +191,14 @@ struct PodTask {
     options: PodDriverOptions,
     pods: Api<Pod>,
     planner: PodPlanner,
+    /// What is said to a TaskManager beyond its template.
+    arguments: Vec<String>,
     shared: Arc<Shared>,
+    counts: Counts,
     /// The pods as they were seen last.
     seen: BTreeMap<String, PodFacts>,
     /// Those of a list that isn't complete yet.
     listing: BTreeMap<String, PodFacts>,
-    owner: Option<OwnerReference>,
     events: WorkerEvents,
 }
 
@@ -188,7 +229,7 @@ impl PodTask {
             if !self.perform(actions).await {
                 return;
             }
-            *self.shared.counts.lock() = self.planner.counts();
+            *self.counts.lock() = self.planner.counts();
         }
     }
 
@@ -202,6 +243,9 @@ impl PodTask {
         let mut actions = Vec::new();
         for (name, registered) in inbox.registrations {
             actions.extend(self.planner.registration(&name, registered, now));
+        }
+        for name in inbox.leaving {
+            actions.extend(self.planner.leaving(&name, now));
         }
         for name in inbox.released {
             actions.extend(self.planner.release(&name, now));
@@ -271,40 +315,41 @@ impl PodTask {
         self.events.tell(TaskManagerId(name), event).await
     }
 
-    /// The reference to the Deployment that owns the pods, asked for once.
-    async fn owner(&mut self) -> Result<Option<OwnerReference>, String> {
+    /// The reference to the Deployment that owns the pods. Looked at before each pod: when it is
+    /// deleted, its pods go one after the other, and none of them is to be replaced.
+    async fn owner(&self) -> Result<Option<OwnerReference>, String> {
         let Some(name) = self.options.deployment.clone() else { return Ok(None) };
-        if self.owner.is_none() {
-            let deployments: Api<Deployment> =
-                Api::namespaced(self.options.client.clone(), &self.options.namespace);
-            let uid = match asked(deployments.get(&name)).await {
-                Outcome::Done(deployment) => deployment.metadata.uid.unwrap_or_default(),
-                Outcome::NotFound | Outcome::Conflict => {
-                    return Err(format!("there is no Deployment {name}"));
-                }
-                Outcome::Failed(error) => return Err(error),
-            };
-            self.owner = Some(OwnerReference {
-                api_version: "apps/v1".to_owned(),
-                kind: "Deployment".to_owned(),
-                name,
-                uid,
-                controller: Some(true),
-                block_owner_deletion: Some(false),
-            });
+        let deployments: Api<Deployment> =
+            Api::namespaced(self.options.client.clone(), &self.options.namespace);
+        let metadata = match asked(deployments.get(&name)).await {
+            Outcome::Done(deployment) => deployment.metadata,
+            Outcome::NotFound | Outcome::Conflict => {
+                return Err(format!("there is no Deployment {name}"));
+            }
+            Outcome::Failed(error) => return Err(error),
+        };
+        if metadata.deletion_timestamp.is_some() {
+            return Err(format!("the Deployment {name} is being deleted"));
         }
-        Ok(self.owner.clone())
+        Ok(Some(OwnerReference {
+            api_version: "apps/v1".to_owned(),
+            kind: "Deployment".to_owned(),
+            name,
+            uid: metadata.uid.unwrap_or_default(),
+            controller: Some(true),
+            block_owner_deletion: Some(false),
+        }))
     }
 
-    async fn create(&mut self, name: &str) -> bool {
+    async fn create(&self, name: &str) -> bool {
         let owner = match self.owner().await {
             Ok(owner) => owner,
             Err(why) => {
-                tracing::warn!("the owner of TaskManager pods can't be read: {why}");
+                tracing::warn!("pod {name} isn't made: {why}");
                 return false;
             }
         };
-        let pod = self.options.template.pod(name, owner.as_ref());
+        let pod = self.options.template.pod(name, owner.as_ref(), &self.arguments);
         match asked(self.pods.create(&PostParams::default(), &pod)).await {
             Outcome::Done(_) => {
                 tracing::info!("pod {name} is made");

@@ -14,7 +14,7 @@ mod tests;
 use std::time::Duration;
 
 pub use backoff::Backoff;
-pub use driver::{KubernetesDriver, PodDriverOptions};
+pub use driver::{KubernetesDriver, PodDriverOptions, PodPreparation};
 pub use facts::{PodFacts, PodPhase};
 pub use observe::facts_of;
 pub use planner::{PodAction, PodPlanner};

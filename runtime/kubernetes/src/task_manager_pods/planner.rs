@@ -36,14 +36,17 @@ struct Known {
     ended: Option<Duration>,
     registered: bool,
     told_leaving: bool,
+    /// Its TaskManager is about to go, by its own word.
+    leaving: bool,
     /// It was asked to be deleted; asked again if it is still there later.
     deleted: Option<Duration>,
 }
 
 impl Known {
-    /// Whether a TaskManager is in it, or comes.
+    /// Whether a TaskManager is in it, and stays, or comes.
     fn lives(&self) -> bool {
-        !self.facts.phase.has_ended() && !self.facts.deleting && self.deleted.is_none()
+        let ends = self.facts.deleting || self.leaving || self.deleted.is_some();
+        !self.facts.phase.has_ended() && !ends
     }
 }
 
@@ -64,6 +67,8 @@ pub struct PodPlanner {
     surplus_since: Option<Duration>,
     /// Nothing is made before all pods were observed once.
     observed: bool,
+    /// Pods are to be ready for a leader that comes: see [`preparing`](PodPlanner::preparing).
+    preparing: bool,
 }
 
 impl PodPlanner {
@@ -80,7 +85,15 @@ impl PodPlanner {
             backoff: Backoff::default(),
             surplus_since: None,
             observed: false,
+            preparing: false,
         }
+    }
+
+    /// Of a JobManager that doesn't lead: TaskManagers in pods that others have made don't find
+    /// it, so these are deleted and not taken over.
+    #[must_use]
+    pub fn preparing(self) -> Self {
+        Self { preparing: true, ..self }
     }
 
     /// How many TaskManagers are needed altogether.
@@ -115,6 +128,15 @@ impl PodPlanner {
         actions
     }
 
+    /// A TaskManager is about to go, and ends by itself: another one is made in its place.
+    pub fn leaving(&mut self, name: &str, now: Duration) -> Vec<PodAction> {
+        if let Some(known) = self.pods.get_mut(name) {
+            // The JobManager knows it already.
+            (known.leaving, known.told_leaving) = (true, true);
+        }
+        self.tick(now)
+    }
+
     /// What became of making a pod.
     pub fn made(&mut self, name: &str, done: bool, now: Duration) -> Vec<PodAction> {
         if !done {
@@ -144,6 +166,7 @@ impl PodPlanner {
                 ended: None,
                 registered,
                 told_leaving: false,
+                leaving: false,
                 deleted: None,
             });
             known.facts = facts;
@@ -180,7 +203,8 @@ impl PodPlanner {
         }
     }
 
-    /// Time has passed, or something has changed:
+    /// Time has passed, or something has changed. While it is only preparing, pods of others are
+    /// deleted. Then:
     ///
     /// 1. A pod whose TaskManager hasn't registered in time is deleted; another one follows.
     /// 2. Pods that have ended are deleted; the last failed one stays for a while.
@@ -196,6 +220,7 @@ impl PodPlanner {
         for known in self.pods.values_mut().filter(|known| known.deleted.is_some()) {
             delete(known, "it was to be deleted and is still there", now, &mut actions);
         }
+        self.delete_foreign(now, &mut actions);
         self.delete_late(now, &mut actions);
         self.delete_ended(now, &mut actions);
         let there = self.pods.values().filter(|known| known.lives()).count() + self.made.len();
@@ -214,6 +239,17 @@ impl PodPlanner {
             self.delete_surplus(there - self.required, now, &mut actions);
         }
         actions
+    }
+
+    fn delete_foreign(&mut self, now: Duration, actions: &mut Vec<PodAction>) {
+        if !self.preparing {
+            return;
+        }
+        let own = format!("{}-", self.prefix);
+        for (_, known) in self.pods.iter_mut().filter(|(name, _)| !name.starts_with(&own)) {
+            let why = "the JobManager that made it ready for its turn is gone";
+            delete(known, why, now, actions);
+        }
     }
 
     fn delete_late(&mut self, now: Duration, actions: &mut Vec<PodAction>) {

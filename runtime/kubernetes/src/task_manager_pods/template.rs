@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::{Pod, PodTemplate as PodTemplateObject, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
+/// The container of a pod that is the TaskManager; others are the user's.
+const CONTAINER: &str = "taskmanager";
+
 /// A template can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
@@ -71,9 +74,9 @@ impl PodTemplate {
         Ok(Self { template, name_prefix })
     }
 
-    /// What the names of a leader's pods begin with.
-    pub fn prefix(&self, epoch: u64) -> String {
-        format!("{}-{epoch}", self.name_prefix)
+    /// What the names of the pods begin with that a JobManager makes in this term.
+    pub fn prefix(&self, term: &str) -> String {
+        format!("{}-{term}", self.name_prefix)
     }
 
     /// Selects the pods that were made by it.
@@ -84,9 +87,16 @@ impl PodTemplate {
         labels.join(",")
     }
 
-    /// A pod of this name; it goes when its owner does.
-    pub fn pod(&self, name: &str, owner: Option<&OwnerReference>) -> Pod {
-        let PodTemplateSpec { metadata, spec } = self.template.clone();
+    /// A pod of this name; it goes when its owner does. Its TaskManager gets `arguments` after its
+    /// own.
+    pub fn pod(&self, name: &str, owner: Option<&OwnerReference>, arguments: &[String]) -> Pod {
+        let PodTemplateSpec { metadata, mut spec } = self.template.clone();
+        let containers = spec.iter_mut().flat_map(|spec| &mut spec.containers);
+        for container in containers.filter(|container| container.name == CONTAINER) {
+            if !arguments.is_empty() {
+                container.args.get_or_insert_default().extend(arguments.iter().cloned());
+            }
+        }
         let metadata = metadata.unwrap_or_default();
         let mut pod = Pod { metadata, spec, status: None };
         pod.metadata.name = Some(name.to_owned());
@@ -112,12 +122,23 @@ mod tests {
 kind: PodTemplate
 template:
   metadata: {labels: {a: b, c: d}, annotations: {x: y}}
-  spec: {containers: [{name: taskmanager, image: i}], restartPolicy: Never}";
+  spec:
+    containers: [{name: other, image: o}, {name: taskmanager, image: i, args: [taskmanager]}]
+    restartPolicy: Never";
         let template = read(text).unwrap();
         assert_eq!(template.selector(), "a=b,c=d");
-        assert_eq!(template.prefix(7), "shop-taskmanager-7");
+        assert_eq!(template.prefix("7"), "shop-taskmanager-7");
         let owner = OwnerReference { uid: "u".to_owned(), ..OwnerReference::default() };
-        let pod = template.pod("shop-taskmanager-7-0", Some(&owner));
+        let pod = template.pod("shop-taskmanager-7-0", Some(&owner), &[]);
+        let args = |pod: &Pod| {
+            let spec = pod.spec.clone().unwrap();
+            spec.containers.into_iter().map(|each| each.args).collect::<Vec<_>>()
+        };
+        assert_eq!(args(&pod), [None, Some(vec!["taskmanager".to_owned()])]);
+        let more = ["-D".to_owned(), "a=b".to_owned()];
+        let with_more = template.pod("shop-taskmanager-w0-0", None, &more);
+        let all = ["taskmanager", "-D", "a=b"].map(str::to_owned).to_vec();
+        assert_eq!(args(&with_more), [None, Some(all)]);
         assert_eq!(pod.metadata.name.as_deref(), Some("shop-taskmanager-7-0"));
         assert_eq!(pod.metadata.annotations.unwrap()["x"], "y");
         assert_eq!(pod.metadata.owner_references.unwrap()[0].uid, "u");

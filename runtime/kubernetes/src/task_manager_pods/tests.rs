@@ -126,6 +126,45 @@ fn a_pod_that_others_delete_is_about_to_go_and_replaced_before_it_is_gone() {
     pods.observe(vec![again], at(6));
 }
 
+#[test]
+fn before_it_leads_pods_of_others_are_replaced_and_then_those_that_there_are_are_taken_over() {
+    let made = |number: u32| pod(&format!("app-taskmanager-7-{number}"), PodPhase::Running);
+    let mut preparing = planner().preparing();
+    preparing.require(2, at(0));
+    let foreign = pod("app-taskmanager-w1-0", PodPhase::Running);
+    let actions = texts(&preparing.observe(vec![foreign.clone()], at(1)));
+    assert_eq!(actions, ["-app-taskmanager-w1-0", "+0", "+1"]);
+    let deleting = PodFacts { deleting: true, ..foreign };
+    assert!(preparing.observe(vec![deleting, made(0), made(1)], at(2)).is_empty());
+    preparing.registration("app-taskmanager-7-0", true, at(3));
+    assert!(preparing.observe(vec![made(0), made(1)], at(4)).iter().all(|action| {
+        matches!(action, PodAction::Gone(name, _) if name == "app-taskmanager-w1-0")
+    }));
+    // Its turn has come: another planner, in another term.
+    let mut leading = PodPlanner::new("app-taskmanager-9".to_owned(), PodTimes::default());
+    assert!(leading.observe(vec![made(0), made(1)], at(5)).is_empty());
+    assert!(leading.require(2, at(6)).is_empty(), "they are there");
+    assert_eq!(texts(&leading.require(3, at(7))), ["+app-taskmanager-9-0"]);
+}
+
+#[test]
+fn a_pod_whose_task_manager_says_that_it_is_about_to_go_is_replaced_and_not_deleted() {
+    let mut pods = planner();
+    pods.observe(vec![], at(0));
+    pods.require(1, at(0));
+    pods.observe(vec![named(0, PodPhase::Running)], at(1));
+    pods.registration("app-taskmanager-7-0", true, at(2));
+    assert_eq!(texts(&pods.leaving("app-taskmanager-7-0", at(3))), ["+1"]);
+    assert_eq!(pods.counts(), (1, 1));
+    let deleting = PodFacts { deleting: true, ..named(0, PodPhase::Running) };
+    assert!(pods.observe(vec![deleting, named(1, PodPhase::Running)], at(4)).is_empty(), "known");
+    pods.registration("app-taskmanager-7-1", true, at(5));
+    pods.registration("app-taskmanager-7-0", false, at(6));
+    assert!(pods.tick(at(400)).is_empty(), "it ends by itself");
+    let ended = vec![named(0, PodPhase::Succeeded), named(1, PodPhase::Running)];
+    assert_eq!(texts(&pods.observe(ended, at(401))), ["gone 0", "-0"]);
+}
+
 /// Pods as the API server has them, and when each goes on.
 #[derive(Default)]
 struct Cluster {

@@ -99,6 +99,9 @@ pub struct JobManagerHeartbeat {
     pub expected: Vec<ExecutionAttemptId>,
     /// Jobs with executions there.
     pub jobs: Vec<JobProgress>,
+    /// The TaskManager, which is about to go, isn't needed any more, or can't be helped: it needn't
+    /// wait. Why, for people.
+    pub dismissed: Option<String>,
 }
 
 /// How far a job's checkpoints are.

@@ -41,6 +41,18 @@ pub struct Registration {
     pub executions: Vec<ExecutionReport>,
     /// Its operating system process id, for people.
     pub process_id: u32,
+    /// It is about to go.
+    pub leaving: Option<Leaving>,
+}
+
+/// A TaskManager is about to go (SIGTERM). It works on: whoever has tasks there moves them away,
+/// and tells it when it isn't needed any more ([`super::JobManagerHeartbeat::dismissed`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaving {
+    /// Why, for people.
+    pub reason: String,
+    /// After which time it goes, dismissed or not.
+    pub remaining_ms: u64,
 }
 
 /// What a TaskManager has. Sizes are bytes; those of slots are for all of them together.
@@ -77,6 +89,8 @@ pub struct TaskManagerHeartbeat {
     pub executions: Vec<ExecutionReport>,
     /// Current values of its metrics.
     pub metrics: Vec<MetricGroup>,
+    /// It is about to go.
+    pub leaving: Option<Leaving>,
 }
 
 /// One execution as its TaskManager sees it.

@@ -31,8 +31,8 @@ pub use from_job_manager::{
     JobManagerHeartbeat, JobManagerMessage, JobProgress, RegistrationRefusal,
 };
 pub use from_task_manager::{
-    Accumulator, ExecutionReport, FailureInfo, FailureKind, MetricGroup, MetricScope, Notice,
-    Registration, TaskManagerHeartbeat, TaskManagerMessage, TaskManagerResources,
+    Accumulator, ExecutionReport, FailureInfo, FailureKind, Leaving, MetricGroup, MetricScope,
+    Notice, Registration, TaskManagerHeartbeat, TaskManagerMessage, TaskManagerResources,
 };
 pub use snapshot::{
     CheckpointAck, CheckpointDecline, CheckpointMeasures, DeclineReason, OperatorRestore,

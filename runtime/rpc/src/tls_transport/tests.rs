@@ -61,6 +61,30 @@ async fn connect(
 }
 
 #[tokio::test]
+async fn who_leads_is_told_over_mutual_tls_to_task_managers_of_the_application_only() {
+    let (authority, strangers) = (authority(), self::authority());
+    let (sender, _acceptor) = accept_channel();
+    let view = LeaderView::default();
+    let leads = LeaderAddress {
+        address: "10.0.0.1:6123".to_owned(),
+        epoch: Epoch(3),
+        revision: "app-1".to_owned(),
+    };
+    view.sees(Some(leads.clone()));
+    let listens = ListenerIdentity { identity: OURS, leader: view };
+    let (here, runtime) = (secured(tls(&authority, Role::JobManager)), Handle::current());
+    let bound = listen(&*here, "127.0.0.1:0", listens, sender, &runtime).await.unwrap();
+    let address = bound.to_string();
+    let asking = secured(tls(&authority, Role::TaskManager));
+    let answer = leader::ask(&*asking, &address, Identity { build_id: 8 }).await.unwrap();
+    let seen = SeenLeader { leader: Some(leads), itself: false };
+    assert_eq!(answer, LeaderAnswer { build_id: 7, seen });
+    let strange = secured(tls(&strangers, Role::TaskManager));
+    assert!(leader::ask(&*strange, &address, OURS).await.is_err());
+    assert!(leader::ask(&TcpTransport, &address, OURS).await.is_err());
+}
+
+#[tokio::test]
 async fn messages_arrive_whole_over_mutual_tls_and_the_end_is_noticed() {
     let authority = authority();
     let (mut acceptor, address) = job_manager(&*secured(tls(&authority, Role::JobManager))).await;

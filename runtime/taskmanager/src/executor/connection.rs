@@ -52,10 +52,11 @@ impl Connection {
         heartbeat_interval: Duration,
         heartbeat_timeout: Duration,
         now: Duration,
+        seed: u64,
     ) -> Self {
         Self {
             state: State::Disconnected { retry_at: now },
-            reconnect: Reconnect::new(registration_timeout, now),
+            reconnect: Reconnect::new(registration_timeout, now, seed),
             heartbeat_interval,
             heartbeat_timeout,
             sequence: 0,
@@ -108,6 +109,11 @@ impl Connection {
         self.reconnect.disconnected(now);
         self.state = State::Disconnected { retry_at: now };
         ReconnectDecision::RetryAfter(Duration::ZERO)
+    }
+
+    /// The connection is gone, and there's no need for another one.
+    pub(super) fn close(&mut self) {
+        self.state = State::Disconnected { retry_at: Duration::MAX };
     }
 
     /// The JobManager has taken this TaskManager. Gives whether that is news.

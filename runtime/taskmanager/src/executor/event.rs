@@ -14,7 +14,9 @@ use crate::task::TaskEvent;
 pub(super) enum Event {
     /// Time has passed.
     Tick,
-    /// The process is told to end.
+    /// The process is told to end, and may work on for a while.
+    Leave(String),
+    /// The process is told to end now.
     Stop(String),
     /// An attempt to reach the JobManager is over.
     Connected(Result<Link<ToJobManager, ToTaskManager>, ConnectError>),

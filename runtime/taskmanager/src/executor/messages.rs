@@ -50,7 +50,7 @@ impl TaskExecutor {
                 };
                 return self.stop(exit, now);
             }
-            JobManagerMessage::Heartbeat(heartbeat) => self.heartbeat(at, &heartbeat, now),
+            JobManagerMessage::Heartbeat(heartbeat) => return self.heartbeat(at, &heartbeat, now),
             JobManagerMessage::Received { numbers } => {
                 self.outbox.acknowledge(&numbers);
                 for number in numbers {
@@ -113,10 +113,15 @@ impl TaskExecutor {
         self.send_due(now);
     }
 
-    fn heartbeat(&mut self, at: Stamp, heartbeat: &JobManagerHeartbeat, now: Duration) {
+    fn heartbeat(
+        &mut self,
+        at: Stamp,
+        heartbeat: &JobManagerHeartbeat,
+        now: Duration,
+    ) -> Option<ExitReason> {
         let decision = self.table.heartbeat(at, &heartbeat.expected);
         if decision.stale {
-            return;
+            return self.stopped(now);
         }
         self.heartbeat_seen = at.1;
         for attempt in decision.cancel {
@@ -137,6 +142,10 @@ impl TaskExecutor {
                 None => progress.begun,
             };
             self.aborted(progress.job, aborted);
+        }
+        match &heartbeat.dismissed {
+            Some(why) => self.dismissed(why, now),
+            None => self.stopped(now),
         }
     }
 

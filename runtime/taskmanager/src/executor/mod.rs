@@ -13,6 +13,7 @@ mod code;
 mod connection;
 mod event;
 mod inbox;
+mod leave;
 mod local_copies;
 mod messages;
 mod prepare;
@@ -54,6 +55,7 @@ use code::CodeCache;
 use connection::{Connection, Due};
 use event::Event;
 use inbox::Inbox;
+use leave::{Facts, Leave};
 use local_copies::LocalCopies;
 use prepare::Deployment;
 use slots::SlotBudgets;
@@ -170,6 +172,7 @@ pub(crate) struct TaskExecutor {
     /// Notices with the end of an execution, by their numbers.
     ends_told: BTreeMap<u64, ExecutionAttemptId>,
     expired_at: Duration,
+    leaving: Option<Leave>,
     stopping: Option<Stopping>,
 }
 
@@ -183,6 +186,7 @@ impl TaskExecutor {
             configuration.get(&heartbeat::INTERVAL),
             configuration.get(&heartbeat::TIMEOUT),
             now,
+            xxhash_rust::xxh3::xxh3_64(parts.id.0.as_bytes()),
         );
         let copies = configuration.get(&checkpointing::LOCAL_BACKUP_DIRECTORY);
         let copies = copies.as_ref().and_then(Location::local_path).map(LocalCopies::new);
@@ -203,17 +207,23 @@ impl TaskExecutor {
             gathering: Gathering::default(),
             ends_told: BTreeMap::new(),
             expired_at: now,
+            leaving: None,
             stopping: None,
             parts,
         }
     }
 
-    /// Runs until everything has ended. `stop` is SIGTERM, or whatever else ends the process.
-    pub(crate) async fn run(mut self, mut stop: oneshot::Receiver<String>) -> ExitReason {
+    /// Runs until everything has ended. `leave` is SIGTERM, or whatever else ends the process;
+    /// `stop` is the same without any delay.
+    pub(crate) async fn run(
+        mut self,
+        mut leave: oneshot::Receiver<String>,
+        mut stop: oneshot::Receiver<String>,
+    ) -> ExitReason {
         let inbox = Arc::clone(&self.inbox);
         self.watch_leader();
         let mut next_tick = tokio::time::Instant::now();
-        let mut stop_asked = false;
+        let (mut leave_asked, mut stop_asked) = (false, false);
         loop {
             let small_due = self.until_small_due();
             let events = tokio::select! {
@@ -226,6 +236,11 @@ impl TaskExecutor {
                     stop_asked = true;
                     let reason = reason.unwrap_or_else(|_| "its handle was dropped".to_owned());
                     vec![Event::Stop(reason)]
+                }
+                reason = &mut leave, if !leave_asked => {
+                    leave_asked = true;
+                    // Its handle was dropped: then so was the other one.
+                    reason.map(Event::Leave).into_iter().collect()
                 }
                 () = sleep(small_due) => vec![Event::SmallDue],
                 () = inbox.changed() => inbox.take(),
@@ -243,10 +258,8 @@ impl TaskExecutor {
         let now = self.parts.clock.elapsed();
         match event {
             Event::Tick => return self.tick(now),
-            Event::Stop(reason) => {
-                self.notice(Notice::Goodbye { reason: reason.clone() }, now);
-                self.stop(ExitReason::Stopped { reason }, now);
-            }
+            Event::Leave(reason) => return self.leave(reason, now),
+            Event::Stop(reason) => return self.say_goodbye(reason, now),
             Event::Connected(Ok(link)) => {
                 self.receiver = Some(link.receiver);
                 self.connection.connected(link.sender, now);
@@ -299,13 +312,14 @@ impl TaskExecutor {
     }
 
     fn tick(&mut self, now: Duration) -> Option<ExitReason> {
+        self.parts.metrics.set_registered(self.connection.is_registered());
         if now.saturating_sub(self.expired_at) >= Duration::from_secs(1) {
             self.expired_at = now;
             self.parts.network.registry().expire(now);
             self.parts.metrics.sample(now);
             self.publish_memory();
         }
-        let exit = self.send_due(now);
+        let exit = self.send_due(now).or_else(|| self.look_whether_to_go(now));
         if self.connection.is_registered() {
             for (number, notice) in self.outbox.due(now, Duration::from_secs(1)) {
                 self.send(TaskManagerMessage::Notice { number, notice }, now);
@@ -320,7 +334,7 @@ impl TaskExecutor {
             Due::Nothing => {}
             Due::Connect => self.connect(),
             Due::Register => {
-                let registration = self.registration();
+                let registration = self.registration(now);
                 self.send(TaskManagerMessage::Register(registration), now);
             }
             Due::Heartbeat => self.beat(now),
@@ -356,6 +370,8 @@ impl TaskExecutor {
         tracing::warn!("the connection to the JobManager is lost: {reason}");
         self.receiver = None;
         if self.stopping.is_some() {
+            // Nobody is there to take leave of.
+            self.connection.close();
             return self.stopped(now);
         }
         match self.connection.lost(now) {
@@ -365,6 +381,44 @@ impl TaskExecutor {
                 self.stop(ExitReason::RegistrationTimedOut { reason }, now)
             }
         }
+    }
+
+    /// Works on while the JobManager moves its tasks away.
+    fn leave(&mut self, reason: String, now: Duration) -> Option<ExitReason> {
+        let time = taskmanager::time_to_leave(&self.parts.configuration);
+        if self.stopping.is_some() || self.leaving.is_some() {
+            return self.stopped(now);
+        }
+        tracing::info!("{reason}: this TaskManager is about to go, in {time:?} at the latest");
+        self.leaving = Some(Leave::new(reason, time, now));
+        if self.connection.is_registered() {
+            self.beat(now);
+        }
+        self.look_whether_to_go(now)
+    }
+
+    fn look_whether_to_go(&mut self, now: Duration) -> Option<ExitReason> {
+        let (registered, tasks) = (self.connection.is_registered(), !self.live.is_empty());
+        let leaving = self.leaving.as_mut().filter(|_| self.stopping.is_none())?;
+        let over = leaving.over(Facts { registered, tasks }, now)?;
+        self.say_goodbye(over, now)
+    }
+
+    /// The JobManager has nothing here any more, or can't move it.
+    fn dismissed(&mut self, why: &str, now: Duration) -> Option<ExitReason> {
+        let reason = match &self.leaving {
+            Some(leaving) => leaving.dismissed(why),
+            None => format!("it is about to be ended; {why}"),
+        };
+        self.say_goodbye(reason, now)
+    }
+
+    /// Ends everything, and tells the JobManager so first.
+    fn say_goodbye(&mut self, reason: String, now: Duration) -> Option<ExitReason> {
+        if self.stopping.is_none() {
+            self.notice(Notice::Goodbye { reason: reason.clone() }, now);
+        }
+        self.stop(ExitReason::Stopped { reason }, now)
     }
 
     /// Cancels all tasks; the process ends when they have ended, or after some seconds.
@@ -389,7 +443,7 @@ impl TaskExecutor {
         (done || now >= stopping.deadline).then(|| stopping.exit.clone())
     }
 
-    fn registration(&self) -> Registration {
+    fn registration(&self, now: Duration) -> Registration {
         Registration {
             id: self.parts.id.clone(),
             data_address: self.parts.network.address().to_owned(),
@@ -398,6 +452,7 @@ impl TaskExecutor {
             build_id: self.parts.build_id,
             executions: self.table.summaries(|attempt| self.checkpoint_of(attempt)),
             process_id: self.parts.process_id,
+            leaving: self.leaving.as_ref().map(|leaving| leaving.announced(now)),
         }
     }
 
@@ -407,6 +462,7 @@ impl TaskExecutor {
             heartbeat_seen: self.heartbeat_seen,
             executions: self.table.summaries(|attempt| self.checkpoint_of(attempt)),
             metrics: self.parts.metrics.groups(now),
+            leaving: self.leaving.as_ref().map(|leaving| leaving.announced(now)),
         };
         self.send(TaskManagerMessage::Heartbeat(heartbeat), now);
     }

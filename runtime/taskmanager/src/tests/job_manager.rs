@@ -173,7 +173,7 @@ impl JobManager {
                     self.reports.entry(report.attempt).or_insert(report);
                 }
                 let expected = self.expected.clone();
-                let heartbeat = JobManagerHeartbeat { expected, jobs: vec![] };
+                let heartbeat = JobManagerHeartbeat { expected, jobs: vec![], dismissed: None };
                 self.send(JobManagerMessage::Heartbeat(heartbeat));
             }
             TaskManagerMessage::Notice { number, notice } => {

@@ -6,14 +6,18 @@ use std::sync::Arc;
 
 use thalweg_core::Clock;
 use thalweg_core::configuration::Configuration;
-use thalweg_core::configuration::options::{high_availability as options, kubernetes};
+use thalweg_core::configuration::options::{high_availability as options, jobmanager, kubernetes};
+use thalweg_core::ids::Epoch;
 use thalweg_jobmanager::endpoint::{CheckpointStore, EndReason};
 use thalweg_jobmanager::high_availability::{
     HighAvailabilityError, HintLocator, LeaderElection, Records, RecordsOptions,
     StandaloneElection, StoreElection, off_thread,
 };
 use thalweg_jobmanager::rest::KnownLeader;
-use thalweg_rpc::{Connector, Identity, Transport};
+use thalweg_rpc::{
+    Connector, Identity, LeaderAddress, LeaderLocator, LeaderView, RevisionLocator, ServiceLocator,
+    SystemResolver, Transport,
+};
 use thalweg_storage::log::WriterId;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
@@ -36,11 +40,15 @@ pub(super) struct Place {
     pub(super) rest: String,
     /// Told whom this one sees leading, while it stands by.
     pub(super) seen: watch::Sender<Option<KnownLeader>>,
+    /// The same for those who ask at `rpc`.
+    pub(super) view: LeaderView,
 }
 
 /// What a JobManager is started with.
 pub(super) struct JobManagerRecords {
     pub(super) election: Box<dyn LeaderElection>,
+    /// Told whether this one is to get ready while another revision's leads.
+    pub(super) preparing: Option<watch::Receiver<bool>>,
     pub(super) records: Option<Records>,
     /// Where checkpoints go.
     pub(super) checkpoints: Option<CheckpointStore>,
@@ -61,7 +69,11 @@ impl JobManagerRecords {
         let Some(location) = configuration.get(&options::STORAGE_DIRECTORY) else {
             let checkpoints = stores.checkpoints(configuration)?;
             checkpoints.iter().try_for_each(|store| stores.check(store, runtime))?;
-            return Ok(Self { election: Box::new(StandaloneElection), records: None, checkpoints });
+            // There is no other one, and it is always in its first term.
+            let (address, epoch, revision) = (place.rpc, Epoch(1), revision(configuration));
+            place.view.leads(LeaderAddress { address, epoch, revision });
+            let election = Box::new(StandaloneElection);
+            return Ok(Self { election, preparing: None, records: None, checkpoints });
         };
         let store = open(stores, location.as_str())?;
         let checkpoints = stores.checkpoints(configuration)?.unwrap_or_else(|| store.clone());
@@ -92,13 +104,19 @@ impl JobManagerRecords {
             ),
             Arc::clone(clock),
         )
-        .serves_rest(place.rest, place.seen);
-        let election = match super::kubernetes::turn(configuration, (clock, runtime))? {
-            Some(turn) => election.by_turn(turn),
-            None => election,
+        .serves_rest(place.rest, place.seen)
+        .answers_with(place.view)
+        .of_revision(revision(configuration));
+        let (election, preparing) = match super::kubernetes::turn(configuration, (clock, runtime))?
+        {
+            Some(turn) => {
+                let preparing = turn.preparation();
+                (election.by_turn(Box::new(turn)), Some(preparing))
+            }
+            None => (election, None),
         };
         let (election, records) = (Box::new(election), Some(records));
-        Ok(Self { election, records, checkpoints: Some(checkpoints) })
+        Ok(Self { election, preparing, records, checkpoints: Some(checkpoints) })
     }
 }
 
@@ -107,6 +125,11 @@ fn open(stores: &Stores, location: &str) -> Result<CheckpointStore, HighAvailabi
         location: location.to_owned(),
         source: Box::new(error.into()),
     })
+}
+
+/// The revision of the application that this process runs; empty where there are none.
+fn revision(configuration: &Configuration) -> String {
+    configuration.get(&kubernetes::REVISION).unwrap_or_default()
 }
 
 /// The application's identity.
@@ -152,7 +175,9 @@ pub(crate) fn writer_id(clock: &dyn Clock) -> WriterId {
     WriterId(xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
 }
 
-/// How a TaskManager finds its JobManager with high availability; None without.
+/// How a TaskManager finds its JobManager with high availability; None without: in Kubernetes by
+/// asking all JobManagers behind the Service that `jobmanager.rpc.address` names, elsewhere by the
+/// hint in the store.
 ///
 /// # Errors
 /// The store can't be opened.
@@ -161,15 +186,23 @@ pub(super) fn connector(
     stores: &Stores,
     name: &str,
     (identity, transport, runtime): (Identity, Arc<dyn Transport>, &Handle),
+    seed: u64,
 ) -> Result<Option<Connector>, ProcessError> {
     let Some(location) = configuration.get(&options::STORAGE_DIRECTORY) else { return Ok(None) };
-    let store = open(stores, location.as_str())?;
-    let in_use = off_thread(&store, runtime);
-    let locator = HintLocator::new(in_use, store.name, cluster_id(configuration, name));
-    Ok(Some(Connector::Located {
-        transport,
-        locator: Arc::new(locator),
-        identity,
-        period: configuration.get(&options::RETRY_PERIOD),
-    }))
+    let mut locator: Arc<dyn LeaderLocator> = if super::kubernetes::is_deployed(configuration) {
+        let host = configuration.get(&jobmanager::RPC_ADDRESS);
+        let port = configuration.get(&jobmanager::RPC_PORT);
+        let asking = Arc::clone(&transport);
+        Arc::new(ServiceLocator::new(Arc::new(SystemResolver), asking, (host, port), identity))
+    } else {
+        let store = open(stores, location.as_str())?;
+        let in_use = off_thread(&store, runtime);
+        Arc::new(HintLocator::new(in_use, store.name, cluster_id(configuration, name)))
+    };
+    if let Some(revision) = configuration.get(&kubernetes::REVISION) {
+        let preparing = configuration.get(&kubernetes::PREPARING_JOB_MANAGER);
+        locator = Arc::new(RevisionLocator::new(locator, revision, preparing));
+    }
+    let period = configuration.get(&options::RETRY_PERIOD);
+    Ok(Some(Connector::Located { transport, locator, identity, period, seed }))
 }

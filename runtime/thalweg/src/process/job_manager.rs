@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use thalweg_core::clock::{Clock, SystemClock};
 use thalweg_core::configuration::Configuration;
-use thalweg_core::configuration::options::{jobmanager, rest};
+use thalweg_core::configuration::options::{jobmanager, parallelism, rest};
 use thalweg_datastream::StreamExecutionEnvironment;
+use thalweg_jobmanager::endpoint::Preparation;
 use thalweg_jobmanager::rest::{KnownLeader, PassingTimes, PortRule, RestServer, StandbyRest};
 use thalweg_jobmanager::{JobManager, JobManagerHandle, JobManagerOptions};
-use thalweg_rpc::{Identity, accept_channel, listen};
+use thalweg_rpc::{Identity, LeaderView, ListenerIdentity, accept_channel, listen};
 use thalweg_tls::{Role, Tls};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -113,7 +114,9 @@ fn start(
     let identity = Identity { build_id: build_id() };
     let tls = security::tls(configuration, Role::JobManager, &clock)?;
     let transport = security::rpc_transport(tls.as_ref());
-    let listening = listen(transport.as_ref(), &address, identity, sender, runtime.handle());
+    let view = LeaderView::default();
+    let listens = ListenerIdentity { identity, leader: view.clone() };
+    let listening = listen(transport.as_ref(), &address, listens, sender, runtime.handle());
     let bound = runtime
         .block_on(listening)
         .map_err(|source| ProcessError::RpcPort { address: address.clone(), source })?;
@@ -121,10 +124,13 @@ fn start(
     let rpc = format!("{}:{}", configuration.get(&jobmanager::RPC_ADDRESS), bound.port());
     let seen = watch::Sender::new(None);
     let (rest, rest_address) = serve_rest(configuration, runtime, (seen.subscribe(), tls))?;
-    let place = Place { rpc, rest: rest_address, seen };
     let edge = (&clock, runtime);
+    let workers = kubernetes::workers(configuration, &rpc, edge)?;
+    let place = Place { rpc, rest: rest_address, seen, view };
     let recorded = JobManagerRecords::open(configuration, stores, (name, place), edge)?;
-    let workers = kubernetes::workers(configuration, edge)?;
+    // As many as the application's parallelism: its graph isn't known before it runs.
+    let slots = configuration.get(&parallelism::DEFAULT);
+    let preparation = recorded.preparing.map(|asked| Preparation { asked, slots });
     let options = JobManagerOptions {
         configuration: configuration.clone(),
         build_id: identity.build_id,
@@ -133,6 +139,7 @@ fn start(
         driver: workers.driver,
         stores: Arc::new(SavepointStores(stores.clone())),
         election: recorded.election,
+        preparation,
         store: recorded.checkpoints,
         records: recorded.records,
         clock: Arc::clone(&clock),

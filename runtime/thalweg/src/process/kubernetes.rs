@@ -4,7 +4,7 @@
 //! of it means (`thalweg-kubernetes`).
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kube::Client;
 use thalweg_core::Clock;
@@ -12,7 +12,6 @@ use thalweg_core::configuration::Configuration;
 use thalweg_core::configuration::options::high_availability::{self, HighAvailabilityType};
 use thalweg_core::configuration::options::{kubernetes, slots, taskmanager};
 use thalweg_jobmanager::JobManagerHandle;
-use thalweg_jobmanager::high_availability::Turn;
 use thalweg_jobmanager::high_availability::lineage::Entered;
 use thalweg_jobmanager::resource_manager::{
     ResourceManagerDriver, StandaloneDriver, WorkerOptions,
@@ -20,10 +19,11 @@ use thalweg_jobmanager::resource_manager::{
 use thalweg_kubernetes::lease::{Candidate, LeaseTimes, LeaseTurn};
 use thalweg_kubernetes::status::{LeaderFacts, PodCounts, StatusOptions, push_status};
 use thalweg_kubernetes::task_manager_pods::{
-    KubernetesDriver, PodDriverOptions, PodTemplate, PodTimes,
+    KubernetesDriver, PodDriverOptions, PodPreparation, PodTemplate, PodTimes,
 };
 use tokio::runtime::Runtime;
 
+use super::high_availability::writer_id;
 use super::settings::ProcessError;
 
 /// Whether a Deployment starts this process again when it ends: then it stays after the application
@@ -39,7 +39,7 @@ pub(super) fn is_deployed(configuration: &Configuration) -> bool {
 pub(super) fn turn(
     configuration: &Configuration,
     (clock, runtime): (&Arc<dyn Clock>, &Runtime),
-) -> Result<Option<Box<dyn Turn>>, ProcessError> {
+) -> Result<Option<LeaseTurn>, ProcessError> {
     if !is_deployed(configuration) {
         return Ok(None);
     }
@@ -61,7 +61,7 @@ pub(super) fn turn(
     let client = client(runtime)?;
     let clock = Arc::clone(clock);
     let turn = LeaseTurn::new(&client, (&namespace, lease), candidate, times, clock);
-    Ok(Some(Box::new(turn)))
+    Ok(Some(turn))
 }
 
 /// Who starts TaskManagers, and what the status tells of them.
@@ -76,12 +76,14 @@ pub(super) struct Pods {
     selector: String,
 }
 
-/// Starts TaskManagers, where there is a template for their pods; else nobody does.
+/// Starts TaskManagers, where there is a template for their pods; else nobody does. They find this
+/// process at `rpc_address` before it leads.
 ///
 /// # Errors
 /// The template can't be used, or the API server's address isn't known.
 pub(super) fn workers(
     configuration: &Configuration,
+    rpc_address: &str,
     (clock, runtime): (&Arc<dyn Clock>, &Runtime),
 ) -> Result<Workers, ProcessError> {
     let Some(path) = configuration.get(&kubernetes::TASKMANAGER_TEMPLATE) else {
@@ -109,6 +111,10 @@ pub(super) fn workers(
         },
         clock: Arc::clone(clock),
         runtime: runtime.handle().clone(),
+        preparation: Some(PodPreparation {
+            number: writer_id(clock.as_ref()).0 as u32,
+            argument: format!("{}={rpc_address}", kubernetes::PREPARING_JOB_MANAGER.key()),
+        }),
     };
     let driver = KubernetesDriver::new(options);
     let pods = Pods { counts: Arc::new(driver.counts()), selector };
@@ -164,9 +170,15 @@ pub(super) fn report_status(
     Ok(())
 }
 
-/// Talks to the API server: with the pod's own account, or as the kubeconfig says.
+/// Talks to the API server: with the pod's own account, or as the kubeconfig says. All of a process
+/// is one client, whose connections and certificates are shared.
 fn client(runtime: &Runtime) -> Result<Client, ProcessError> {
-    runtime
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    if let Some(client) = CLIENT.get() {
+        return Ok(client.clone());
+    }
+    let made = runtime
         .block_on(Client::try_default())
-        .map_err(|source| ProcessError::ApiServer(Box::new(source)))
+        .map_err(|source| ProcessError::ApiServer(Box::new(source)))?;
+    Ok(CLIENT.get_or_init(|| made).clone())
 }

@@ -149,6 +149,7 @@ impl LocalCluster {
             acceptor,
             driver: Box::new(driver),
             election: Box::new(StandaloneElection),
+            preparation: None,
             store,
             stores: Arc::new(SavepointStores(stores.clone())),
             records: None,

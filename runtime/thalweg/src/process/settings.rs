@@ -7,6 +7,7 @@ use thalweg_jobmanager::high_availability::{ElectionError, HighAvailabilityError
 use thalweg_jobmanager::rest::RestServerError;
 use thalweg_storage::BlobError;
 use thalweg_taskmanager::StartError;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::command_line::ClusterOptions;
 
@@ -119,13 +120,26 @@ pub fn configuration(options: &ClusterOptions) -> Result<Configuration, ProcessE
 
 /// Waits for SIGTERM or SIGINT and names it.
 pub(super) async fn termination() -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
+    Terminations::new().next().await
+}
+
+/// SIGTERM and SIGINT, as they come. One that comes while nobody waits isn't lost.
+pub(super) struct Terminations(Option<(Signal, Signal)>);
+
+impl Terminations {
+    /// From now on.
+    pub(super) fn new() -> Self {
+        let terminate = signal(SignalKind::terminate());
+        // Without handlers the signals end the process at once, which is their default.
+        Self(terminate.and_then(|term| Ok((term, signal(SignalKind::interrupt())?))).ok())
+    }
+
+    /// The next one.
+    pub(super) async fn next(&mut self) -> &'static str {
+        let Some((terminate, interrupt)) = &mut self.0 else { return std::future::pending().await };
+        tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
-        },
-        // Without handlers the signals end the process at once, which is their default.
-        _ => std::future::pending().await,
+        }
     }
 }

@@ -19,7 +19,7 @@ use thalweg_tls::Role;
 use super::build_id::build_id;
 use super::codes::CapturedCodes;
 use super::executor::process_seed;
-use super::settings::{ProcessError, configuration, termination};
+use super::settings::{ProcessError, Terminations, configuration};
 use super::stores::Stores;
 use super::{high_availability, machine, security};
 use crate::application::Application;
@@ -35,13 +35,16 @@ pub fn run_task_manager(
     application: &Application,
     options: &ClusterOptions,
 ) -> Result<ExitCode, ProcessError> {
-    let configuration = configuration(options)?;
-    crate::logging::start(&configuration);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("thalweg-io")
         .enable_all()
         .build()
         .map_err(ProcessError::Runtime)?;
+    // Before anything that takes time: to a container's first process a signal without a handler
+    // is lost, and it would be killed when its grace is over.
+    let signals = runtime.block_on(async { Terminations::new() });
+    let configuration = configuration(options)?;
+    crate::logging::start(&configuration);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stores = Stores::new(&configuration, process_seed(clock.as_ref()));
     let around = Surroundings { clock: &clock, stores: &stores, runtime: runtime.handle() };
@@ -54,7 +57,7 @@ pub fn run_task_manager(
         runtime.handle(),
         false,
     )?;
-    let exit = runtime.block_on(until_ended(&mut worker));
+    let exit = runtime.block_on(until_ended(&mut worker, signals));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match exit {
         ExitReason::ShutDown { .. } | ExitReason::Stopped { .. } => {
@@ -67,10 +70,15 @@ pub fn run_task_manager(
     }
 }
 
-async fn until_ended(worker: &mut TaskManagerHandle) -> ExitReason {
+/// The first signal lets it work on until its tasks are elsewhere; the second one ends it.
+async fn until_ended(worker: &mut TaskManagerHandle, mut signals: Terminations) -> ExitReason {
     tokio::select! {
         exit = worker.ended() => return exit,
-        signal = termination() => worker.stop(signal),
+        signal = signals.next() => worker.leave(signal),
+    }
+    tokio::select! {
+        exit = worker.ended() => return exit,
+        signal = signals.next() => worker.stop(signal),
     }
     worker.ended().await
 }
@@ -96,7 +104,8 @@ fn task_manager_options(
     let tls = security::tls(configuration, Role::TaskManager, clock)?;
     let transport = security::rpc_transport(tls.as_ref());
     let edge = (identity, Arc::clone(&transport), runtime);
-    let located = high_availability::connector(configuration, stores, name, edge)?;
+    let seed = process_seed(clock.as_ref());
+    let located = high_availability::connector(configuration, stores, name, edge, seed)?;
     let at_address = || Connector::Remote { transport, address, identity };
     // The host that others reach this process at: what it binds to, unless that is every address.
     let bind_host = configuration.get(&taskmanager::BIND_HOST);
@@ -104,7 +113,7 @@ fn task_manager_options(
         "0.0.0.0" | "::" => std::env::var("HOSTNAME").unwrap_or_else(|_| "localhost".to_owned()),
         _ => bind_host,
     };
-    let suffix = process_seed(clock.as_ref()) & 0xff_ffff;
+    let suffix = seed & 0xff_ffff;
     let own_id = || format!("{host}-{}-{suffix:06x}", std::process::id());
     let id = configuration.get(&taskmanager::RESOURCE_ID).unwrap_or_else(own_id);
     Ok(TaskManagerOptions {

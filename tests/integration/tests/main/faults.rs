@@ -6,20 +6,23 @@
 use std::path::Path;
 
 use thalweg_integration_tests::{
-    Cluster, FraudInput, PersonalisationInput, application, wait_until,
+    Cluster, FraudInput, PersonalisationInput, Settings, application, wait_until,
 };
-
-/// How a TaskManager goes away.
-#[derive(Debug, Clone, Copy)]
-enum Fault {
-    Killed,
-    Terminated,
-}
 
 /// A cluster of two TaskManagers that take all the tasks, and a third one that takes over.
 /// Checkpoints are written as often as possible.
-fn start(binary: &Path, checkpoints: &Path, arguments: &[String]) -> Cluster {
-    let settings = [
+pub(crate) fn start(binary: &Path, checkpoints: &Path, arguments: &[String]) -> Cluster {
+    start_with(binary, checkpoints, arguments, &[])
+}
+
+/// The same with some settings in the place of its own.
+pub(crate) fn start_with(
+    binary: &Path,
+    checkpoints: &Path,
+    arguments: &[String],
+    more: Settings<'_>,
+) -> Cluster {
+    let mut settings = vec![
         ("heartbeat.interval", "200 ms"),
         ("heartbeat.timeout", "2 s"),
         ("execution.checkpointing.interval", "200 ms"),
@@ -28,6 +31,8 @@ fn start(binary: &Path, checkpoints: &Path, arguments: &[String]) -> Cluster {
         ("restart-strategy.fixed-delay.attempts", "100"),
         ("restart-strategy.fixed-delay.delay", "100 ms"),
     ];
+    settings.retain(|(key, _)| !more.iter().any(|(other, _)| other == key));
+    settings.extend(more);
     let mut cluster = Cluster::new(binary, &settings);
     cluster.start_task_manager(2);
     cluster.start_task_manager(2);
@@ -36,7 +41,7 @@ fn start(binary: &Path, checkpoints: &Path, arguments: &[String]) -> Cluster {
 }
 
 /// The number of the first TaskManager that the job uses.
-fn busy_task_manager(cluster: &Cluster) -> usize {
+pub(crate) fn busy_task_manager(cluster: &Cluster) -> usize {
     // Both have two slots, and the job needs three: it uses both.
     let busy = cluster.rest.task_managers().iter().filter(|t| t["freeSlots"] != 2).count();
     assert_eq!(busy, 2, "the job doesn't use both TaskManagers");
@@ -44,7 +49,7 @@ fn busy_task_manager(cluster: &Cluster) -> usize {
 }
 
 /// Waits until the job runs and has so many more checkpoints; gives how many it has.
-fn wait_for_checkpoints(cluster: &Cluster, job: &str, more: u64) -> u64 {
+pub(crate) fn wait_for_checkpoints(cluster: &Cluster, job: &str, more: u64) -> u64 {
     let completed = || cluster.rest.completed_checkpoints(job);
     let before = wait_until("checkpoints are counted", completed);
     wait_until(&format!("{more} checkpoints are complete"), || {
@@ -52,8 +57,8 @@ fn wait_for_checkpoints(cluster: &Cluster, job: &str, more: u64) -> u64 {
     })
 }
 
-/// Brings the fault about in a running job, and sees to it that the job restarts from a checkpoint.
-fn strike(cluster: &mut Cluster, fault: Fault) {
+/// Kills a TaskManager of a running job, and sees to it that the job restarts from a checkpoint.
+fn strike(cluster: &mut Cluster) {
     let job = cluster.rest.wait_for_job("RUNNING");
     wait_for_checkpoints(cluster, &job, 2);
     let mut victim = cluster.task_managers.remove(busy_task_manager(cluster));
@@ -62,13 +67,7 @@ fn strike(cluster: &mut Cluster, fault: Fault) {
     assert_eq!(cluster.rest.state(&job).as_deref(), Some("RUNNING"), "the input was too short");
     let restarts = cluster.rest.job_metric(&job, "numRestarts");
     assert_eq!(restarts, Some(0.0), "the job restarted without a fault");
-    match fault {
-        Fault::Killed => victim.kill(),
-        Fault::Terminated => {
-            victim.terminate();
-            victim.wait().succeeded();
-        }
-    }
+    victim.kill();
     wait_until("the job has restarted", || {
         let restarts = cluster.rest.job_metric(&job, "numRestarts")?;
         (restarts >= 1.0 && cluster.rest.state(&job)? == "RUNNING").then_some(())
@@ -81,44 +80,26 @@ fn strike(cluster: &mut Cluster, fault: Fault) {
     wait_for_checkpoints(cluster, &job, 1);
 }
 
-fn fraud_detection_after(fault: Fault, seed: u64) {
-    let input = FraudInput::new(24_000, seed);
+#[test]
+fn fraud_detection_is_exactly_once_after_a_task_manager_is_killed() {
+    let input = FraudInput::new(24_000, 21);
     let arguments = input.arguments("run", &["--parallelism", "3", "--rate", "3000"]);
     let checkpoints = input.path("checkpoints");
     let mut cluster = start(&application("fraud-detection"), &checkpoints, &arguments);
-    strike(&mut cluster, fault);
+    strike(&mut cluster);
     cluster.wait().succeeded();
     input.check("run");
-}
-
-fn personalisation_after(fault: Fault, seed: u64) {
-    let input = PersonalisationInput::new(16_000, seed);
-    let arguments = input.arguments("run", &["--parallelism", "3", "--rate", "2000"]);
-    let checkpoints = input.path("checkpoints");
-    let mut cluster = start(&application("personalisation"), &checkpoints, &arguments);
-    strike(&mut cluster, fault);
-    cluster.wait().succeeded();
-    input.check("run");
-}
-
-#[test]
-fn fraud_detection_is_exactly_once_after_a_task_manager_is_killed() {
-    fraud_detection_after(Fault::Killed, 21);
-}
-
-#[test]
-fn fraud_detection_is_exactly_once_after_a_task_manager_is_terminated() {
-    fraud_detection_after(Fault::Terminated, 22);
 }
 
 #[test]
 fn personalisation_is_exactly_once_after_a_task_manager_is_killed() {
-    personalisation_after(Fault::Killed, 23);
-}
-
-#[test]
-fn personalisation_is_exactly_once_after_a_task_manager_is_terminated() {
-    personalisation_after(Fault::Terminated, 24);
+    let input = PersonalisationInput::new(16_000, 23);
+    let arguments = input.arguments("run", &["--parallelism", "3", "--rate", "2000"]);
+    let checkpoints = input.path("checkpoints");
+    let mut cluster = start(&application("personalisation"), &checkpoints, &arguments);
+    strike(&mut cluster);
+    cluster.wait().succeeded();
+    input.check("run");
 }
 
 #[test]
@@ -160,7 +141,7 @@ fn a_job_is_exactly_once_when_some_tasks_had_finished_before_the_fault() {
             .filter(|&n| n > 0)
     });
     assert!(finished < 3, "the input was too short");
-    strike(&mut cluster, Fault::Killed);
+    strike(&mut cluster);
     cluster.wait().succeeded();
     input.check("run");
 }

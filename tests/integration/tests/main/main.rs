@@ -17,6 +17,7 @@ mod clusters;
 mod collected;
 mod configuration;
 mod deleted;
+mod drain;
 mod evolution;
 mod faults;
 mod high_availability;

@@ -1,8 +1,11 @@
 //! Changes of the spec while a job runs: it goes on with its state.
 
-use serde_json::json;
+use std::cell::Cell;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 use thalweg_kubernetes_tests::{
-    Application, Namespace, OTHER_IMAGE, Signal, Soak, kubectl, list, shared_api, signal,
+    Application, Namespace, OTHER_IMAGE, Signal, Soak, kubectl, list, now, shared_api, signal,
     wait_until,
 };
 
@@ -27,6 +30,9 @@ fn a_job_goes_on_through_upgrades_scaling_suspension_and_savepoints() {
     let before = application.status("/stableRevision");
     application.change(&json!({"image": OTHER_IMAGE}));
     settled(&application, &before);
+    let events = shared_api().list(&namespace.core("events"));
+    let in_vain = |event: &&Value| event["involvedObject"]["name"] == "allround-taskmanager-1-2";
+    assert!(!events.iter().any(|event| in_vain(&event)), "it was stopped, and replaced its pods");
     let before = application.status("/stableRevision");
     application.change(&json!({"configuration": {"heartbeat.interval": "5 s"}}));
     settled(&application, &before);
@@ -191,4 +197,112 @@ fn a_program_that_cannot_read_the_state_is_refused_and_the_old_one_runs_on() {
     assert_eq!(application.status("/jobManager/epoch"), epoch, "the old JobManager went on");
     assert_eq!(application.status("/job/restarts"), 0);
     namespace.delete();
+}
+
+#[test]
+#[ignore = "needs a Kubernetes: tests/run cluster"]
+fn with_warm_the_new_pods_are_ready_before_the_old_job_stops() {
+    let namespace = Namespace::new("warm");
+    let soak = Soak::new(&namespace, 130).with(json!({"upgrade": {"strategy": "Warm"}}));
+    let application = soak.start(&namespace);
+    application.wait_until_stable();
+    let epoch = || application.status("/jobManager/epoch").as_u64().expect("a leader has one");
+    let before = epoch();
+    let warm = standstill(&application, || application.change(&json!({"image": OTHER_IMAGE})));
+    assert_eq!(epoch(), before + 1, "one takeover, and nobody led in between");
+
+    // Made by a JobManager that didn't lead, and in use now.
+    let lease = namespace.of_group("coordination.k8s.io/v1", "leases/allround");
+    let lease = shared_api().get(&lease).expect("a Lease");
+    let taken = lease["spec"]["acquireTime"].as_str().expect("somebody has taken it").to_owned();
+    let revision = application.status("/currentRevision");
+    let pods = namespace.pods("taskmanager");
+    assert_eq!(pods.len(), 2, "{pods:#?}");
+    for pod in &pods {
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+        assert!(name.starts_with("allround-taskmanager-w"), "{name}");
+        assert_eq!(pod["metadata"]["labels"]["thalweg.dev/revision"], revision);
+        let running = &pod["status"]["containerStatuses"][0]["state"]["running"];
+        let started = running["startedAt"].as_str().expect("it runs");
+        // To the second, as pods tell it.
+        assert!(started[..19] <= taken[..19], "{name} runs since {started}, after {taken}");
+    }
+    assert_eq!(application.status("/taskManagers/registered"), 2);
+
+    // The same by the other strategy, to compare.
+    application.change(&json!({"upgrade": {"strategy": "Recreate"}}));
+    let recreate = standstill(&application, || {
+        application.change(&json!({"configuration": {"heartbeat.interval": "5 s"}}));
+    });
+    application.change(&json!({"upgrade": {"strategy": "Warm"}}));
+    let again = standstill(&application, || {
+        application.change(&json!({"configuration": {"heartbeat.interval": "7 s"}}));
+    });
+    println!(
+        "no task ran for {:.1} s (Warm, another image), {:.1} s (Warm, other settings), {:.1} s \
+         (Recreate, other settings)",
+        warm.as_secs_f64(),
+        again.as_secs_f64(),
+        recreate.as_secs_f64()
+    );
+    soak.finish(&application);
+    namespace.delete();
+}
+
+#[test]
+#[ignore = "needs a Kubernetes: tests/run cluster"]
+fn with_warm_an_image_that_does_not_run_never_stops_the_old_job() {
+    let namespace = Namespace::new("warm-broken");
+    let soak = Soak::new(&namespace, 75).with(json!({
+        "upgrade": {"strategy": "Warm", "progressDeadlineSeconds": 30, "preflight": "Off"},
+    }));
+    let application = soak.start(&namespace);
+    application.wait_until_stable();
+    let good = application.status("/stableRevision");
+    let leader = application.status("/jobManager");
+    application.change(&json!({"image": "docker.io/library/thalweg-tests:nowhere"}));
+    application.wait_until("the new pod's own word of it", |resource| {
+        let reason = resource["status"]["lastFailure"]["reason"].as_str().unwrap_or_default();
+        ["ErrImagePull", "ImagePullBackOff"].contains(&reason)
+    });
+    application.wait_for_event("Rollback");
+    wait_until("the new revision's pods are gone", || {
+        let pods = namespace.pods("jobmanager");
+        pods.iter()
+            .all(|pod| pod["metadata"]["labels"]["thalweg.dev/revision"] == good)
+            .then_some(())
+    });
+    assert_eq!(application.condition("RolledBack").expect("it is reported").0, "True");
+    application.wait_for_checkpoints(2);
+    assert_eq!(application.status("/jobManager"), leader, "the old JobManager went on");
+    assert_eq!(application.status("/job/restarts"), 0);
+    soak.finish(&application);
+    assert_eq!(application.status("/jobManager"), leader);
+    namespace.delete();
+}
+
+/// Makes a change that needs a new revision, and waits until that is stable: the longest time
+/// between two looks that have found all tasks running.
+fn standstill(application: &Application, change: impl FnOnce()) -> Duration {
+    let before = application.status("/stableRevision");
+    let all_run = || {
+        let jobs = application.rest("/jobs/overview")?;
+        let job = jobs["jobs"].as_array()?.first()?.clone();
+        let (tasks, running) = (&job["tasks"], job["state"] == "RUNNING");
+        (running && tasks["running"] == tasks["total"]).then_some(())
+    };
+    wait_until("all tasks run", all_run);
+    change();
+    let (seen, longest) = (Cell::new(now()), Cell::new(Duration::ZERO));
+    application.wait_until("the new revision is stable", |resource| {
+        if all_run().is_some() {
+            longest.set(longest.get().max(seen.get().elapsed()));
+            seen.set(now());
+        }
+        let status = &resource["status"];
+        status["stableRevision"] != before
+            && status["stableRevision"] == status["updateRevision"]
+            && status["phase"] == "Running"
+    });
+    longest.get()
 }

@@ -17,7 +17,7 @@ use thalweg_jobmanager::{
     JobManager, JobManagerHandle, JobManagerOptions, JobResult, JobSubmission,
 };
 use thalweg_operators::code::JobCode;
-use thalweg_rpc::{Identity, accept_channel, listen};
+use thalweg_rpc::{Identity, LeaderView, ListenerIdentity, accept_channel, listen};
 use thalweg_storage::log::WriterId;
 use tokio::runtime::Handle;
 
@@ -118,7 +118,9 @@ async fn job_manager(
     let transport = world.rpc(host, start);
     let address = format!("0.0.0.0:{RPC_PORT}");
     let identity = Identity { build_id: BUILD };
-    let listening = listen(&transport, &address, identity, sender, &Handle::current()).await;
+    let view = LeaderView::default();
+    let listens = ListenerIdentity { identity, leader: view.clone() };
+    let listening = listen(&transport, &address, listens, sender, &Handle::current()).await;
     listening.map_err(|error| error.to_string())?;
     let leaders = world.plan.high_availability.as_ref();
     let writer = leaders.map(|_| writer(world, host, start));
@@ -128,7 +130,7 @@ async fn job_manager(
         blocking: false,
     };
     let (election, records) = match writer {
-        Some(writer) => recorded(world, host, writer, &store).await?,
+        Some(writer) => recorded(world, (host, view), writer, &store).await?,
         None => (Box::new(StandaloneElection) as Box<dyn LeaderElection>, None),
     };
     let options = JobManagerOptions {
@@ -138,6 +140,7 @@ async fn job_manager(
         acceptor,
         driver: Box::new(StandaloneDriver),
         election,
+        preparation: None,
         records,
         store: Some(store.clone()),
         stores: Arc::new(OneStore(store)),
@@ -159,7 +162,7 @@ fn writer(world: &World, host: &str, start: u64) -> WriterId {
 
 async fn recorded(
     world: &Arc<World>,
-    host: &str,
+    (host, view): (&str, LeaderView),
     writer: WriterId,
     store: &CheckpointStore,
 ) -> Result<(Box<dyn LeaderElection>, Option<Records>), String> {
@@ -183,7 +186,8 @@ async fn recorded(
         writer,
         (leaders.lease, leaders.period),
         world.clock(host),
-    );
+    )
+    .answers_with(view);
     let until = if leaders.blind { world.plan.heal_at } else { std::time::Duration::ZERO };
     Ok((Box::new(Blind { election, until }), Some(records)))
 }

@@ -179,6 +179,7 @@ fn configuration(plan: &Plan) -> Result<Configuration, String> {
         ("restart-strategy.exponential-delay.initial-backoff", "50 ms".to_owned()),
         ("restart-strategy.exponential-delay.max-backoff", "1 s".to_owned()),
         ("slot.request.timeout", "10 min".to_owned()),
+        ("taskmanager.termination-grace-period", "12 s".to_owned()),
     ];
     for (key, value) in values {
         configuration.set_str(key, &value).map_err(|error| error.to_string())?;

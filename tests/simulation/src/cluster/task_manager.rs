@@ -1,21 +1,26 @@
 //! TaskManagers' hosts.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use thalweg_core::ids::TaskManagerId;
 use thalweg_jobmanager::high_availability::HintLocator;
 use thalweg_operators::code::JobCode;
 use thalweg_rpc::message::JobInformation;
-use thalweg_rpc::{Connector, Identity};
+use thalweg_rpc::{Connector, Identity, LeaderLocator, Resolver, ServiceLocator, Transport};
 use thalweg_storage::{BlobError, BlobStore};
 use thalweg_taskmanager::driver::{CooperativeDriver, Pace};
 use thalweg_taskmanager::task::Step;
 use thalweg_taskmanager::{
-    CodeError, CodeProvider, DataPlane, Hardware, TaskManager, TaskManagerOptions,
+    CodeError, CodeProvider, DataPlane, ExitReason, Hardware, TaskManager, TaskManagerHandle,
+    TaskManagerOptions,
 };
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use super::{BUILD, RPC_PORT, START_AGAIN, STORE, World, configuration};
 use crate::capture::CLUSTER_ID;
@@ -46,14 +51,22 @@ pub(super) async fn run(world: Arc<World>, host: String) -> turmoil::Result {
         };
         let exit = match stopped {
             Some(exit) => exit,
-            None => {
-                worker.stop("SIGTERM");
-                worker.ended().await
-            }
+            None => end(&mut worker, stop).await,
         };
         world.trace.event(&host, format_args!("TaskManager {start} ends: {exit}"));
         tokio::time::sleep(START_AGAIN).await;
     }
+}
+
+/// The first signal lets it work on until its tasks are elsewhere; another one ends it.
+async fn end(worker: &mut TaskManagerHandle, again: &Notify) -> ExitReason {
+    worker.leave("SIGTERM");
+    tokio::select! {
+        biased;
+        exit = worker.ended() => return exit,
+        () = again.notified() => worker.stop("SIGTERM again"),
+    }
+    worker.ended().await
 }
 
 fn options(world: &Arc<World>, host: &str, start: u64) -> Result<TaskManagerOptions, String> {
@@ -85,9 +98,36 @@ fn options(world: &Arc<World>, host: &str, start: u64) -> Result<TaskManagerOpti
     })
 }
 
+/// How the leader is found: as a seed says, by the hint in the store or by asking all JobManagers.
+fn locator(
+    world: &Arc<World>,
+    host: &str,
+    (transport, identity): (Arc<dyn Transport>, Identity),
+) -> Arc<dyn LeaderLocator> {
+    if Dice::new(world.plan.seed, "locator").chance(500) {
+        let hosts = JobManagers(world.plan.job_manager_hosts().collect());
+        let at = ("job-managers".to_owned(), RPC_PORT);
+        return Arc::new(ServiceLocator::new(Arc::new(hosts), transport, at, identity));
+    }
+    let store = Arc::new(world.store.on(host, None));
+    Arc::new(HintLocator::new(store, STORE.to_owned(), CLUSTER_ID.to_owned()))
+}
+
+/// The hosts behind the name of all JobManagers.
+#[derive(Debug)]
+struct JobManagers(Vec<String>);
+
+impl Resolver for JobManagers {
+    fn resolve(&self, _: String, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+        let addresses = self.0.iter().map(|host| (turmoil::lookup(host.as_str()), port).into());
+        Box::pin(std::future::ready(Ok(addresses.collect())))
+    }
+}
+
 /// The way to the JobManager: the only one, or the one that leads.
 fn connector(world: &Arc<World>, host: &str, start: u64) -> Connector {
-    let (transport, identity) = (Arc::new(world.rpc(host, start)), Identity { build_id: BUILD });
+    let transport: Arc<dyn Transport> = Arc::new(world.rpc(host, start));
+    let identity = Identity { build_id: BUILD };
     match &world.plan.high_availability {
         None => {
             let job_manager = world.plan.job_manager_hosts().next().unwrap_or_default();
@@ -95,10 +135,9 @@ fn connector(world: &Arc<World>, host: &str, start: u64) -> Connector {
             Connector::Remote { transport, address, identity }
         }
         Some(leaders) => {
-            let store = Arc::new(world.store.on(host, None));
-            let (location, cluster_id) = (STORE.to_owned(), CLUSTER_ID.to_owned());
-            let locator = Arc::new(HintLocator::new(store, location, cluster_id));
-            Connector::Located { transport, locator, identity, period: leaders.period }
+            let locator = locator(world, host, (Arc::clone(&transport), identity));
+            let seed = Dice::new(world.plan.seed, &format!("looks {host} {start}")).throw();
+            Connector::Located { transport, locator, identity, period: leaders.period, seed }
         }
     }
 }

@@ -44,7 +44,18 @@ option_group! {
         || None,
         "The revision of the application that this process runs, which is its Deployment's name \
          too. A JobManager campaigns only for a Lease whose annotation \
-         `thalweg.dev/revision` names it, or that has none.",
+         `thalweg.dev/revision` names it, or that has none; while that names another one and \
+         `thalweg.dev/preparing-revision` this one, it gets its TaskManagers ready. A TaskManager \
+         follows leaders of its own revision only.",
+    );
+
+    /// Where the JobManager is that gets this TaskManager ready.
+    PREPARING_JOB_MANAGER: Option<String> = ConfigOption::new(
+        "kubernetes.preparing-jobmanager",
+        || None,
+        "Host and port of the JobManager that has made this TaskManager's pod before it leads: the \
+         TaskManager registers there while no JobManager of its revision leads. The JobManager \
+         sets it.",
     );
 
     /// The process's pod.

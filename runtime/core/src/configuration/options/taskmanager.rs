@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{is_host, option_group};
-use crate::configuration::{ConfigOption, MemorySize};
+use crate::configuration::{ConfigOption, Configuration, MemorySize};
 
 /// More slots than any process has use for; bounds what a slot report can hold.
 pub const SLOTS_MAX: u32 = 1024;
@@ -78,4 +78,24 @@ option_group! {
          ends with an error.",
     )
     .must_be("at least 1 ms", |timeout| *timeout >= Duration::from_millis(1));
+
+    /// How long after SIGTERM the process is killed.
+    TERMINATION_GRACE_PERIOD: Duration = ConfigOption::new(
+        "taskmanager.termination-grace-period",
+        || Duration::from_secs(120),
+        "How long after SIGTERM whoever sent it kills the TaskManager; in Kubernetes the pod's \
+         `terminationGracePeriodSeconds`, from which the operator sets it. Until 10 s before that \
+         (a quarter of it, if that is less) the TaskManager works on while its tasks are moved to \
+         slots of others. It goes as soon as they have left, or can't be moved. 0: it goes at \
+         once.",
+    );
+}
+
+/// How long a TaskManager works on at most after it was told to end: so long before it is killed
+/// that it can say goodbye and end its tasks.
+pub fn time_to_leave(configuration: &Configuration) -> Duration {
+    /// Needed for the end at most: tasks have 5 s, and the process's runtime has one.
+    const FOR_THE_END: Duration = Duration::from_secs(10);
+    let grace = configuration.get(&TERMINATION_GRACE_PERIOD);
+    grace.saturating_sub(FOR_THE_END.min(grace / 4))
 }

@@ -1,6 +1,7 @@
 //! The scheduler's bookkeeping: which region is deployed, which waits for what, which slots the job
 //! holds. Not here: performing it; the JobMaster turns it into actions (`deployment`, `failover`).
 
+mod leaving;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use thalweg_core::job_graph::JobGraph;
 use thalweg_core::status::ExecutionState;
 
 use super::execution_graph::{AssignedSlot, ExecutionGraph, TaskIndex};
+use super::message::JobAction;
 use crate::resource_manager::RequestId;
 
 /// A slot that subtasks of one slot sharing group share: the group's place and the subtask's index.
@@ -38,12 +40,31 @@ pub enum RegionPhase {
 /// What the next step of scheduling is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Ask for these slots, all of them or none.
-    Request(RequestId, Vec<AllocationId>),
+    /// Ask for these slots.
+    Request(SlotDemand),
     /// Deploy these regions: all their slots are there.
     Deploy(Vec<usize>),
     /// Nothing now.
     Nothing,
+}
+
+/// Slots to ask for, all of them or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotDemand {
+    /// The request's number.
+    pub request: RequestId,
+    /// One for each slot.
+    pub allocations: Vec<AllocationId>,
+    /// Slots on TaskManagers that are about to go, in whose place some of these are.
+    pub replaces: Vec<AllocationId>,
+}
+
+impl SlotDemand {
+    /// The same as something to be done; waits until then, if not for the usual time.
+    pub fn into_action(self, until: Option<Duration>) -> JobAction {
+        let Self { request, allocations, replaces } = self;
+        JobAction::RequestSlots { request, allocations, replaces, until }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -61,6 +82,10 @@ pub struct Scheduler {
     held: BTreeMap<SharedSlot, HeldSlot>,
     /// TaskManagers without a connection: they come back, or are lost.
     unconnected: BTreeSet<TaskManagerId>,
+    /// TaskManagers that are about to go.
+    leaving: BTreeSet<TaskManagerId>,
+    /// Slots on these in whose place others are held; tasks may still run in them.
+    left: Vec<AssignedSlot>,
     /// The open request: its number, and the slot for each of its allocations.
     open: Option<(RequestId, Vec<(SharedSlot, AllocationId)>)>,
     requests: u64,
@@ -85,6 +110,8 @@ impl Scheduler {
             groups: sharing_groups(&graph.graph),
             held: BTreeMap::new(),
             unconnected: BTreeSet::new(),
+            leaving: BTreeSet::new(),
+            left: Vec::new(),
             open: None,
             requests: 0,
             reserved: BTreeSet::new(),
@@ -130,7 +157,8 @@ impl Scheduler {
     /// 1. A region is ready when its backoff is over and none of its former attempts lives.
     /// 2. All ready regions are deployed together, once the job holds a slot for each of their
     ///    tasks. Slots of the former attempts are used again, where they are still there: one whose
-    ///    TaskManager has no connection is waited for until it is known whether it is.
+    ///    TaskManager has no connection is waited for until it is known whether it is, and one
+    ///    whose TaskManager is about to go isn't used.
     /// 3. What is missing is asked for in one request. While one is open no other is made; regions
     ///    that have all their slots don't wait for it.
     pub fn step(&mut self, graph: &ExecutionGraph, now: Duration) -> Step {
@@ -147,7 +175,10 @@ impl Scheduler {
             .filter(|region| regions.list[*region].tasks.iter().all(idle))
             .collect();
         let complete = |region: &usize| {
-            let usable = |slot: &AssignedSlot| !self.unconnected.contains(&slot.task_manager);
+            let usable = |slot: &AssignedSlot| {
+                let on = &slot.task_manager;
+                !self.unconnected.contains(on) && !self.leaving.contains(on)
+            };
             regions.list[*region].tasks.iter().all(|task| self.slot(*task).is_some_and(usable))
         };
         let deployable: Vec<usize> = ready.iter().copied().filter(complete).collect();
@@ -160,17 +191,16 @@ impl Scheduler {
         }
         let tasks = ready.iter().flat_map(|region| &regions.list[*region].tasks);
         let mut missing: Vec<SharedSlot> = tasks.map(|task| self.shared_slot(*task)).collect();
-        missing.retain(|shared| !self.held.contains_key(shared));
+        missing.retain(|shared| !self.stays(shared));
         missing.sort_unstable();
         missing.dedup();
         if missing.is_empty() {
             return Step::Nothing;
         }
-        let (request, allocations) = self.ask_for(&missing);
-        Step::Request(request, allocations)
+        Step::Request(self.ask_for(&missing))
     }
 
-    fn ask_for(&mut self, missing: &[SharedSlot]) -> (RequestId, Vec<AllocationId>) {
+    fn ask_for(&mut self, missing: &[SharedSlot]) -> SlotDemand {
         self.requests += 1;
         let request = self.requests;
         let claim = |(number, shared): (usize, &SharedSlot)| {
@@ -180,7 +210,9 @@ impl Scheduler {
         let claims: Vec<_> = missing.iter().enumerate().map(claim).collect();
         let allocations = claims.iter().map(|(_, allocation)| *allocation).collect();
         self.open = Some((request, claims));
-        (request, allocations)
+        let held = missing.iter().filter_map(|shared| self.held.get(shared));
+        let replaces = held.map(|held| held.slot.allocation).collect();
+        SlotDemand { request, allocations, replaces }
     }
 
     /// Keeps the slots that `graph`, the job at another parallelism, is going to need. Gives the
@@ -188,15 +220,12 @@ impl Scheduler {
     ///
     /// # Errors
     /// Another request is open, so there can't be one.
-    pub fn reserve(
-        &mut self,
-        graph: &JobGraph,
-    ) -> Result<Option<(RequestId, Vec<AllocationId>)>, String> {
+    pub fn reserve(&mut self, graph: &JobGraph) -> Result<Option<SlotDemand>, String> {
         if self.open.is_some() {
             return Err("the job waits for slots already".to_owned());
         }
         self.reserved = needed(graph);
-        let is_missing = |shared: &&SharedSlot| !self.held.contains_key(shared);
+        let is_missing = |shared: &&SharedSlot| !self.stays(shared);
         let missing: Vec<SharedSlot> = self.reserved.iter().filter(is_missing).copied().collect();
         if missing.is_empty() {
             return Ok(None);
@@ -223,7 +252,8 @@ impl Scheduler {
         unneeded.into_iter().map(|(_, held)| held.slot.allocation).collect()
     }
 
-    /// Slots were given. Gives back those that aren't wanted any more.
+    /// Slots were given, some perhaps in the place of others. Gives back those that aren't wanted
+    /// any more.
     pub fn granted(&mut self, request: RequestId, slots: Vec<AssignedSlot>) -> Vec<AllocationId> {
         let Some((_, claims)) = self.open.take_if(|(open, _)| *open == request) else {
             return slots.into_iter().map(|slot| slot.allocation).collect();
@@ -231,7 +261,8 @@ impl Scheduler {
         for slot in slots {
             let claim = claims.iter().find(|(_, allocation)| *allocation == slot.allocation);
             if let Some((shared, _)) = claim {
-                self.held.insert(*shared, HeldSlot { slot, idle_since: None });
+                let before = self.held.insert(*shared, HeldSlot { slot, idle_since: None });
+                self.left.extend(before.map(|before| before.slot));
             }
         }
         Vec::new()
@@ -255,13 +286,17 @@ impl Scheduler {
     /// A TaskManager and its slots are gone.
     pub fn lost(&mut self, id: &TaskManagerId) {
         self.unconnected.remove(id);
+        self.leaving.remove(id);
+        self.left.retain(|slot| slot.task_manager != *id);
         self.held.retain(|_, held| held.slot.task_manager != *id);
     }
 
     /// Gives up all slots and the open request.
     pub fn release_all(&mut self) -> (bool, Vec<AllocationId>) {
         let held = std::mem::take(&mut self.held);
-        let slots = held.into_values().map(|held| held.slot.allocation).collect();
+        let held = held.into_values().map(|held| held.slot);
+        let slots = held.chain(std::mem::take(&mut self.left)).map(|slot| slot.allocation);
+        let slots = slots.collect();
         (self.open.take().is_some(), slots)
     }
 

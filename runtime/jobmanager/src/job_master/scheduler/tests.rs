@@ -24,7 +24,7 @@ fn scene(groups: &[&str], parallelism: &[u32], forward: bool) -> (ExecutionGraph
 
 fn requested(step: Step) -> (RequestId, Vec<AllocationId>) {
     match step {
-        Step::Request(request, allocations) => (request, allocations),
+        Step::Request(demand) => (demand.request, demand.allocations),
         other => panic!("{other:?}"),
     }
 }

@@ -6,7 +6,7 @@ use thalweg_rpc::message::{CheckpointAck, CheckpointMeasures};
 
 use super::*;
 
-const CHECKPOINTS: [(&str, &str); 1] = [("execution.checkpointing.interval", "1 h")];
+pub(super) const CHECKPOINTS: [(&str, &str); 1] = [("execution.checkpointing.interval", "1 h")];
 
 /// source (2) -> sink (2), running, with checkpoints.
 fn running() -> Scene {
@@ -58,7 +58,7 @@ fn published(scene: &mut Scene, id: u64, ms: u64) -> (Vec<VertexRequirement>, Ve
     (complete.expect("it is complete"), actions)
 }
 
-fn complete(scene: &mut Scene, id: u64, ms: u64) -> Vec<JobAction> {
+pub(super) fn complete(scene: &mut Scene, id: u64, ms: u64) -> Vec<JobAction> {
     published(scene, id, ms).1
 }
 
@@ -172,7 +172,7 @@ fn without_slots_or_a_checkpoint_or_after_a_failure_nothing_has_changed() {
 }
 
 /// All acknowledge, and the manifest can't be written.
-fn complete_without_manifest(scene: &mut Scene, checkpoint: CheckpointId, ms: u64) {
+pub(super) fn complete_without_manifest(scene: &mut Scene, checkpoint: CheckpointId, ms: u64) {
     acknowledge(scene, checkpoint.0, ms);
     let cause = "disk full".to_owned();
     let failed = CheckpointEvent::PublishFailed { checkpoint, cause };

@@ -10,7 +10,7 @@ const fn ms(ms: u64) -> Duration {
 }
 
 fn connection() -> Connection {
-    Connection::new(ms(60_000), ms(100), ms(1000), ms(0))
+    Connection::new(ms(60_000), ms(100), ms(1000), ms(0), 1)
 }
 
 fn goodbye() -> TaskManagerMessage {
@@ -52,6 +52,7 @@ async fn a_registration_is_repeated_and_then_heartbeats_follow_until_there_is_si
         build_id: 1,
         executions: vec![],
         process_id: 1,
+        leaving: None,
     };
     let register = TaskManagerMessage::Register(registration);
     connection.send(Epoch(0), register, ms(0));
@@ -66,6 +67,7 @@ async fn a_registration_is_repeated_and_then_heartbeats_follow_until_there_is_si
         heartbeat_seen: 0,
         executions: vec![],
         metrics: vec![],
+        leaving: None,
     };
     connection.send(Epoch(4), TaskManagerMessage::Heartbeat(heartbeat), ms(1000));
     assert_eq!(connection.due(ms(1199)), Due::Nothing);

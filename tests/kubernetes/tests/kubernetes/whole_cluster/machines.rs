@@ -1,6 +1,8 @@
 //! Whatever is lost of Kubernetes itself, or of what it runs on: a job's output is that of an
 //! undisturbed run.
 
+use std::collections::BTreeMap;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -8,6 +10,7 @@ use thalweg_kubernetes_tests::{
     Namespace, Soak, cluster_script, kubectl, list, now, wait_until, wait_within,
 };
 
+use crate::drain::{exit_code, keep, path_of};
 use crate::strike::strike;
 
 #[test]
@@ -75,13 +78,27 @@ fn draining_a_node_ends_and_costs_no_record() {
     let namespace = Namespace::new("drain");
     let soak = Soak::new(&namespace, 45);
     let application = soak.start(&namespace);
-    let task_manager = wait_until("a TaskManager", || namespace.pods("taskmanager").pop());
-    let drained = node(&task_manager);
+    let drained = node(&wait_until("a TaskManager", || namespace.pods("taskmanager").pop()));
+    let on_node = |pod: &Value| node(pod) == drained;
+    let mut pods = namespace.pods("taskmanager");
+    pods.retain(on_node);
+    let with_job_manager = namespace.pods("jobmanager").iter().any(on_node);
+    pods.iter().for_each(keep);
     strike("a node drained", &application, || {
         let options = ["--ignore-daemonsets", "--delete-emptydir-data", "--timeout=150s"];
-        kubectl(&[&["drain", drained.as_str()], &options[..]].concat(), "");
+        let arguments = [&["drain", drained.as_str()], &options[..]].concat();
+        let codes: BTreeMap<String, i64> = thread::scope(|scope| {
+            let draining = scope.spawn(|| kubectl(&arguments, ""));
+            let codes = pods.iter().map(|pod| (path_of(pod), exit_code(pod))).collect();
+            draining.join().expect("the node is drained");
+            codes
+        });
+        assert!(codes.values().all(|code| *code == 0), "{codes:?}");
     });
     kubectl(&["uncordon", &drained], "");
     soak.finish(&application);
+    if !with_job_manager {
+        assert_eq!(application.status("/job/restarts"), 0, "it was no failure");
+    }
     namespace.delete();
 }
