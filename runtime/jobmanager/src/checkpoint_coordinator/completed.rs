@@ -9,7 +9,7 @@ use thalweg_rpc::message::{
     OperatorRestore, RestorePiece, SnapshotData, SnapshotHandle, TaskRestore,
 };
 use thalweg_storage::manifest::VertexRequirement;
-use thalweg_storage::{CheckpointManifest, CoordinatorState, OperatorManifest};
+use thalweg_storage::{CheckpointManifest, CoordinatorState, OperatorManifest, layout};
 
 /// What one subtask contributed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -251,6 +251,28 @@ impl CompletedCheckpoint {
         TaskRestore { checkpoint: self.id, finished, rewrites, directory, operators }
     }
 
+    /// The same as its manifest says it. What tasks that had finished before it have left is copied
+    /// from the job's own store into a savepoint's directory, and is the savepoint's there: nothing
+    /// of the job's own is referred to any more.
+    #[must_use]
+    pub(super) fn with_copies(mut self) -> Self {
+        if self.directory.is_none() {
+            return self;
+        }
+        let subtasks = self.vertices.iter_mut().flat_map(|v| (0u32..).zip(&mut v.subtasks));
+        for (index, snapshot) in subtasks {
+            for handle in &mut snapshot.handles {
+                if is_to_be_copied(&handle.data)
+                    && let Ok(path) = layout::savepoint_run(handle.operator, index, handle.crc32c)
+                {
+                    let (path, object_length) = (path.to_string(), Some(handle.length));
+                    handle.data = SnapshotData::Object { path, offset: 0, object_length };
+                }
+            }
+        }
+        self
+    }
+
     /// The objects that it refers to, ascending, without repeats.
     pub fn objects(&self) -> Vec<&str> {
         let handles = self.vertices.iter().flat_map(|v| &v.subtasks).flat_map(|s| &s.handles);
@@ -290,6 +312,12 @@ fn vertex_of_operator(operator: &OperatorManifest) -> VertexSnapshot {
         operators: vec![operator.operator_id],
         subtasks,
     }
+}
+
+/// Whether a snapshot that a savepoint refers to is still in the job's own store, where all objects
+/// are in folders, and has to be copied into the savepoint's, where none is.
+pub(crate) fn is_to_be_copied(data: &SnapshotData) -> bool {
+    matches!(data, SnapshotData::Object { path, .. } if path.contains('/'))
 }
 
 /// The objects that snapshots are in, ascending, without repeats.

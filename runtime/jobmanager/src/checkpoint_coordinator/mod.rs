@@ -24,6 +24,7 @@ use thalweg_core::status::ExecutionState;
 use thalweg_rpc::message::{CheckpointAck, CheckpointDecline, DeclineReason};
 
 pub use abandoned::AbandonedCheckpoint;
+pub(crate) use completed::is_to_be_copied;
 pub use completed::{CompletedCheckpoint, RestoreError, SubtaskSnapshot, VertexSnapshot};
 pub use options::CheckpointOptions;
 pub use request::{CheckpointRequest, Operation, OperationState, Operations, RequestKind};
@@ -352,7 +353,7 @@ impl CheckpointCoordinator {
             None => sparse::objects(&complete),
             Some(_) => Vec::new(),
         };
-        self.completed.push_back(complete);
+        self.completed.push_back(complete.with_copies());
         self.failures_in_a_row = 0;
         actions.push(CheckpointAction::NotifyCompleted(checkpoint));
         if !objects.is_empty() {

@@ -22,6 +22,7 @@ pub(super) use self::discards::Discards;
 use super::options::CheckpointStore;
 use crate::checkpoint_coordinator::{
     AbandonedCheckpoint, CheckpointEvent, CompletedCheckpoint, SubtaskSnapshot, VertexSnapshot,
+    is_to_be_copied,
 };
 
 /// How long a manifest is tried to be written, before its checkpoint fails.
@@ -212,7 +213,7 @@ async fn durable(
     let savepoint = complete.directory.is_some();
     let bytes = match &handle.data {
         SnapshotData::Object { path, offset, object_length }
-            if !(savepoint && path.contains('/')) =>
+            if !(savepoint && is_to_be_copied(&handle.data)) =>
         {
             let (object, object_length, offset) = (path.clone(), *object_length, *offset);
             return Ok(Place { object, object_length, offset });

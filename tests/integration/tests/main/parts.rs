@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use thalweg_integration_tests::{Cluster, Process, check_output, wait_until};
+use thalweg_integration_tests::{Cluster, Process, check_output, check_store, wait_until};
 
 use crate::high_availability::{self, restored, wait_for_checkpoints};
 
@@ -116,6 +116,7 @@ fn a_small_run_that_is_left_alone_in_a_large_object_is_written_anew_although_not
     cluster.start_job_manager_with(&["--from-savepoint", &savepoint], &rest);
     cluster.wait().succeeded();
     check_output("all rows", &expected(ROWS), &folder.path().join("output"));
+    check_store(&checkpoints);
 }
 
 /// Stops the job and gives its savepoint.

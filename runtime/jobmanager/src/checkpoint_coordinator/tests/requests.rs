@@ -218,6 +218,83 @@ fn a_drained_stop_that_fails_brings_the_job_back_to_its_last_checkpoint() {
     assert!(matches!(state(&scene, 1), OperationState::Failed(_)));
 }
 
+/// One source has finished, and what it has left is in the first checkpoint, which the job's own
+/// store keeps one of. Then a stop's savepoint is complete.
+fn stopping_after_a_source_has_finished(drain: bool) -> Scene {
+    let mut scene = scene();
+    let options = CheckpointOptions { retained: 1, ..OPTIONS };
+    scene.coordinator =
+        CheckpointCoordinator::new(job_id(), options, None, CheckpointId(0), vec![], "x".into());
+    scene.end_input(0, 1);
+    scene.tick(0);
+    scene.tick(1000);
+    scene.ack_all(1, 1010);
+    scene.published(1, 1020);
+    scene.state(0, 1, ExecutionState::Finished);
+    scene.handle(ask(1, stop(drain)), 1100);
+    if drain {
+        [(0, 0), (1, 0), (1, 1)].into_iter().for_each(|(v, s)| scene.end_input(v, s));
+        scene.tick(1110);
+    }
+    let acknowledged = [(0, 0), (1, 0), (1, 1)].map(|(v, s)| scene.ack(v, s, 2, 1120)).concat();
+    let published = |action: &CheckpointAction| matches!(action, CheckpointAction::Publish(_));
+    assert!(acknowledged.iter().any(published), "{acknowledged:?}");
+    scene
+}
+
+/// The object that the finished source's state is restored from, and where.
+fn restored_of_the_finished_source(scene: &Scene) -> (String, Option<String>) {
+    let source = &scene.graph.graph.vertices[0];
+    let restore = scene.coordinator.latest().unwrap().restore(source, 1);
+    let pieces = restore.operators[0].pieces.iter().filter(|piece| piece.old_subtask == 1);
+    let [piece] = &pieces.collect::<Vec<_>>()[..] else { panic!("{restore:?}") };
+    let SnapshotData::Object { path, .. } = &piece.handle.data else { panic!("{piece:?}") };
+    (path.clone(), restore.directory)
+}
+
+#[test]
+fn what_a_stopped_job_goes_on_with_is_in_its_savepoint_and_nothing_of_its_own_is_kept_for_it() {
+    for drain in [false, true] {
+        let mut scene = stopping_after_a_source_has_finished(drain);
+        let published = scene.published(2, 1130);
+        let first = |action: &&CheckpointAction| matches!(action, CheckpointAction::Discard(c) if c.objects().contains(&"1/0-1"));
+        assert_eq!(published.iter().filter(first).count(), 1, "{published:?}");
+        let kept = scene.coordinator.retained().flat_map(CompletedCheckpoint::objects);
+        assert_eq!(kept.filter(|object| *object == "1/0-1").count(), 0);
+        // A task that fails before the job has ended is restored from the copy.
+        let operator = scene.graph.graph.vertices[0].operators[0].id;
+        let copy = thalweg_storage::layout::savepoint_run(operator, 1, 0).unwrap().to_string();
+        let (path, directory) = restored_of_the_finished_source(&scene);
+        assert!(path == copy && directory.unwrap().starts_with("/sp/savepoint-"), "{path}");
+    }
+}
+
+#[test]
+fn a_stop_that_fails_at_its_manifest_keeps_what_finished_tasks_have_left_in_the_jobs_own_store() {
+    for drain in [false, true] {
+        let mut scene = stopping_after_a_source_has_finished(drain);
+        let cause = "read-only".to_owned();
+        let failed = CheckpointEvent::PublishFailed { checkpoint: CheckpointId(2), cause };
+        let failed = scene.handle(failed, 1130);
+        assert_eq!(fails_job(&failed), drain, "{failed:?}");
+        let deletes = |action: &CheckpointAction| {
+            use CheckpointAction::{DeleteAbandoned, DeleteObjects, Discard};
+            matches!(action, Discard(_) | DeleteObjects(_) | DeleteAbandoned(_))
+        };
+        assert!(!failed.iter().any(deletes), "{failed:?}");
+        assert_eq!(restored_of_the_finished_source(&scene), ("1/0-1".to_owned(), None));
+        if !drain {
+            // The next checkpoint goes on from there, and the object outlives the one it came with.
+            scene.tick(3000);
+            [(0, 0), (1, 0), (1, 1)].into_iter().for_each(|(v, s)| drop(scene.ack(v, s, 3, 3010)));
+            let published = scene.published(3, 3020);
+            assert!(published.iter().any(|a| matches!(a, CheckpointAction::Discard(_))));
+            let mut kept = scene.coordinator.retained().flat_map(CompletedCheckpoint::objects);
+            assert!(kept.any(|object| object == "1/0-1"));
+        }
+    }
+}
+
 #[test]
 fn a_job_that_is_cancelled_with_a_savepoint_is_cancelled_when_it_is_complete() {
     let mut scene = scene();
