@@ -74,6 +74,17 @@ const JOB: Fixed = &[
 const STATE: Fixed = &[
     (
         "spec",
+        "self.upgrade.mode == 'Stateless' || !has(oldSelf.state.checkpoints.location)
+         || !has(self.state.checkpoints.location)
+         || self.state.checkpoints.location == oldSelf.state.checkpoints.location
+         || (has(self.state.restore) && (!has(oldSelf.state.restore)
+             || self.state.restore.at != oldSelf.state.restore.at))",
+        "state.checkpoints.location is fixed while state is kept, as nothing lies at another one: \
+         leave it, or set a new state.restore.at with from.path (status.checkpoint.path is the \
+         newest checkpoint's)",
+    ),
+    (
+        "spec",
         "self.upgrade.mode == 'Stateless' || has(self.state.checkpoints.location)",
         "state.checkpoints.location isn't set: set it (s3://BUCKET/PREFIX), or upgrade.mode to \
          Stateless if nothing is to be kept",

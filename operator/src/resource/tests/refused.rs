@@ -89,6 +89,20 @@ fn a_new_restore_allows_another_number_of_key_groups() {
 }
 
 #[test]
+fn a_new_restore_allows_another_place_for_the_state_and_without_state_any_is_allowed() {
+    let old = sample("minimal.yaml");
+    let mut new = old.clone();
+    new["spec"]["state"]["checkpoints"]["location"] = json!("s3://other/place");
+    assert_ne!(refusals(&new, Some(&old)), Vec::<String>::new());
+    let restore = json!({ "from": { "path": "s3://b/7" }, "at": "2026-01-01T00:00:00Z" });
+    new["spec"]["state"]["restore"] = restore;
+    assert_eq!(refusals(&new, Some(&old)), Vec::<String>::new());
+    new["spec"]["state"].as_object_mut().expect("an object").remove("restore");
+    new["spec"]["upgrade"]["mode"] = json!("Stateless");
+    assert_eq!(refusals(&new, Some(&old)), Vec::<String>::new());
+}
+
+#[test]
 fn every_reserved_key_is_refused_and_others_are_accepted() {
     let with = |key: &str| {
         let mut resource = sample("minimal.yaml");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
@@ -51,7 +52,9 @@ pub(super) fn application_kind() -> ApiResource {
 pub async fn push_status(options: StatusOptions, job_manager: JobManagerHandle) {
     let StatusOptions { client, namespace, application, leader, pods, clock, .. } = options;
     let target = Target {
+        leases: Api::namespaced(client.clone(), &namespace),
         applications: Api::namespaced_with(client, &namespace, &application_kind()),
+        pod: leader.pod.clone(),
         name: application,
         uid: options.uid,
         term: (leader.lineage.place, leader.epoch),
@@ -107,6 +110,9 @@ struct Target {
     /// Of two leaders the one with the higher term came later: the place of its identity among
     /// those of the application, then its epoch, which begins again under each identity.
     term: (u64, u64),
+    /// The pod of this JobManager.
+    pod: String,
+    leases: Api<Lease>,
     history: usize,
 }
 
@@ -116,10 +122,23 @@ fn term_of(status: &Value) -> Option<(u64, u64)> {
     Some((leading["lineage"].as_u64().unwrap_or(0), leading["epoch"].as_u64()?))
 }
 
+/// Whether this JobManager's pod holds the application's Lease.
+async fn holds_lease(target: &Target) -> Result<bool, String> {
+    match asked(target.leases.get(&target.name)).await {
+        Outcome::Done(lease) => {
+            let holder = lease.spec.and_then(|spec| spec.holder_identity);
+            let pod = holder.as_deref().and_then(|holder| holder.rsplit_once('_'));
+            Ok(pod.is_some_and(|(pod, _)| pod == target.pod))
+        }
+        Outcome::NotFound | Outcome::Conflict => Ok(false),
+        Outcome::Failed(error) => Err(error),
+    }
+}
+
 /// Writes only onto what was read, and only if no later leader has written that: one that was
 /// paused must not bring back what was.
 async fn write(target: &Target, status: &Value) -> Written {
-    let Target { applications, name, uid, term, history } = target;
+    let Target { applications, name, uid, term, history, .. } = target;
     let object = match asked(applications.get(name)).await {
         Outcome::Done(object) => object,
         Outcome::NotFound | Outcome::Conflict => return Written::Again("it is gone".to_owned()),
@@ -129,7 +148,13 @@ async fn write(target: &Target, status: &Value) -> Written {
         return Written::Superseded;
     }
     if term_of(&object.data["status"]) > Some(*term) {
-        return Written::Superseded;
+        // Places are counted anew where the state is kept elsewhere, and an older definition of the
+        // resource doesn't have them. Who was paused doesn't hold the Lease any more.
+        match holds_lease(target).await {
+            Ok(true) => {}
+            Ok(false) => return Written::Superseded,
+            Err(error) => return Written::Again(error),
+        }
     }
     let mut status = status.clone();
     let annotations = object.metadata.annotations.as_ref();
