@@ -283,9 +283,16 @@ impl Schedule {
         }
     }
 
+    /// Links a host with the others again, but for those that are lost: a TaskManager of these that
+    /// found its leader would get tasks, and could store nothing.
     fn join(&self, host: &str, sim: &Sim<'_>) {
-        for other in self.hosts.iter().filter(|other| *other != host) {
-            sim.release(host, other.as_str());
+        if self.lost.contains(host) {
+            return;
+        }
+        for other in &self.hosts {
+            if other != host && !self.lost.contains(other) {
+                sim.release(host, other.as_str());
+            }
         }
     }
 
