@@ -374,6 +374,9 @@ async fn finalizer(
 fn failure(action: &Action, reason: &str) -> Option<Event> {
     let (event, what, token) = match action {
         Action::TakeSavepoint { token, .. } => ("SavepointError", "savepoint", token),
+        Action::StopWithSavepoint { token, .. } => {
+            ("SavepointError", "stop with the savepoint", token)
+        }
         Action::TakeCheckpoint { token, .. } => ("CheckpointError", "checkpoint", token),
         _ => return None,
     };
@@ -415,5 +418,32 @@ pub(super) async fn publish(
         // A namespace that is being deleted takes no events; nothing is lost with this one.
         Err(kube::Error::Api(status)) if status.code == 403 => Ok(()),
         other => Ok(other.map(drop)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_savepoint_or_checkpoint_that_fails_is_told_of_whatever_it_was_asked_for() {
+        let job = "j".to_owned();
+        let (token, location) = ("t-1".to_owned(), "s3://b/p".to_owned());
+        let take = Action::TakeSavepoint {
+            job: job.clone(),
+            token: token.clone(),
+            location: location.clone(),
+        };
+        let checkpoint = Action::TakeCheckpoint { job: job.clone(), token: token.clone() };
+        let stop = Action::StopWithSavepoint { job, token, location };
+        for (action, expected) in [
+            (take, "SavepointError"),
+            (stop, "SavepointError"),
+            (checkpoint, "CheckpointError"),
+        ] {
+            let event = failure(&action, "no access").expect("it is told");
+            assert_eq!((event.reason, event.warning), (expected, true));
+            assert!(event.message.contains("t-1") && event.message.contains("no access"));
+        }
     }
 }
