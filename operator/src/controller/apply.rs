@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
-use k8s_openapi::api::core::v1::{Event as KubernetesEvent, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Event as KubernetesEvent, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
@@ -88,8 +88,12 @@ impl Performer<'_> {
                 self.start_erasure(revision, erasure).await?;
             }
             Action::EndCheck { revision } => {
+                let name = preflight_name(revision);
+                let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+                gone(maps.delete(&name, &DeleteParams::default()).await)?;
+                // The last, as its check is ended again for as long as it is there.
                 let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-                gone(pods.delete(&preflight_name(revision), &DeleteParams::default()).await)?;
+                gone(pods.delete(&name, &DeleteParams::default()).await)?;
             }
             Action::SetReplicas { revision, replicas } => {
                 let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
@@ -436,11 +440,9 @@ mod tests {
         };
         let checkpoint = Action::TakeCheckpoint { job: job.clone(), token: token.clone() };
         let stop = Action::StopWithSavepoint { job, token, location };
-        for (action, expected) in [
-            (take, "SavepointError"),
-            (stop, "SavepointError"),
-            (checkpoint, "CheckpointError"),
-        ] {
+        for (action, expected) in
+            [(take, "SavepointError"), (stop, "SavepointError"), (checkpoint, "CheckpointError")]
+        {
             let event = failure(&action, "no access").expect("it is told");
             assert_eq!((event.reason, event.warning), (expected, true));
             assert!(event.message.contains("t-1") && event.message.contains("no access"));
