@@ -114,6 +114,9 @@ impl Performer<'_> {
                 memory.deleted(("Deployment", revision));
             }
             Action::ForgetRevision { revision } => {
+                let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+                gone(maps.delete(revision, &DeleteParams::background()).await)?;
+                // The last: without a record nobody knows of the ConfigMap.
                 let records: Api<ControllerRevision> = Api::namespaced(client.clone(), namespace);
                 gone(records.delete(revision, &DeleteParams::background()).await)?;
                 memory.deleted(("ConfigMap", revision));
