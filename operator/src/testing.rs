@@ -214,7 +214,11 @@ impl ApiServer {
                         object["status"].as_object_mut().expect("a status").remove(*field);
                     });
                 }
+                let before = object.clone();
                 merge(&mut object, &sent);
+                if before["immutable"] == true && before["data"] != object["data"] {
+                    return failure(422, "its data can't be changed: it is immutable");
+                }
                 object["metadata"]["name"] = json!(name);
                 object["metadata"]["namespace"] = json!(target.namespace);
                 success(&state.store(place, object))

@@ -25,8 +25,12 @@ watches what it makes, so that what others change or delete is put right.
   verbs: [get, list, watch, create, patch, delete]
 # Of these and the following the operator follows the metadata, to mend what others change.
 - apiGroups: [""]
-  resources: [configmaps, services, serviceaccounts]
+  resources: [services, serviceaccounts]
   verbs: [list, watch, create, patch]
+# Those of checks and of forgotten revisions go before the application does.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [get, list, watch, create, update, patch]

@@ -28,6 +28,8 @@ pub const OPERATOR_VARIABLES: &[&str] = &["POD_NAME", "POD_UID", "POD_IP", "NODE
 
 /// Where a role's settings are mounted.
 pub(super) const CONFIGURATION_PATH: &str = "/etc/thalweg/configuration.yaml";
+/// The volume of the settings.
+pub(super) const CONFIGURATION_VOLUME: &str = "thalweg-configuration";
 /// Where a role's certificate is mounted: a folder, since Kubernetes swaps its files when they are
 /// renewed. Not below the settings, whose volume is read-only.
 pub(super) const CERTIFICATE_PATH: &str = "/etc/thalweg-tls";
@@ -173,7 +175,7 @@ fn container(spec: &FlinkApplicationSpec, role: Role) -> Container {
         }),
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         volume_mounts: Some(vec![
-            mount("thalweg-configuration", "/etc/thalweg", true),
+            mount(CONFIGURATION_VOLUME, "/etc/thalweg", true),
             mount(CERTIFICATE_VOLUME, CERTIFICATE_PATH, true),
             mount("thalweg-temporary", "/tmp", false),
         ]),
@@ -193,7 +195,7 @@ fn volumes(identity: &Identity, revision: &str, role: Role) -> Vec<Volume> {
     }
     vec![
         Volume {
-            name: "thalweg-configuration".to_owned(),
+            name: CONFIGURATION_VOLUME.to_owned(),
             config_map: Some(ConfigMapVolumeSource {
                 name: revision.to_owned(),
                 items: Some(items),

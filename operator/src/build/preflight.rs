@@ -1,9 +1,10 @@
 //! The pod that checks, before an old job stops, whether the new program can read its state.
 //!
 //! It runs the new image's `check`, without a token for the API server and without a certificate.
-//! What is wrong is its termination message.
+//! What is wrong is its termination message. Its settings are a ConfigMap of its own: the
+//! revision's can't be changed once it is there, and is made when the revision starts.
 
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodSpec};
 use serde_json::Value;
 
 use super::pod::{self, CONFIGURATION_PATH};
@@ -15,7 +16,7 @@ pub const PREFLIGHT: &str = "preflight";
 /// The longest that a check may take, image and all.
 const CHECK_SECONDS_MAX: i64 = 300;
 
-/// The name of a revision's check.
+/// The name of a revision's check: of its pod and of its ConfigMap.
 pub fn preflight_name(revision: &str) -> String {
     format!("{revision}-check")
 }
@@ -27,7 +28,14 @@ impl Revision {
     /// # Errors
     /// When an object can't be written as JSON.
     pub fn preflight(&self, identity: &Identity, path: &str) -> Result<[Value; 2], BuildError> {
-        let mut metadata = identity.revision_metadata(preflight_name(&self.name), &self.name);
+        let name = preflight_name(&self.name);
+        let mut metadata = identity.revision_metadata(name.clone(), &self.name);
+        // Not immutable: one that an earlier check has left is no hindrance.
+        let configuration = ConfigMap {
+            metadata: metadata.clone(),
+            data: Some(self.files.clone()),
+            ..Default::default()
+        };
         let labels = metadata.labels.get_or_insert_default();
         labels.insert("app.kubernetes.io/component".to_owned(), PREFLIGHT.to_owned());
         let mut args: Vec<String> =
@@ -44,9 +52,14 @@ impl Revision {
         let mut spec = self.command_pod(identity, args);
         spec.restart_policy = Some("Never".to_owned());
         spec.active_deadline_seconds = Some(CHECK_SECONDS_MAX);
+        let volumes = spec.volumes.iter_mut().flatten();
+        for volume in volumes.filter(|volume| volume.name == pod::CONFIGURATION_VOLUME) {
+            if let Some(source) = &mut volume.config_map {
+                source.name.clone_from(&name);
+            }
+        }
         let pod = Pod { metadata, spec: Some(spec), status: None };
-        let [configuration, _] = self.objects(identity, 0)?;
-        Ok([configuration, object(&pod)?])
+        Ok([object(&configuration)?, object(&pod)?])
     }
 
     /// A pod of the application's image that runs one command instead of a JobManager: as the user

@@ -201,9 +201,18 @@ fn a_check_runs_the_new_program_with_the_jobs_arguments_and_without_a_token() {
     spec.job.allow_non_restored_state = true;
     let revision = Revision::render(&identity, &spec, "a", None).expect("a revision");
     let [configuration, pod] = revision.preflight(&identity, "s3://b/7").expect("objects");
-    assert_eq!(configuration["kind"], "ConfigMap");
     let name = pod["metadata"]["name"].as_str().expect("a name");
     assert!(name.ends_with("-check") && name.len() <= 63);
+    // The revision's own can't be changed, and may be rendered otherwise when it starts.
+    assert_eq!(
+        (&configuration["kind"], &configuration["metadata"]["name"]),
+        (&"ConfigMap".into(), &name.into())
+    );
+    assert_ne!(configuration["immutable"], true);
+    let mut sources = pod["spec"]["volumes"].as_array().expect("volumes").iter();
+    let sources: Vec<_> =
+        sources.by_ref().filter_map(|each| each["configMap"]["name"].as_str()).collect();
+    assert_eq!(sources, [name]);
     assert_eq!(pod["metadata"]["labels"]["app.kubernetes.io/component"], "preflight");
     assert_eq!(pod["spec"]["automountServiceAccountToken"], false);
     assert_eq!(pod["spec"]["restartPolicy"], "Never");

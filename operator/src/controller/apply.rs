@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
-use k8s_openapi::api::core::v1::{Event as KubernetesEvent, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Event as KubernetesEvent, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
@@ -88,8 +88,12 @@ impl Performer<'_> {
                 self.start_erasure(revision, erasure).await?;
             }
             Action::EndCheck { revision } => {
+                let name = preflight_name(revision);
+                let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+                gone(maps.delete(&name, &DeleteParams::default()).await)?;
+                // The last, as its check is ended again for as long as it is there.
                 let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-                gone(pods.delete(&preflight_name(revision), &DeleteParams::default()).await)?;
+                gone(pods.delete(&name, &DeleteParams::default()).await)?;
             }
             Action::SetReplicas { revision, replicas } => {
                 let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
@@ -110,6 +114,9 @@ impl Performer<'_> {
                 memory.deleted(("Deployment", revision));
             }
             Action::ForgetRevision { revision } => {
+                let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+                gone(maps.delete(revision, &DeleteParams::background()).await)?;
+                // The last: without a record nobody knows of the ConfigMap.
                 let records: Api<ControllerRevision> = Api::namespaced(client.clone(), namespace);
                 gone(records.delete(revision, &DeleteParams::background()).await)?;
                 memory.deleted(("ConfigMap", revision));
@@ -374,6 +381,9 @@ async fn finalizer(
 fn failure(action: &Action, reason: &str) -> Option<Event> {
     let (event, what, token) = match action {
         Action::TakeSavepoint { token, .. } => ("SavepointError", "savepoint", token),
+        Action::StopWithSavepoint { token, .. } => {
+            ("SavepointError", "stop with the savepoint", token)
+        }
         Action::TakeCheckpoint { token, .. } => ("CheckpointError", "checkpoint", token),
         _ => return None,
     };
@@ -415,5 +425,30 @@ pub(super) async fn publish(
         // A namespace that is being deleted takes no events; nothing is lost with this one.
         Err(kube::Error::Api(status)) if status.code == 403 => Ok(()),
         other => Ok(other.map(drop)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_savepoint_or_checkpoint_that_fails_is_told_of_whatever_it_was_asked_for() {
+        let job = "j".to_owned();
+        let (token, location) = ("t-1".to_owned(), "s3://b/p".to_owned());
+        let take = Action::TakeSavepoint {
+            job: job.clone(),
+            token: token.clone(),
+            location: location.clone(),
+        };
+        let checkpoint = Action::TakeCheckpoint { job: job.clone(), token: token.clone() };
+        let stop = Action::StopWithSavepoint { job, token, location };
+        for (action, expected) in
+            [(take, "SavepointError"), (stop, "SavepointError"), (checkpoint, "CheckpointError")]
+        {
+            let event = failure(&action, "no access").expect("it is told");
+            assert_eq!((event.reason, event.warning), (expected, true));
+            assert!(event.message.contains("t-1") && event.message.contains("no access"));
+        }
     }
 }

@@ -328,3 +328,36 @@ async fn an_api_server_that_cannot_tell_makes_no_pod_template_invalid() {
     assert_eq!(stalled(&api), None);
     operator.end().await;
 }
+
+#[tokio::test]
+async fn a_forgotten_revision_leaves_neither_a_record_nor_settings() {
+    let api = ApiServer::default();
+    let operator = settled(&api).await;
+    let record = api.get("controllerrevisions", &revision(&api)).expect("a record");
+    let limit = record["data"]["spec"]["upgrade"]["revisionHistoryLimit"].as_i64();
+    let limit = limit.unwrap_or(10);
+    for (resource, api_version) in
+        [("controllerrevisions", "apis/apps/v1"), ("configmaps", "api/v1")]
+    {
+        for number in 0..=limit {
+            let of_old = |name: &str| format!("{name}{number}");
+            let mut old = match resource {
+                "configmaps" => json!({ "metadata": record["metadata"], "immutable": true }),
+                _ => record.clone(),
+            };
+            old["metadata"]["name"] = json!(of_old("a-old"));
+            old["metadata"]["uid"] = json!(of_old(resource));
+            if resource == "controllerrevisions" {
+                old["revision"] = json!(-1 - number);
+                old["data"]["name"] = old["metadata"]["name"].clone();
+            }
+            api.put(api_version, resource, old);
+        }
+    }
+    look(&api, &operator).await;
+    let oldest = format!("a-old{limit}");
+    until("it is forgotten", || api.get("controllerrevisions", &oldest).is_none()).await;
+    assert_eq!(api.get("configmaps", &oldest), None);
+    assert!(api.get("configmaps", "a-old0").is_some(), "the limit keeps it");
+    operator.end().await;
+}

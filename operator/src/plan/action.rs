@@ -95,7 +95,7 @@ pub enum Action {
         /// The revision.
         revision: String,
     },
-    /// Delete the record of an old revision.
+    /// Delete the settings and the record of an old revision.
     ForgetRevision {
         /// The revision.
         revision: String,

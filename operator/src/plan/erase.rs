@@ -45,7 +45,7 @@ pub(super) fn delete(facts: &Facts, deadline: Time, now: &Time, decision: &mut D
     decision.actions.push(Action::RemoveFinalizer);
 }
 
-/// Where the application has kept state since it was made.
+/// Where the application has kept state, as far as its revisions are on record.
 fn places(facts: &Facts) -> Vec<String> {
     let specs = facts.recorded.iter().map(|record| &record.spec);
     let places: BTreeSet<String> =

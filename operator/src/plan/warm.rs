@@ -32,6 +32,9 @@ const SWITCH: &str = "Switch";
 /// How long the new revision may take to lead, in seconds: nothing runs meanwhile. Its JobManager
 /// runs already and looks at the Lease twice a second.
 const LEAD_WITHIN: i64 = 60;
+/// How often that time begins anew because the old JobManagers weren't even told to go: whoever
+/// decided the switch ended, or the API server refused it.
+const SWITCH_ATTEMPTS_MAX: i32 = 5;
 
 /// Whether an upgrade to this revision is one of these: it is under way as one, or can be.
 pub(super) fn applies(
@@ -243,11 +246,18 @@ pub(super) fn is_switching(
         }
     } else if let Some(old) = old
         && is_over(&operation, now)
+        && (old.replicas == 0 || operation.attempt >= SWITCH_ATTEMPTS_MAX)
     {
         give_up(current, &old.revision, "it didn't lead in time", decision);
         decision.current = Some(old.revision.clone());
         decision.situation = Situation::RollingBack;
         return true;
+    }
+    if operation.step == SWITCH && is_over(&operation, now) {
+        // It wasn't performed: the Lease never named the new revision.
+        operation.attempt += 1;
+        let within = LEAD_WITHIN.min(spec.upgrade.progress_deadline_seconds);
+        enter(&mut operation, SWITCH, now, after(now, within));
     }
     if !facts.was_started_last(current) {
         switch(facts, spec, current, decision);

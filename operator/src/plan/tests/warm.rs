@@ -189,6 +189,29 @@ fn an_operator_that_ends_anywhere_and_is_started_again_carries_it_through() {
 }
 
 #[test]
+fn a_switch_that_was_decided_and_not_performed_in_time_is_performed_and_not_given_up() {
+    let mut tried = 0;
+    for decisions in 0..20 {
+        let (mut cluster, old) = running();
+        cluster.change(|spec| spec.image = "new".to_owned());
+        let new = cluster.wanted();
+        for _ in 0..decisions {
+            cluster.step();
+        }
+        cluster.step_partly(0);
+        let replicas = cluster.deployments.get(&old).map_or(0, |each| each.replicas);
+        if step_of(&cluster) == "Switch" && replicas != 0 {
+            tried += 1;
+            cluster.now += 600;
+            cluster.until("Running", true);
+            only(&cluster, &new);
+            assert!(!happened(&cluster, "Rollback "), "{:?}", cluster.events);
+        }
+    }
+    assert!(tried > 0, "it never stood there");
+}
+
+#[test]
 fn an_operator_that_ends_anywhere_on_the_way_back_carries_that_through() {
     for decisions in 55..66 {
         for actions in 0..6 {
