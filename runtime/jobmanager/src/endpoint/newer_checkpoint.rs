@@ -32,7 +32,9 @@ pub async fn newer_checkpoint(
     let names = store.store.list(&of_job).await.map_err(|error| open(error.to_string()))?;
     let manifests = names.into_iter().filter_map(|name: BlobPath| {
         let (_, checkpoint) = layout::checkpoint_of_manifest(&name)?;
-        (checkpoint > known).then_some((checkpoint, name))
+        // By number, not by name: epoch 10 comes after 9.
+        let epoch = layout::origin_of(&name).map(|origin| origin.epoch);
+        (checkpoint > known).then_some((checkpoint, epoch, name))
     });
-    Ok(manifests.max().map(|(_, name)| format!("{root}/{name}")))
+    Ok(manifests.max().map(|(.., name)| format!("{root}/{name}")))
 }

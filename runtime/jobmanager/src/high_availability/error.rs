@@ -77,6 +77,17 @@ pub enum HighAvailabilityError {
         /// Whose it should be.
         name: String,
     },
+    /// What is deleted is written again and again.
+    #[error(
+        "{left} objects are left that were written meanwhile, {one} among them: stop what writes \
+         them"
+    )]
+    StillWritten {
+        /// How many.
+        left: usize,
+        /// One of them.
+        one: String,
+    },
 }
 
 impl HighAvailabilityError {

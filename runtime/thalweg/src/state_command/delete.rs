@@ -29,7 +29,7 @@ struct Deletion {
     jobs: Vec<String>,
     /// What is deleted.
     objects: Vec<String>,
-    /// What belongs to no job, and stays.
+    /// What belongs to no job that has a log there, and stays.
     foreign: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ pub(super) fn delete(
         let (count, jobs) = (objects.len(), jobs.len());
         writeln!(out, "{path}: {count} objects of {jobs} jobs {what}; the ends of logs stay")?;
         for name in foreign {
-            writeln!(out, "{path}: {name} belongs to no job and stays")?;
+            writeln!(out, "{path}: {name} belongs to no job with a log, and stays")?;
         }
     }
     Ok(())
@@ -98,15 +98,15 @@ fn one(
     let successor = options.owner.clone().zip(options.successor.clone());
     let successor = successor.map(|(owner, cluster_id)| LineageEntry { owner, cluster_id });
     let (writer, address) = (writer_id(&SystemClock::new()), "thalweg state delete".to_owned());
-    let erasure = Erasure { store, checkpoints, writer, address, successor };
+    let pause = configuration.get(&high_availability::RETRY_PERIOD);
+    let erasure = Erasure { store, checkpoints, writer, address, successor, pause };
     let failed = |error| StateCommandError::Deletion { path: path.to_owned(), source: error };
     let found = runtime.block_on(erasure.look()).map_err(|error| failed(Box::new(error)))?;
     if is_savepoint(&found) {
         return Err(StateCommandError::IsSavepoint { path: path.to_owned() });
     }
     if !found.has_logs() {
-        let nothing = found.doomed.iter().all(Vec::is_empty);
-        if options.successor.is_none() || !nothing {
+        if options.successor.is_none() || !found.unclaimed.is_empty() {
             return Err(StateCommandError::NotFenced { path: path.to_owned() });
         }
     }
@@ -116,12 +116,13 @@ fn one(
         }
         runtime.block_on(erasure.erase()).map_err(|error| failed(Box::new(error)))?;
     }
+    let stays = found.unclaimed.iter().chain(&found.foreign);
     Ok(Some(Deletion {
         path: path.to_owned(),
         dry_run: options.dry_run,
         jobs: found.jobs.iter().map(ToString::to_string).collect(),
         objects: found.doomed.iter().flatten().map(ToString::to_string).collect(),
-        foreign: found.foreign.iter().map(ToString::to_string).collect(),
+        foreign: stays.map(ToString::to_string).collect(),
     }))
 }
 
@@ -130,7 +131,8 @@ fn is_savepoint(found: &Holdings) -> bool {
     found.foreign.iter().any(|path| own.as_ref() == Some(path))
 }
 
-/// Looks whether a leader shows itself: twice, as far apart as its lease is long.
+/// Looks whether a leader shows itself: twice, as far apart as its lease is long. One in Kubernetes
+/// doesn't: it holds a Lease, and writes its hint once.
 fn nobody_leads(
     erasure: &Erasure,
     found: &Holdings,
@@ -152,6 +154,11 @@ fn nobody_leads(
     let before = hints()?;
     if before.is_empty() {
         return Ok(());
+    }
+    if let Some(hint) = before.iter().find(|hint| !hint.revision.is_empty()) {
+        let (path, address, revision) =
+            (path.to_owned(), hint.address.clone(), hint.revision.clone());
+        return Err(StateCommandError::LedInKubernetes { path, address, revision });
     }
     let lease = configuration.get(&high_availability::LEASE_DURATION);
     runtime.block_on(async { tokio::time::sleep(lease).await });

@@ -74,6 +74,12 @@ pub(super) enum StateCommandError {
         "the JobManager at {address} leads an application whose state is at {path}: stop it before"
     )]
     Led { path: String, address: String },
+    #[error(
+        "the JobManager at {address} of revision {revision} leads an application in Kubernetes, or \
+         was killed there; its state is at {path}: delete or suspend the resource first, or give \
+         --stopped if none of its JobManagers runs"
+    )]
+    LedInKubernetes { path: String, address: String, revision: String },
     #[error("{path} isn't deleted, or not all of it; a repeat goes on: {source}")]
     Deletion { path: String, source: Box<HighAvailabilityError> },
     #[error("the threads that read the store can't be started: {0}")]

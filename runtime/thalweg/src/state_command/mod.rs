@@ -59,60 +59,56 @@ pub fn state(options: &StateOptions) -> ExitCode {
     }
 }
 
+/// A place that is looked at.
+struct Opened {
+    location: Location,
+    store: OpenStore,
+    /// Where logs are, if that is another store.
+    separate_logs: Option<OpenStore>,
+    selection: Selection,
+}
+
+impl Opened {
+    fn open(place: &Place) -> Result<Self, StateCommandError> {
+        let location = Location::parse(&place.path);
+        let stores = Stores::of_command(&place.configuration()?);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(StateCommandError::Runtime)?;
+        let runtime = Arc::new(runtime);
+        let store = OpenStore::open(&stores, &location.directory, Arc::clone(&runtime))?;
+        let logs = place.logs.as_ref();
+        let separate_logs =
+            logs.map(|directory| OpenStore::open(&stores, directory, runtime)).transpose()?;
+        let selection = Selection::read(&store, separate_logs.as_ref(), location.scope)?;
+        Ok(Self { location, store, separate_logs, selection })
+    }
+
+    fn logs(&self) -> &OpenStore {
+        self.separate_logs.as_ref().unwrap_or(&self.store)
+    }
+}
+
 /// Whether all is sound, as far as that was asked.
 fn perform(options: &StateOptions, out: &mut dyn Write) -> Result<bool, StateCommandError> {
-    let place = match &options.action {
-        StateAction::Ls(place) | StateAction::Verify(place) => place,
-        StateAction::Show(options) => &options.place,
-        StateAction::Gc(options) => &options.place,
-        StateAction::Delete(options) => {
-            delete::delete(options, out)?;
-            return Ok(true);
-        }
-    };
-    let location = Location::parse(&place.path);
-    let stores = Stores::of_command(&place.configuration()?);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(StateCommandError::Runtime)?;
-    let runtime = Arc::new(runtime);
-    let store = OpenStore::open(&stores, &location.directory, Arc::clone(&runtime))?;
-    let logs = match &place.logs {
-        Some(directory) => &OpenStore::open(&stores, directory, runtime)?,
-        None => &store,
-    };
-    let separate_logs = place.logs.is_some();
-    let selection = Selection::read(&store, separate_logs.then_some(logs), location.scope)?;
     match &options.action {
-        StateAction::Ls(place) => list::list(&store, &selection, place.json, out)?,
+        StateAction::Delete(options) => delete::delete(options, out)?,
+        StateAction::Ls(place) => {
+            let opened = Opened::open(place)?;
+            list::list(&opened.store, &opened.selection, place.json, out)?;
+        }
         StateAction::Verify(place) => {
+            let opened = Opened::open(place)?;
             let retained = place.configuration()?.get(&checkpointing::NUM_RETAINED);
-            let report = verify::verify_all(&store, logs, &selection, retained);
+            let (store, selection) = (&opened.store, &opened.selection);
+            let report = verify::verify_all(store, opened.logs(), selection, retained);
             return verify::print(&report, place.json, out);
         }
-        StateAction::Gc(options) => {
-            let configured = place.configuration()?.get(&checkpointing::NUM_RETAINED);
-            let retained = options.retained.unwrap_or(configured).max(1);
-            let decide = |selection: &Selection| {
-                collect::plan(&store, logs, selection, retained, separate_logs)
-            };
-            let mut planned = decide(&selection);
-            if let Err(StateCommandError::PublishedMissing { .. }) = planned {
-                // Another one was published since, and a leader has collected.
-                let logs = separate_logs.then_some(logs);
-                planned = decide(&Selection::read(&store, logs, location.scope)?);
-            }
-            let planned = planned?;
-            if planned.is_empty() {
-                return Err(StateCommandError::NoLog { path: place.path.clone() });
-            }
-            collect::print(&planned, place.json, out)?;
-        }
-        // Done above.
-        StateAction::Delete(_) => {}
+        StateAction::Gc(options) => collect(options, out)?,
         StateAction::Show(options) => {
+            let Opened { location, store, selection, .. } = Opened::open(&options.place)?;
             let manifest = selection.only(&store, &location)?;
             let elsewhere = store.holding(&manifest)?;
             let store = elsewhere.as_ref().unwrap_or(&store);
@@ -126,4 +122,26 @@ fn perform(options: &StateOptions, out: &mut dyn Write) -> Result<bool, StateCom
         }
     }
     Ok(true)
+}
+
+/// Says what a collection would delete.
+fn collect(options: &CollectOptions, out: &mut dyn Write) -> Result<(), StateCommandError> {
+    let place = &options.place;
+    let opened = Opened::open(place)?;
+    let configured = place.configuration()?.get(&checkpointing::NUM_RETAINED);
+    let retained = options.retained.unwrap_or(configured).max(1);
+    let logs = opened.separate_logs.as_ref();
+    let decide = |selection: &Selection| {
+        collect::plan(&opened.store, opened.logs(), selection, retained, logs.is_some())
+    };
+    let mut planned = decide(&opened.selection);
+    if let Err(StateCommandError::PublishedMissing { .. }) = planned {
+        // Another one was published since, and a leader has collected.
+        planned = decide(&Selection::read(&opened.store, logs, opened.location.scope)?);
+    }
+    let planned = planned?;
+    if planned.is_empty() {
+        return Err(StateCommandError::NoLog { path: place.path.clone() });
+    }
+    collect::print(&planned, place.json, out)
 }

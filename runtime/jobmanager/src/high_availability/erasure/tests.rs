@@ -1,6 +1,6 @@
 //! Erasures of stores in which jobs have run, are running, and were restored.
 
-use thalweg_core::ids::{CheckpointId, cluster_log_id, job_id};
+use thalweg_core::ids::{ExecutionAttemptId, cluster_log_id, job_id};
 use thalweg_storage::log::{EntryKind, LogErrorKind, LogPosition};
 use thalweg_storage::{DirectoryStore, MemoryStore};
 
@@ -18,6 +18,7 @@ fn erasure(store: &Arc<dyn BlobStore>, writer: u128) -> Erasure {
         writer: WriterId(writer),
         address: "eraser".to_owned(),
         successor: None,
+        pause: Duration::ZERO,
     }
 }
 
@@ -157,4 +158,90 @@ fn a_store_without_logs_is_told_as_one() {
     let store: Arc<dyn BlobStore> = Arc::new(MemoryStore::new());
     running(&store, "a");
     assert!(now(erasure(&store, 1).look()).unwrap().has_logs());
+}
+
+#[test]
+fn what_apache_flink_keeps_beside_a_job_of_ours_stays() {
+    let store: Arc<dyn BlobStore> = Arc::new(MemoryStore::new());
+    running(&store, "a");
+    let (job, other) = (job_id("a", 0), JobId::new(7));
+    let foreign: Vec<String> = [job, other]
+        .into_iter()
+        .flat_map(|job| {
+            let names = ["chk-42/_metadata", "shared/2f6d", "taskowned/1", "chk-42/9c1b-77"];
+            names.map(|name| format!("{job}/{name}"))
+        })
+        .collect();
+    foreign.iter().for_each(|path| put(&store, path));
+    // From before the job had a log.
+    let folder = layout::checkpoint_folder(job, CheckpointId(1)).unwrap();
+    let operator = OperatorId::new(3);
+    let run = layout::snapshot(job, CheckpointId(1), operator, 0).unwrap();
+    let shared = layout::shared_runs(&folder, ExecutionAttemptId::new(4)).unwrap();
+    let manifest = layout::manifest(job, CheckpointId(1)).unwrap();
+    [&run, &shared, &manifest].iter().for_each(|path| put(&store, path.as_str()));
+    now(erasure(&store, 2).erase()).unwrap();
+    let mut left = listed(&store);
+    left.retain(|path| !path.contains("/log/"));
+    let mut expected = foreign;
+    expected.sort();
+    assert_eq!(left, expected);
+}
+
+#[test]
+fn a_job_whose_log_is_not_claimed_keeps_what_it_has() {
+    let logs: Arc<dyn BlobStore> = Arc::new(MemoryStore::new());
+    let others: Arc<dyn BlobStore> = Arc::new(MemoryStore::new());
+    let checkpoints: Arc<dyn BlobStore> = Arc::new(MemoryStore::new());
+    running(&logs, "a");
+    let mut other = running(&others, "b");
+    let object = |cluster_id| format!("{}/chk-1/e1-manifest", job_id(cluster_id, 0));
+    ["a", "b"].iter().for_each(|id| put(&checkpoints, &object(id)));
+    let erasure = Erasure { checkpoints: Some(Arc::clone(&checkpoints)), ..erasure(&logs, 2) };
+    let found = now(erasure.look()).unwrap();
+    assert_eq!(found.unclaimed, [BlobPath::parse(&object("b")).unwrap()]);
+    now(erasure.erase()).unwrap();
+    assert_eq!(listed(&checkpoints), [object("b")]);
+    now(other.check()).unwrap();
+
+    // The same where both are in one store.
+    let object = format!("{}/chk-1/manifest", JobId::new(5));
+    put(&logs, &object);
+    running(&logs, "c");
+    now(erasure.erase()).unwrap();
+    let left = listed(&logs);
+    assert!(left.iter().all(|path| path.contains("/log/") || *path == object), "{left:?}");
+    assert!(left.contains(&object));
+}
+
+#[test]
+fn a_job_that_appears_while_clusters_are_claimed_is_ended_before_anything_of_it_goes() {
+    let store: Arc<dyn BlobStore> = Arc::new(MemoryStore::new());
+    running(&store, "a");
+    let erasure = erasure(&store, 2);
+    let mut claimed = Claimed::default();
+    now(erasure.claim_all(&mut claimed)).unwrap();
+    // The leader was at it.
+    let late = job_id("a", 1);
+    let mut leader = claim(&store, late, 1);
+    put(&store, &format!("{late}/e1-graph"));
+    let doomed = now(erasure.claim_all(&mut claimed)).unwrap();
+    assert!(claimed.jobs.contains(&late), "{claimed:?}");
+    assert!(doomed[WITH_LOGS].iter().any(|path| path.as_str().ends_with("e1-graph")));
+    assert!(now(leader.check()).is_err(), "it still leads");
+    let tail = now(Log::new(Arc::clone(&store), late).tail()).unwrap().unwrap();
+    assert!(tail.header.is_terminal());
+}
+
+#[test]
+fn an_end_by_hand_is_that_of_the_resource_whose_job_it_was() {
+    let store: Arc<dyn BlobStore> = Arc::new(MemoryStore::new());
+    let job = job_id("a", 0);
+    let log = || Log::new(Arc::clone(&store), job);
+    now(Leader::claim_for(log(), WriterId(1), "host:1", Some("uid-1"))).unwrap();
+    put(&store, &format!("{job}/e1-graph"));
+    now(erasure(&store, 2).erase()).unwrap();
+    let tail = now(log().tail()).unwrap().unwrap();
+    assert!(tail.header.is_terminal());
+    assert_eq!(tail.owner.as_deref(), Some("uid-1"));
 }

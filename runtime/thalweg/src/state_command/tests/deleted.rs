@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use thalweg_core::ids::{cluster_log_id, job_id};
+use thalweg_core::ids::{Epoch, cluster_log_id, job_id};
 use thalweg_storage::{BlobPath, BlobStore, layout};
 
 use super::*;
@@ -34,10 +34,15 @@ fn cluster(folder: &Path) {
 }
 
 fn hint(folder: &Path, counter: u64) {
+    hint_of(folder, counter, "");
+}
+
+fn hint_of(folder: &Path, counter: u64, revision: &str) {
     let path = layout::leader(cluster_log_id("app")).unwrap();
     let hint = thalweg_jobmanager::high_availability::LeaderHint {
         address: "jm-0:6123".to_owned(),
         counter,
+        revision: revision.to_owned(),
         ..Default::default()
     };
     let bytes = sealed::to_bytes(&hint, 1, path.as_str()).unwrap();
@@ -49,7 +54,7 @@ fn delete_removes_everything_but_the_ends_of_logs_and_a_dry_run_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
     cluster(folder.path());
-    let manifest = store::checkpoint(folder.path(), 1);
+    let manifest = store::checkpoint_of(folder.path(), Epoch(1), 1);
     now(claim(folder.path()).publish(CheckpointId(1), &manifest)).unwrap();
     std::fs::write(folder.path().join("notes"), "somebody's own").unwrap();
     let before = names(folder.path());
@@ -62,7 +67,7 @@ fn delete_removes_everything_but_the_ends_of_logs_and_a_dry_run_nothing() {
     assert!(sound && text.contains(&format!("{doomed} objects of 1 jobs are deleted")), "{text}");
     let left = names(folder.path());
     assert!(left.iter().all(|name| name.contains("/log/") || name == "notes"), "{left:?}");
-    let (_, again) = run(&["delete", "--stopped", path]).unwrap();
+    let (_, again) = run(&[&["delete", "--stopped", path], &BRIEFLY[..]].concat()).unwrap();
     assert!(again.contains("0 objects"), "{again}");
 }
 
@@ -104,4 +109,20 @@ fn delete_refuses_what_somebody_leads_and_what_is_no_applications_place() {
     std::fs::write(other.path().join("manifest"), "a savepoint's").unwrap();
     let refused = run(&["delete", other.path().to_str().unwrap()]).unwrap_err();
     assert!(refused.contains("is a savepoint"), "{refused}");
+}
+
+#[test]
+fn delete_refuses_what_a_leader_in_kubernetes_may_have_unless_it_is_told_that_none_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    cluster(folder.path());
+    // It is written once there: that it doesn't change says nothing.
+    hint_of(folder.path(), 1, "app-r3");
+    let before = names(folder.path());
+    let refused = run(&[&["delete", path], &BRIEFLY[..]].concat()).unwrap_err();
+    assert!(refused.contains("revision app-r3") && refused.contains("--stopped"), "{refused}");
+    assert_eq!(names(folder.path()), before);
+    run(&[&["delete", "--stopped", path], &BRIEFLY[..]].concat()).unwrap();
+    let left = names(folder.path());
+    assert!(left.iter().all(|name| name.contains("/log/")), "{left:?}");
 }
