@@ -87,14 +87,7 @@ impl Performer<'_> {
                 let erasure = (places.as_slice(), successor.as_str(), *seconds);
                 self.start_erasure(revision, erasure).await?;
             }
-            Action::EndCheck { revision } => {
-                let name = preflight_name(revision);
-                let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-                gone(maps.delete(&name, &DeleteParams::default()).await)?;
-                // The last, as its check is ended again for as long as it is there.
-                let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-                gone(pods.delete(&name, &DeleteParams::default()).await)?;
-            }
+            Action::EndCheck { revision } => self.end_check(revision).await?,
             Action::SetReplicas { revision, replicas } => {
                 let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
                 let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
@@ -113,20 +106,34 @@ impl Performer<'_> {
                 gone(deployments.delete(revision, &DeleteParams::background()).await)?;
                 memory.deleted(("Deployment", revision));
             }
-            Action::ForgetRevision { revision } => {
-                let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-                gone(maps.delete(revision, &DeleteParams::background()).await)?;
-                // The last: without a record nobody knows of the ConfigMap.
-                let records: Api<ControllerRevision> = Api::namespaced(client.clone(), namespace);
-                gone(records.delete(revision, &DeleteParams::background()).await)?;
-                memory.deleted(("ConfigMap", revision));
-            }
+            Action::ForgetRevision { revision } => self.forget(revision, memory).await?,
             Action::TakeCheckpoint { .. }
             | Action::TakeSavepoint { .. }
             | Action::StopWithSavepoint { .. }
             | Action::Rescale { .. } => self.request(action, memory).await?,
             Action::Publish(event) => self.publish(event, memory).await?,
         }
+        Ok(())
+    }
+
+    async fn end_check(&self, revision: &str) -> Result<(), ReconcileError> {
+        let (name, namespace) = (preflight_name(revision), &self.facts.identity.namespace);
+        let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+        gone(maps.delete(&name, &DeleteParams::default()).await)?;
+        // The last, as its check is ended again for as long as it is there.
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        gone(pods.delete(&name, &DeleteParams::default()).await)?;
+        Ok(())
+    }
+
+    async fn forget(&self, revision: &str, memory: &mut Memory) -> Result<(), ReconcileError> {
+        let namespace = &self.facts.identity.namespace;
+        let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+        gone(maps.delete(revision, &DeleteParams::background()).await)?;
+        // The last: without a record nobody knows of the ConfigMap.
+        let records: Api<ControllerRevision> = Api::namespaced(self.client.clone(), namespace);
+        gone(records.delete(revision, &DeleteParams::background()).await)?;
+        memory.deleted(("ConfigMap", revision));
         Ok(())
     }
 

@@ -105,10 +105,9 @@ fn one(
     if is_savepoint(&found) {
         return Err(StateCommandError::IsSavepoint { path: path.to_owned() });
     }
-    if !found.has_logs() {
-        if options.successor.is_none() || !found.unclaimed.is_empty() {
-            return Err(StateCommandError::NotFenced { path: path.to_owned() });
-        }
+    let is_the_operators = options.successor.is_some() && found.unclaimed.is_empty();
+    if !found.has_logs() && !is_the_operators {
+        return Err(StateCommandError::NotFenced { path: path.to_owned() });
     }
     if !options.dry_run {
         if !options.stopped {
