@@ -133,6 +133,12 @@ impl ApiServer {
         found.map(|place| place.3.clone()).collect()
     }
 
+    /// Every state that an object was ever in, with its resource.
+    pub(crate) fn history(&self) -> Vec<(String, Value)> {
+        let state = self.state();
+        state.log.iter().map(|(_, place, told)| (place.1.clone(), told.clone())).collect()
+    }
+
     /// Somebody else makes or changes an object.
     pub(crate) fn put(&self, group: &str, resource: &str, object: Value) {
         let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();

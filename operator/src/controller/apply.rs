@@ -150,7 +150,7 @@ impl Performer<'_> {
         let recorded = records.get_opt(revision).await?.and_then(|record| record.data);
         let checked = match recorded {
             Some(data) => Revision::from_record(data.0)?,
-            None => Revision::render(identity, &facts.spec, cluster_id, None)?,
+            None => Revision::render(identity, self.spec, cluster_id, None)?,
         };
         if checked.name == *revision {
             for object in checked.preflight(identity, path)? {
@@ -192,7 +192,7 @@ impl Performer<'_> {
             _ => Counts::No,
         };
         let rendering = (revision.as_str(), cluster_id.as_str(), begin_with.as_deref());
-        let wanted = rendered(self.client, self.facts, rendering, counts).await?;
+        let wanted = rendered(self.client, (self.facts, self.spec), rendering, counts).await?;
         self.revision(&wanted, *replicas, memory).await
     }
 
@@ -313,7 +313,7 @@ enum Counts {
 /// its state, what it begins with. If it counts, its record becomes the newest.
 async fn rendered(
     client: &Client,
-    facts: &Facts,
+    (facts, spec): (&Facts, &FlinkApplicationSpec),
     (revision, cluster_id, begin_with): (&str, &str, Option<&str>),
     counts: Counts,
 ) -> Result<Revision, ReconcileError> {
@@ -323,7 +323,7 @@ async fn rendered(
     let before = records.get_opt(revision).await?;
     let (wanted, number) = match before.map(|record| (record.revision, record.data)) {
         Some((number, Some(data))) => (Revision::from_record(data.0)?, Some(number)),
-        _ => (Revision::render(identity, &facts.spec, cluster_id, begin_with)?, None),
+        _ => (Revision::render(identity, spec, cluster_id, begin_with)?, None),
     };
     let number = match (counts, number) {
         (Counts::No, None) => 0,

@@ -117,8 +117,8 @@ pub(super) fn facts(
             Seen::Record(..) | Seen::Application(_) | Seen::Object => {}
         }
     }
-    let Facts { identity, spec, recorded, status, .. } = &facts;
-    facts.wanted = wanted_revision(&identity.name, spec, recorded, status)?;
+    let Facts { identity, generation, spec, recorded, status, .. } = &facts;
+    facts.wanted = wanted_revision(&identity.name, (*generation, spec), recorded, status)?;
     Ok(facts)
 }
 

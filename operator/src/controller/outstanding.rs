@@ -92,11 +92,12 @@ pub(super) fn application_objects(
     }
     let identity = &facts.identity;
     let mut references = References::default();
+    let comes = |revision: &str| turn.leading == Some(revision) || turn.preparing == Some(revision);
     for revision in &revisions {
         match facts.record(revision) {
             Some(record) => references.extend(record.references.clone()),
             // It is recorded when it is started, which comes next.
-            None if *revision == facts.wanted => {
+            None if comes(revision) => {
                 let [_, task_manager] = Revision::templates(identity, revision, spec)?;
                 references.extend(References::of(&task_manager));
             }

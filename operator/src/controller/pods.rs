@@ -53,3 +53,73 @@ fn of_container(status: &ContainerStatus) -> Option<Trouble> {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn found(status: Value) -> Option<(String, String, Option<i32>)> {
+        let pod = json!({ "metadata": { "name": "p" }, "status": status });
+        let trouble = trouble(&serde_json::from_value(pod).expect("a pod"))?;
+        Some((trouble.reason, trouble.message, trouble.exit_code))
+    }
+
+    fn container(state: Value, last: Value) -> Value {
+        json!({
+            "name": "taskmanager", "image": "i", "imageID": "", "ready": false, "restartCount": 1,
+            "state": state, "lastState": last,
+        })
+    }
+
+    #[test]
+    fn a_pods_trouble_is_told_in_its_own_words() {
+        let killed = json!({ "terminated": {
+            "exitCode": 137, "reason": "OOMKilled", "message": "", "containerID": "",
+        }});
+        let ended = json!({ "terminated": {
+            "exitCode": 1, "reason": "Error", "message": "no such class of state",
+        }});
+        let done = json!({ "terminated": { "exitCode": 0, "reason": "Completed" } });
+        let waiting = |reason: &str, message: &str| json!({ "waiting": { "reason": reason, "message": message } });
+        let no_image = "Back-off pulling image \"x\"";
+        let nowhere = "0/2 nodes are available: 2 Insufficient memory.";
+        let scheduled = |status: &str| {
+            json!([{ "type": "PodScheduled", "status": status, "reason": "Unschedulable",
+                "message": nowhere }])
+        };
+        let of = |state: Value| json!({ "containerStatuses": [container(state, json!({}))] });
+        let again = |last: &Value| {
+            let state = waiting("CrashLoopBackOff", "back-off 10s");
+            json!({ "containerStatuses": [container(state, last.clone())] })
+        };
+        let says =
+            |reason: &str, message: &str, code| Some((reason.to_owned(), message.to_owned(), code));
+        for (status, expected) in [
+            (json!({}), None),
+            (of(json!({ "running": {} })), None),
+            (of(done.clone()), None),
+            (of(waiting("ContainerCreating", "")), None),
+            (of(killed.clone()), says("OOMKilled", "", Some(137))),
+            (of(ended.clone()), says("Error", "no such class of state", Some(1))),
+            (of(waiting("ImagePullBackOff", no_image)), says("ImagePullBackOff", no_image, None)),
+            // Why it ended says more than that it is restarted, and that says more than nothing.
+            (again(&killed), says("OOMKilled", "", Some(137))),
+            (again(&ended), says("Error", "no such class of state", Some(1))),
+            (again(&done), says("CrashLoopBackOff", "back-off 10s", None)),
+            (
+                json!({ "initContainerStatuses": [container(ended, json!({}))] }),
+                says("Error", "no such class of state", Some(1)),
+            ),
+            (
+                json!({ "phase": "Failed", "reason": "Evicted", "message": "low on memory" }),
+                says("Evicted", "low on memory", None),
+            ),
+            (json!({ "conditions": scheduled("False") }), says("Unschedulable", nowhere, None)),
+            (json!({ "conditions": scheduled("True") }), None),
+        ] {
+            assert_eq!(found(status.clone()), expected, "{status}");
+        }
+    }
+}

@@ -4,7 +4,8 @@
 //!    it goes; at the latest when its time is over.
 //! 2. An invalid spec isn't acted upon: the last valid one goes on.
 //! 3. A job that has ended: its pods go; the resource stays with the result until its time to live
-//!    is over. A new revision runs it again.
+//!    is over. A new revision runs it again. One that has failed before its revision proved stable
+//!    is rolled back.
 //! 4. Suspended: a final checkpoint, then its pods go.
 //! 5. Another revision is deployed than the one that is wanted: an upgrade. The old state is
 //!    secured, the old pods go, and only when they are gone the new ones come; by the strategy
@@ -21,7 +22,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::action::{Action, Decision, Event, Situation};
 use super::erase;
 use super::facts::{DeploymentFact, Facts, has_ended};
-use super::lineage::{Lineage, form};
+use super::lineage::Lineage;
 use super::notice;
 use super::preflight;
 use super::report::too_old_from;
@@ -90,17 +91,6 @@ fn rules(facts: &Facts, now: &Time) -> Decision {
     decision
 }
 
-impl Facts {
-    /// The revision that was rolled back and isn't tried again before the spec changes.
-    fn given_up(&self) -> Option<String> {
-        let conditions = self.status.conditions.iter();
-        // False as long as the stable one isn't back.
-        let mut rolled_back = conditions.filter(|each| each.r#type == "RolledBack");
-        rolled_back.next()?;
-        self.status.update_revision.clone()
-    }
-}
-
 /// The spec that is acted upon, and its revision: the user's, or the last valid one, or the stable
 /// one while the user's was given up.
 fn effective(
@@ -119,24 +109,17 @@ fn effective(
         invalid(facts, ("InvalidPodTemplate", message.clone()), now, decision);
         return None;
     }
-    // Its name is another one when the job has ended since.
-    let asked_again = |given_up: &String| {
-        let record = facts.record(given_up);
-        *given_up == facts.wanted || record.is_some_and(|it| form(&it.spec) == form(&facts.spec))
-    };
-    if decision.given_up.as_ref().is_some_and(asked_again)
-        && let Some(stable) = &decision.stable
-        && let Some(record) = facts.record(stable)
-    {
+    if let Some((_, stable)) = facts.given_up_for() {
         // What isn't part of a revision is the user's: suspend, parallelism, policies.
-        let mut spec = record.spec.clone();
+        let mut spec = stable.spec.clone();
         spec.suspend = facts.spec.suspend;
         spec.job.parallelism = facts.spec.job.parallelism.min(spec.job.max_parallelism);
         spec.job_manager.replicas = facts.spec.job_manager.replicas;
         spec.upgrade = facts.spec.upgrade.clone();
         spec.deletion = facts.spec.deletion.clone();
         decision.spec = spec.clone();
-        return Some((spec, stable.clone()));
+        let target = rollback::target(facts, stable, &spec);
+        return Some((spec, target));
     }
     decision.given_up = None;
     Some((facts.spec.clone(), facts.wanted.clone()))
@@ -260,7 +243,7 @@ fn ended(
     now: &Time,
     decision: &mut Decision,
 ) -> bool {
-    let given_up = decision.given_up.clone();
+    let given_up = decision.given_up.clone().filter(|each| !rollback::survives(facts, each));
     let candidates = [Some(wanted), given_up.as_deref(), finished_before(facts, spec)];
     let found = candidates.into_iter().flatten().find_map(|revision| {
         let job = facts.job_of(revision).filter(|job| has_ended(&job.state))?;
@@ -276,6 +259,9 @@ fn ended(
         message: format!("the job is {}", job.state),
         key: format!("{} {}", job.id, job.state),
     }));
+    if rollback::of_failed_job(facts, spec, revision, decision) {
+        return true;
+    }
     if !finished {
         decision.situation = Situation::Failed { state: job.state.clone() };
         return true;
@@ -296,7 +282,7 @@ fn ended(
 fn finished_before<'f>(facts: &'f Facts, spec: &FlinkApplicationSpec) -> Option<&'f str> {
     let latest = facts.recorded.iter().max_by_key(|record| record.number)?;
     let finished = facts.job_of(&latest.name).is_some_and(|job| job.state == "FINISHED");
-    let next = Lineage::of(&facts.identity.name, spec, &facts.recorded, &facts.status);
+    let next = Lineage::next(facts, spec);
     (finished && next.cluster_id == latest.cluster_id).then_some(latest.name.as_str())
 }
 

@@ -198,7 +198,29 @@ impl Facts {
     /// valid one that was never started.
     pub fn needs_admission(&self) -> bool {
         let starts = self.deleting_since.is_none() && !self.spec.suspend;
-        starts && self.problems.is_empty() && self.record(&self.wanted).is_none()
+        // What was given up doesn't start again.
+        starts
+            && self.given_up_for().is_none()
+            && self.problems.is_empty()
+            && self.record(&self.wanted).is_none()
+    }
+
+    /// The revision that was given up and isn't tried again, as the spec still asks for it; and
+    /// the stable one that takes its place.
+    pub fn given_up_for(&self) -> Option<(String, &Recorded)> {
+        let given_up = self.given_up()?;
+        let stable = self.record(self.status.stable_revision.as_deref()?)?;
+        // Its name is another one when the job has ended since.
+        let record = self.record(&given_up);
+        let same = record.is_some_and(|record| form(&record.spec) == form(&self.spec));
+        (given_up == self.wanted || same).then_some((given_up, stable))
+    }
+
+    /// The revision that was given up last: False as long as the stable one isn't back.
+    pub(super) fn given_up(&self) -> Option<String> {
+        let mut conditions = self.status.conditions.iter();
+        conditions.find(|each| each.r#type == "RolledBack")?;
+        self.status.update_revision.clone()
     }
 
     /// The record of a revision.

@@ -14,6 +14,7 @@ use thalweg_core::ids::job_id;
 
 use super::effect::forming_part;
 use super::facts::{Facts, Recorded, checkpoint_of, has_ended};
+use super::rollback;
 use crate::build::{BuildError, revision_name};
 use crate::resource::{EarlierRun, FlinkApplicationSpec, FlinkApplicationStatus, JobStatus};
 
@@ -30,10 +31,11 @@ pub struct Lineage {
 }
 
 impl Lineage {
-    /// That of a spec which is to be run now, of the application of this name.
+    /// That of a spec which is to be run now, of the application of this name and the resource's
+    /// generation.
     pub fn of(
         name: &str,
-        spec: &FlinkApplicationSpec,
+        (generation, spec): (i64, &FlinkApplicationSpec),
         recorded: &[Recorded],
         status: &FlinkApplicationStatus,
     ) -> Lineage {
@@ -66,7 +68,7 @@ impl Lineage {
             let cause = match earlier {
                 Some(earlier) => Some(format!("{before} after {}", earlier.uid)),
                 None if form(&latest.spec) != form(spec)
-                    && !came_too_late(name, spec, before, job, status) =>
+                    && !came_too_late(name, (generation, spec), before, job, status) =>
                 {
                     Some(format!("{before} {}", form(spec)))
                 }
@@ -84,16 +86,42 @@ impl Lineage {
         Lineage { cluster_id: before.to_owned(), begin_with }
     }
 
+    /// That of a spec which is to be run now.
+    pub(super) fn next(facts: &Facts, spec: &FlinkApplicationSpec) -> Lineage {
+        let asked_for = (facts.generation, spec);
+        Lineage::of(&facts.identity.name, asked_for, &facts.recorded, &facts.status)
+    }
+
     /// That of a revision: as it was recorded, if it was started before.
     pub(super) fn of_revision(
         facts: &Facts,
         spec: &FlinkApplicationSpec,
         revision: &str,
     ) -> Lineage {
-        let lineage = Lineage::of(&facts.identity.name, spec, &facts.recorded, &facts.status);
+        let lineage = Lineage::next(facts, spec);
         match facts.record(revision) {
             Some(record) => Lineage { cluster_id: record.cluster_id.clone(), ..lineage },
-            None => lineage,
+            None => {
+                let is_this = |it: &Lineage| {
+                    let name = revision_name(&facts.identity.name, spec, &it.cluster_id);
+                    name.is_ok_and(|name| name == revision)
+                };
+                rollback::after_failure(facts).filter(is_this).unwrap_or(lineage)
+            }
+        }
+    }
+
+    /// That of a stable revision's spec after the job of a revision has failed which wasn't stable.
+    pub(super) fn after_failure(
+        name: &str,
+        failed: &Recorded,
+        status: &FlinkApplicationStatus,
+    ) -> Lineage {
+        let Recorded { name: revision, cluster_id: before, begin_with, .. } = failed;
+        let newest = checkpoint_of(status, before).map(|checkpoint| checkpoint.path.clone());
+        Lineage {
+            cluster_id: own_identity(name, &format!("{before} without {revision}")),
+            begin_with: newest.or_else(|| begin_with.clone()),
         }
     }
 }
@@ -104,18 +132,22 @@ fn is_of(job: &JobStatus, cluster_id: &str) -> bool {
 }
 
 /// Whether a job had finished before it could be upgraded to this spec, which asked for a change of
-/// that run: not for another one, whose output would be there twice. Which revision was asked for
-/// while it ran is in the status since then.
+/// that run: not for another one, whose output would be there twice. Either the leader has seen
+/// this generation when it reported the end; or the operator has seen while the job ran which
+/// revision was asked for, and that is in the status since then. So it stays when a later
+/// generation changes what forms no revision.
 fn came_too_late(
     name: &str,
-    spec: &FlinkApplicationSpec,
+    (generation, spec): (i64, &FlinkApplicationSpec),
     cluster_id: &str,
     job: &JobStatus,
     status: &FlinkApplicationStatus,
 ) -> bool {
     let asked_for = status.update_revision.as_ref();
     let upgrade = revision_name(name, spec, cluster_id);
-    job.state == "FINISHED" && upgrade.is_ok_and(|upgrade| asked_for == Some(&upgrade))
+    let seen_by_leader = job.ended_generation.is_some_and(|ended| generation <= ended);
+    let seen_by_operator = upgrade.is_ok_and(|upgrade| asked_for == Some(&upgrade));
+    job.state == "FINISHED" && (seen_by_leader || seen_by_operator)
 }
 
 /// The identity under which an earlier resource has left its state, as long as the revision that
@@ -137,17 +169,18 @@ fn ended_earlier<'s>(job: &'s JobStatus, cluster_id: &str) -> Option<&'s Earlier
     is_of(job, cluster_id).then_some(earlier)
 }
 
-/// The name of the revision that a spec asks for now.
+/// The name of the revision that the spec of this generation asks for now.
 ///
 /// # Errors
 /// When the spec can't be written as JSON.
 pub fn wanted_revision(
     name: &str,
-    spec: &FlinkApplicationSpec,
+    (generation, spec): (i64, &FlinkApplicationSpec),
     recorded: &[Recorded],
     status: &FlinkApplicationStatus,
 ) -> Result<String, BuildError> {
-    revision_name(name, spec, &Lineage::of(name, spec, recorded, status).cluster_id)
+    let lineage = Lineage::of(name, (generation, spec), recorded, status);
+    revision_name(name, spec, &lineage.cluster_id)
 }
 
 /// The part of a spec that forms a revision, as text; empty for one that can't be written.

@@ -33,10 +33,12 @@ pub(super) fn find(
     now: &Time,
     decision: &mut Decision,
 ) -> Finding {
-    let cluster_id = Lineage::of_revision(facts, spec, revision).cluster_id;
+    let Lineage { cluster_id, begin_with } = Lineage::of_revision(facts, spec, revision);
     // With another identity than the newest checkpoint's the job begins with something else.
     let newest = facts.checkpoint_of(&cluster_id).map(|checkpoint| checkpoint.path.clone());
-    let Some(path) = newest else { return Finding::Unneeded };
+    // What comes back after a failed job goes on with what that has left.
+    let left = decision.given_up.is_some() && facts.record(revision).is_none();
+    let Some(path) = newest.or(begin_with.filter(|_| left)) else { return Finding::Unneeded };
     let begins = [SECURE, CHECK].contains(&operation.step.as_str());
     if spec.upgrade.preflight == Preflight::Off || !begins {
         return Finding::Unneeded;

@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::action::{Action, Decision, Event, Situation};
 use super::decide::after;
 use super::facts::{DeploymentFact, Facts};
+use super::rollback;
 use crate::pod_template::Role;
 use crate::resource::{FlinkApplicationSpec, JobStatus, Rollback};
 
@@ -170,26 +171,13 @@ fn is_stable(
 
 /// The revision isn't stable in time.
 fn overdue(facts: &Facts, spec: &FlinkApplicationSpec, revision: &str, decision: &mut Decision) {
-    let stable = decision.stable.clone().filter(|stable| stable != revision);
-    let can_go_back = stable.as_ref().is_some_and(|stable| facts.record(stable).is_some());
-    match spec.upgrade.rollback {
-        Rollback::Auto if can_go_back && decision.given_up.is_none() => {
-            decision.given_up = Some(revision.to_owned());
-            decision.situation = Situation::RollingBack;
-            decision.operation = None;
-            decision.actions.push(Action::Publish(Event {
-                reason: "Rollback",
-                warning: true,
-                message: format!(
-                    "revision {revision} wasn't stable in time; {} comes back with the newest \
-                     checkpoint. It isn't tried again before the spec changes",
-                    stable.unwrap_or_default()
-                ),
-                key: revision.to_owned(),
-            }));
+    let way_back = rollback::way_back(facts, revision).filter(|_| decision.given_up.is_none());
+    match (spec.upgrade.rollback, way_back) {
+        (Rollback::Auto, Some(stable)) => {
+            rollback::give_up(revision, &stable.name, "wasn't stable in time", decision);
         }
-        Rollback::Off => {}
-        Rollback::Auto | Rollback::Manual => {
+        (Rollback::Off, _) => {}
+        (Rollback::Auto | Rollback::Manual, _) => {
             decision.situation = Situation::Stalled {
                 reason: "NotStable",
                 message: format!(

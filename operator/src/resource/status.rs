@@ -175,6 +175,10 @@ pub struct JobStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::date_time")]
     pub ended_at: Option<Time>,
+    /// The generation of the resource when its end was first reported: what was changed before
+    /// that asks for no other run of a job that has finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_generation: Option<i64>,
     /// Its parallelism now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parallelism: Option<i32>,

@@ -9,7 +9,7 @@ mod resources;
 mod secrets;
 mod templates;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use secrets::own_secrets;
 

@@ -178,7 +178,7 @@ fn templates_and_other_fields_make_different_conditions_true() {
 }
 
 /// Templates as users might write them, good and bad.
-fn templates() -> impl Strategy<Value = Value> {
+pub(crate) fn templates() -> impl Strategy<Value = Value> {
     let flag = prop::option::of(any::<bool>());
     let user = prop::option::of(-1i64..3);
     let text = prop::sample::select(vec![

@@ -27,7 +27,8 @@ pub use command::{cluster_script, kubectl, kubectl_fails, writes_within};
 pub use faults::{Signal, exhaust_memory, memory, signal};
 pub use namespace::Namespace;
 pub use operator::{
-    OPERATOR_NAMESPACE, install_operator, operator_pods, uninstall_operator, upgrade_operator,
+    OPERATOR_NAMESPACE, install_operator, operator_pods, test_operator, uninstall_operator,
+    upgrade_operator,
 };
 pub use output::{download, list, secret};
 pub use soak::Soak;

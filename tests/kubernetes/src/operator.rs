@@ -49,6 +49,14 @@ pub fn uninstall_operator() {
     wait_until("the operator is gone", || operator_pods().is_empty().then_some(()));
 }
 
+/// Asks the operator that is installed, as users do: by `helm test`.
+///
+/// # Panics
+/// It doesn't answer at its Service, or hasn't read yet what it watches.
+pub fn test_operator() {
+    helm(&["test", "thalweg", "--timeout", "120s"]);
+}
+
 fn helm(arguments: &[&str]) {
     let output = Command::new("helm")
         .args(arguments)

@@ -136,6 +136,49 @@ async fn while_the_resource_is_deleted_nothing_is_made_and_requests_still_are_po
 }
 
 #[tokio::test]
+async fn what_is_secret_is_written_into_secrets_alone() {
+    let api = ApiServer::default();
+    let operator = settled(&api).await;
+    // A change that is refused, and one that is told about.
+    api.change("flinkapplications", "a", |resource| {
+        resource["spec"]["configuration"]["s3.secret-key"] = json!("hunter2-in-the-clear");
+    });
+    until("an event", || {
+        let events = api.names("events").into_iter();
+        let mut texts = events.map(|name| api.get("events", &name).unwrap().to_string());
+        texts.any(|text| text.contains("s3.secret-key"))
+    })
+    .await;
+    let mut secrets = vec!["hunter2-in-the-clear".to_owned(), "PRIVATE KEY".to_owned()];
+    for name in NAMES {
+        let secret: Secret = serde_json::from_value(text(&api, name).unwrap()).unwrap();
+        for (file, bytes) in secret.data.unwrap().iter().filter(|each| each.0.ends_with(".key")) {
+            let pem = String::from_utf8(bytes.0.clone()).unwrap();
+            let middle = pem.lines().nth(1).unwrap_or_else(|| panic!("{name}: {file}")).to_owned();
+            secrets.push(middle);
+        }
+    }
+    assert_eq!(secrets.len(), 2 + NAMES.len());
+    let others = api.history().into_iter().filter(|(resource, _)| resource != "secrets");
+    let mut seen = 0;
+    for (resource, object) in others {
+        let mut object = object;
+        // What the user writes there himself.
+        if let Some(spec) = object.pointer_mut("/object/spec/configuration/s3.secret-key") {
+            *spec = Value::Null;
+        }
+        let text = object.to_string();
+        let found = secrets.iter().find(|secret| text.contains(*secret));
+        assert_eq!(found, None, "{resource}: {text}");
+        seen += 1;
+    }
+    assert!(seen > 20, "{seen}");
+    let asked = api.requests().join("\n");
+    assert!(secrets.iter().all(|secret| !asked.contains(secret)), "{asked}");
+    operator.end().await;
+}
+
+#[tokio::test]
 async fn an_application_gets_its_certificates_before_its_pods_and_keeps_them() {
     let api = ApiServer::default();
     let operator = settled(&api).await;

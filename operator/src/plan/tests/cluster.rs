@@ -9,8 +9,8 @@ use thalweg_core::ids::job_id;
 
 use crate::build::Identity;
 use crate::plan::{
-    Action, Check, Decision, DeploymentFact, Erasure, Facts, PodFact, Recorded, decide, report,
-    wanted_revision,
+    Action, Check, Decision, DeploymentFact, Erasure, Facts, PodFact, Recorded, decide, has_ended,
+    report, wanted_revision,
 };
 use crate::pod_template::Role;
 use crate::resource::tests::application;
@@ -61,6 +61,10 @@ pub(super) struct Cluster {
     /// Where state was deleted.
     pub(super) erased: Vec<String>,
     pub(super) last: Option<Decision>,
+    /// The spec that the decision of now acts upon.
+    acted_upon: FlinkApplicationSpec,
+    /// How jobs have ended, by their ids: that stays so.
+    ended: BTreeMap<String, String>,
 }
 
 pub(super) fn at(second: i64) -> Time {
@@ -69,9 +73,12 @@ pub(super) fn at(second: i64) -> Time {
 
 impl Cluster {
     pub(super) fn new() -> Cluster {
+        let spec = application("personalisation.yaml").spec;
         Cluster {
             now: 1_000_000,
-            spec: application("personalisation.yaml").spec,
+            acted_upon: spec.clone(),
+            ended: BTreeMap::new(),
+            spec,
             generation: 1,
             status: FlinkApplicationStatus::default(),
             deleting_since: None,
@@ -130,7 +137,8 @@ impl Cluster {
 
     pub(super) fn wanted(&self) -> String {
         let recorded: Vec<Recorded> = self.recorded.values().cloned().collect();
-        wanted_revision("a", &self.spec, &recorded, &self.status).expect("a name")
+        let asked_for = (self.generation, &self.spec);
+        wanted_revision("a", asked_for, &recorded, &self.status).expect("a name")
     }
 
     /// Decides once, performs it, and lets a second go by.
@@ -140,6 +148,7 @@ impl Cluster {
 
     /// Decides once, performs so many of the actions, and lets a second go by: the operator ends.
     pub(super) fn step_partly(&mut self, actions: usize) -> Decision {
+        self.note_end();
         let facts = self.facts();
         // Clocks are finer than what is written of their times.
         let moment = Time(at(self.now).0 + SignedDuration::from_millis(400));
@@ -163,6 +172,7 @@ impl Cluster {
             let written = serde_json::to_string(&operation).expect("JSON");
             serde_json::from_str(&written).expect("it can be read")
         });
+        self.acted_upon = decision.spec.clone();
         for action in decision.actions.iter().take(actions).cloned() {
             self.perform(action);
         }
@@ -277,7 +287,7 @@ impl Cluster {
             number: 0,
             cluster_id: cluster_id.to_owned(),
             begin_with,
-            spec: self.spec.clone(),
+            spec: self.acted_upon.clone(),
             references: Default::default(),
             image_digest: None,
         };
@@ -367,7 +377,15 @@ impl Cluster {
         }
     }
 
+    fn note_end(&mut self) {
+        if let Some(job) = self.status.job.as_ref().filter(|job| has_ended(&job.state)) {
+            self.ended.insert(job.id.clone(), job.state.clone());
+        }
+    }
+
+    /// A leader of the revision reports its job, which runs unless it has ended before.
     pub(super) fn job_runs(&mut self, revision: &str) {
+        self.note_end();
         let leader = self.job_manager(revision).expect("a pod of the revision");
         self.status.job_manager = Some(JobManagerStatus { leader, ..Default::default() });
         let record = &self.recorded[revision];
@@ -381,8 +399,8 @@ impl Cluster {
             at: None,
         });
         self.status.job = Some(JobStatus {
+            state: self.ended.get(&id).map_or("RUNNING", String::as_str).to_owned(),
             id,
-            state: "RUNNING".to_owned(),
             started_at: Some(at(self.now)),
             parallelism: Some(self.spec.job.parallelism),
             restarts: Some(0),
@@ -398,6 +416,15 @@ impl Cluster {
                 .or(begun_with),
             ..Default::default()
         });
+    }
+
+    /// The job ends, and its leader reports that.
+    pub(super) fn ends(&mut self, state: &str) {
+        let (now, generation) = (self.now, self.generation);
+        let job = self.status.job.as_mut().expect("a job");
+        job.state = state.to_owned();
+        job.ended_at = Some(at(now));
+        job.ended_generation = Some(generation);
     }
 
     pub(super) fn checkpoint(&mut self) {
@@ -454,6 +481,6 @@ pub(super) fn condition(cluster: &Cluster, kind: &str) -> Option<(String, String
     found.next().map(|each| (each.status.clone(), each.reason.clone()))
 }
 
-fn identity() -> Identity {
+pub(super) fn identity() -> Identity {
     Identity { namespace: "shop".to_owned(), name: "a".to_owned(), uid: "uid".to_owned() }
 }

@@ -396,78 +396,6 @@ fn deletion_secures_the_state_and_always_ends() {
 }
 
 #[test]
-fn a_job_that_finishes_before_its_upgrade_is_not_run_once_more_for_that() {
-    let mut cluster = running();
-    cluster.check = Check::Refused("another program".to_owned());
-    cluster.change(|spec| spec.image = "example.com/another:1".to_owned());
-    cluster.until("Stalled", false);
-    let ran = cluster.status.current_revision.clone();
-    cluster.status.job.as_mut().expect("a job").state = "FINISHED".to_owned();
-    cluster.until("Finished", false);
-    for _ in 0..20 {
-        cluster.step();
-        assert_eq!((cluster.recorded.len(), cluster.deployments.len()), (1, 0));
-    }
-    assert_eq!(cluster.status.current_revision, ran);
-    assert_eq!(condition(&cluster, "Ready"), Some(("True".into(), "JobFinished".into())));
-    // Nor does it help to suspend and resume it.
-    cluster.change(|spec| spec.suspend = true);
-    cluster.step();
-    cluster.change(|spec| spec.suspend = false);
-    cluster.step();
-    assert_eq!((cluster.recorded.len(), cluster.deployments.len()), (1, 0));
-    // Another change asks for another run.
-    cluster.change(|spec| spec.image = "example.com/another:2".to_owned());
-    cluster.until("Running", true);
-    assert_eq!(cluster.begun_with, None);
-}
-
-#[test]
-fn a_job_that_finishes_under_a_revision_that_was_given_up_has_finished() {
-    let mut cluster = running();
-    cluster.healthy = false;
-    cluster.change(|spec| spec.image = "example.com/another:1".to_owned());
-    let failed = cluster.wanted();
-    while !happened(&cluster, "Rollback") {
-        cluster.step();
-        if cluster.deployments.contains_key(&failed) {
-            cluster.job_runs(&failed);
-            cluster.status.job.as_mut().expect("a job").restarts = Some(9);
-        }
-    }
-    cluster.status.job.as_mut().expect("a job").state = "FINISHED".to_owned();
-    cluster.until("Finished", false);
-    let (recorded, events) = (cluster.recorded.len(), cluster.events.len());
-    for _ in 0..20 {
-        let decision = cluster.step();
-        assert_eq!(decision.situation, Situation::Finished);
-        assert!(cluster.deployments.is_empty());
-    }
-    assert_eq!((cluster.recorded.len(), cluster.events.len()), (recorded, events));
-}
-
-#[test]
-fn a_finished_jobs_report_says_nothing_of_a_restore_that_has_not_begun() {
-    let mut cluster = running();
-    cluster.status.job.as_mut().expect("a job").state = "FINISHED".to_owned();
-    cluster.until("Finished", false);
-    cluster.healthy = false;
-    let savepoint = Some("s3://b/savepoint".to_owned());
-    cluster.change(|spec| {
-        spec.image = "example.com/mistyped:1".to_owned();
-        let from = RestoreSource { path: savepoint.clone(), empty: None };
-        spec.state.restore = Some(Restore { from, at: at(7) });
-    });
-    cluster.step();
-    cluster.step();
-    assert_eq!(cluster.begun_with, savepoint);
-    cluster.healthy = true;
-    cluster.change(|spec| spec.image = "example.com/right:1".to_owned());
-    cluster.until("Running", true);
-    assert_eq!(cluster.begun_with, savepoint, "not with nothing");
-}
-
-#[test]
 fn a_savepoint_is_taken_once_for_each_token_and_each_interval() {
     let mut cluster = running();
     cluster.change(|spec| spec.state.savepoints.interval_seconds = Some(60));
@@ -556,9 +484,8 @@ proptest! {
                 }
                 Happening::Checkpoints(taken) => cluster.checkpoints = taken,
                 Happening::Ends(finished) => {
-                    let state = if finished { "FINISHED" } else { "FAILED" };
-                    if let Some(job) = &mut cluster.status.job {
-                        job.state = state.to_owned();
+                    if cluster.status.job.is_some() {
+                        cluster.ends(if finished { "FINISHED" } else { "FAILED" });
                     }
                 }
                 Happening::Invalid(invalid) => cluster.change(|spec| {

@@ -1,9 +1,11 @@
 //! Rollbacks, played through.
 
+use thalweg_core::ids::job_id;
+
 use super::cluster::{Cluster, at, condition, happened, running};
-use crate::plan::Check;
+use crate::plan::{Check, Situation};
 use crate::resource::tests::application;
-use crate::resource::{Restore, RestoreSource};
+use crate::resource::{Restore, RestoreSource, Rollback};
 
 /// The revision of a broken image, deployed and not stable in time; the one before.
 fn given_up(cluster: &mut Cluster) -> (String, String) {
@@ -89,4 +91,188 @@ fn what_was_published_since_a_restore_is_not_left_behind_by_a_rollback() {
     cluster.until("Stalled", false);
     assert_eq!(condition(&cluster, "Stalled").expect("stalled").1, "RollbackWouldLoseState");
     assert!(cluster.deployments.contains_key(&bad) && cluster.checks.is_empty());
+}
+
+/// The new revision runs, has published one more checkpoint, and its job fails for good.
+fn failed(cluster: &mut Cluster) -> (String, String) {
+    let (good, bad) = given_up(cluster);
+    cluster.status.job.as_mut().expect("a job").restarts = Some(0);
+    cluster.checkpoint();
+    cluster.ends("FAILED");
+    cluster.healthy = true;
+    (good, bad)
+}
+
+fn times(cluster: &Cluster, reason: &str) -> usize {
+    cluster.events.iter().filter(|event| event.starts_with(reason)).count()
+}
+
+#[test]
+fn a_revision_whose_job_fails_for_good_before_it_is_stable_is_rolled_back_with_what_it_has_left() {
+    let mut cluster = running();
+    let image = cluster.spec.image.clone();
+    let (good, bad) = failed(&mut cluster);
+    let newest = cluster.status.checkpoint.clone().expect("a checkpoint").path;
+    let ended = cluster.recorded[&bad].cluster_id.clone();
+    let decision = cluster.step();
+    assert_eq!(decision.situation, Situation::RollingBack);
+    assert!(cluster.deployments.is_empty(), "its pods go at once");
+    assert_eq!(condition(&cluster, "RolledBack").expect("under way").0, "False");
+    cluster.until("Running", true);
+    let back = cluster.status.current_revision.clone().expect("a revision");
+    let record = &cluster.recorded[&back];
+    assert_eq!((&record.spec.image, &record.begin_with), (&image, &Some(newest)));
+    assert_ne!(record.cluster_id, ended, "what has failed under an identity stays failed");
+    assert!(back != good && cluster.status.stable_revision.as_ref() == Some(&back));
+    assert_eq!(condition(&cluster, "RolledBack").expect("rolled back").0, "True");
+    assert_eq!((times(&cluster, "Rollback"), happened(&cluster, "PreflightFailed")), (1, false));
+    // What isn't tried again isn't asked about, either.
+    cluster.refused = Some("violates PodSecurity".to_owned());
+    let identity = record.cluster_id.clone();
+    for _ in 0..700 {
+        cluster.step();
+        assert_eq!(cluster.deployments.keys().collect::<Vec<_>>(), [&back]);
+        assert_eq!(condition(&cluster, "Stalled"), None);
+    }
+    cluster.refused = None;
+    cluster.change(|spec| spec.image = "mended".to_owned());
+    cluster.until("Running", true);
+    assert_eq!(condition(&cluster, "RolledBack"), None);
+    assert_eq!(cluster.recorded[&cluster.wanted()].cluster_id, identity, "it goes on from there");
+}
+
+#[test]
+fn an_operator_that_ends_anywhere_carries_the_rollback_of_a_failed_job_through() {
+    for decisions in 0..6 {
+        for actions in 0..6 {
+            let mut cluster = running();
+            let image = cluster.spec.image.clone();
+            failed(&mut cluster);
+            for _ in 0..decisions {
+                cluster.step();
+            }
+            cluster.step_partly(actions);
+            cluster.until("Running", true);
+            let current = cluster.status.current_revision.clone().expect("a revision");
+            assert_eq!(cluster.recorded[&current].spec.image, image, "{decisions} {actions}");
+            assert!(times(&cluster, "Rollback") <= 1, "{decisions} {actions}");
+            assert_eq!(condition(&cluster, "RolledBack").expect("it is said").0, "True");
+            assert_eq!(cluster.deployments.len(), 1, "{decisions} {actions}");
+        }
+    }
+}
+
+#[test]
+fn the_stable_program_is_asked_first_whether_it_can_read_what_a_failed_job_has_left() {
+    let mut cluster = running();
+    let (good, _) = failed(&mut cluster);
+    cluster.check = Check::Refused("operator alerts: type Long, not Int".to_owned());
+    cluster.until("Stalled", false);
+    let operation = cluster.status.operation.clone().expect("a rollback");
+    assert_eq!(condition(&cluster, "Stalled").expect("stalled").1, "RollbackWouldLoseState");
+    assert_eq!(cluster.checks.first().map(|check| &check.0), operation.target.as_ref());
+    for _ in 0..700 {
+        cluster.step();
+        assert!(cluster.deployments.is_empty() && cluster.recorded.len() == 2);
+    }
+    assert!(happened(&cluster, "PreflightFailed"));
+    // The check is made again when its pod is deleted.
+    cluster.check = Check::Passed;
+    cluster.checks.clear();
+    cluster.until("Running", true);
+    let back = cluster.status.current_revision.clone().expect("a revision");
+    assert_eq!(cluster.recorded[&back].spec.image, cluster.recorded[&good].spec.image);
+}
+
+#[test]
+fn a_failed_job_is_rolled_back_only_where_the_user_wants_that_and_only_once() {
+    let mut cluster = running();
+    cluster.change(|spec| spec.upgrade.rollback = Rollback::Manual);
+    failed(&mut cluster);
+    for _ in 0..50 {
+        assert_eq!(cluster.step().situation, Situation::Failed { state: "FAILED".to_owned() });
+    }
+    assert!(!happened(&cluster, "Rollback"));
+    cluster.change(|spec| spec.upgrade.rollback = Rollback::Auto);
+    cluster.until("RollingBack", false);
+    cluster.until("Running", false);
+    // The stable program fails, too, before it proves stable.
+    cluster.checkpoint();
+    cluster.ends("FAILED");
+    cluster.until("Failed", false);
+    for _ in 0..50 {
+        cluster.step();
+        assert!(cluster.deployments.is_empty(), "{:?}", cluster.deployments);
+    }
+    assert_eq!(times(&cluster, "Rollback"), 1);
+    let newest = cluster.status.checkpoint.clone().map(|checkpoint| checkpoint.path);
+    cluster.change(|spec| spec.image = "mended".to_owned());
+    cluster.until("Running", true);
+    assert!(newest.is_some() && cluster.begun_with == newest);
+}
+
+#[test]
+fn what_had_ended_before_an_upgrade_is_not_gone_back_to() {
+    for state in ["FINISHED", "FAILED"] {
+        let mut cluster = running();
+        cluster.ends(state);
+        cluster.step();
+        // The next run fails; or it never comes to anything.
+        given_up(&mut cluster);
+        let mut hangs = cluster;
+        hangs.until("Stalled", false);
+        assert_eq!(condition(&hangs, "Stalled").expect("stalled").1, "NotStable", "{state}");
+
+        let mut cluster = running();
+        cluster.ends(state);
+        cluster.step();
+        failed(&mut cluster);
+        cluster.until("Failed", false);
+        assert!(!happened(&cluster, "Rollback"), "{state}");
+    }
+}
+
+#[test]
+fn a_restore_that_fails_for_good_is_rolled_back_as_long_as_nothing_is_lost_by_that() {
+    for published in [false, true] {
+        let mut cluster = running();
+        let newest = cluster.status.checkpoint.clone().expect("a checkpoint");
+        let good = cluster.wanted();
+        cluster.change(|spec| spec.state.restore = restore(5));
+        given_up(&mut cluster);
+        cluster.status.checkpoint = None;
+        if published {
+            cluster.checkpoint();
+        }
+        cluster.ends("FAILED");
+        cluster.healthy = true;
+        cluster.until(if published { "Failed" } else { "Running" }, !published);
+        assert_eq!(happened(&cluster, "Rollback"), !published);
+        let current = cluster.status.current_revision.clone().expect("a revision");
+        if !published {
+            // Its own identity hasn't ended: the log under it has the newest checkpoint.
+            let identity = &cluster.recorded[&good].cluster_id;
+            assert!(newest.path.contains(&job_id(identity, 0).to_string()));
+        }
+        assert_eq!(current == good, !published);
+    }
+}
+
+#[test]
+fn a_job_that_fails_while_its_rollback_is_checked_is_rolled_back_all_the_same() {
+    let mut cluster = running();
+    let (good, bad) = given_up(&mut cluster);
+    cluster.check = Check::UnderWay;
+    while cluster.checks.is_empty() {
+        cluster.step();
+    }
+    cluster.ends("FAILED");
+    cluster.healthy = true;
+    cluster.check = Check::Passed;
+    cluster.until("Running", true);
+    let back = cluster.status.current_revision.clone().expect("a revision");
+    let [back, good, bad] = [&back, &good, &bad].map(|name| &cluster.recorded[name]);
+    assert_eq!(back.spec.image, good.spec.image);
+    assert_ne!(back.cluster_id, bad.cluster_id);
+    assert_eq!(times(&cluster, "Rollback"), 1);
 }

@@ -16,7 +16,7 @@
 //! with a log claim it before they write anything but the application's name, which lies where
 //! that log would be. Savepoints are elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -195,19 +195,19 @@ impl Erasure {
     /// stopped after that is known by what only its leader writes, or by a log of nothing but
     /// claims.
     async fn tell_clusters_apart(&self, found: &mut Holdings) -> Result<(), HighAvailabilityError> {
+        let led = led_by(&found.doomed);
         for job in std::mem::take(&mut found.jobs) {
             if found.clusters.contains(&job) {
                 continue;
             }
-            let folder = layout::job_folder(job)?;
-            let of_job = || found.doomed.iter().flatten().filter(|path| path.is_within(&folder));
-            let is_cluster = if of_job().next().is_some() {
-                of_job().any(layout::is_of_clusters_leader)
-            } else {
-                let tail = Log::new(Arc::clone(&self.store), job).tail().await?;
-                tail.is_some_and(|tail| {
-                    tail.header.latest_publish().is_none() && !tail.header.is_terminal()
-                })
+            let is_cluster = match led.get(&job) {
+                Some(is_cluster) => *is_cluster,
+                None => {
+                    let tail = Log::new(Arc::clone(&self.store), job).tail().await?;
+                    tail.is_some_and(|tail| {
+                        tail.header.latest_publish().is_none() && !tail.header.is_terminal()
+                    })
+                }
             };
             let kind = if is_cluster { &mut found.clusters } else { &mut found.jobs };
             kind.insert(job);
@@ -339,6 +339,18 @@ impl Erasure {
         let plan = collector::plan_log(&log, &view, None).await?;
         Ok(collector::delete_entries(&log, &plan).await?)
     }
+}
+
+/// The jobs and clusters that have objects, and whether one of these is what only a cluster's leader
+/// writes. One pass: many applications may share a place.
+fn led_by(doomed: &[Vec<BlobPath>; 2]) -> BTreeMap<JobId, bool> {
+    let mut led = BTreeMap::new();
+    for path in doomed.iter().flatten() {
+        if let Belongs::Object(job) = belongs(path) {
+            *led.entry(job).or_insert(false) |= layout::is_of_clusters_leader(path);
+        }
+    }
+    led
 }
 
 /// All of them, if there are any.

@@ -34,6 +34,23 @@ pub fn carry_over(report: &mut Value, before: &Value, token: Option<&str>, histo
     keep_earlier(report, before);
 }
 
+/// Completes the report of a job that has ended by the generation of the resource: the one at which
+/// that was first reported, as what is written now may be changed later and reported once more. Who
+/// reported it without saying so leaves it unknown.
+pub(super) fn note_end(report: &mut Value, before: &Value, generation: Option<i64>) {
+    let Some(Value::Object(job)) = report.get_mut("job") else { return };
+    let ended = |job: &Value| matches!(job.as_str(), Some("FINISHED" | "FAILED" | "CANCELED"));
+    let before = &before["job"];
+    let reported = job.get("id") == Some(&before["id"]) && ended(&before["state"]);
+    let first = match reported {
+        true => before.get("endedGeneration").cloned(),
+        false => generation.map(Value::from),
+    };
+    if let Some(first) = first.filter(|_| job.get("state").is_some_and(ended)) {
+        job.insert("endedGeneration".to_owned(), first);
+    }
+}
+
 /// What a job went on with at its beginning stays, whichever leader it has later.
 fn keep_earlier(report: &mut Map<String, Value>, before: &Value) {
     let before = &before["job"];
@@ -59,7 +76,7 @@ mod tests {
     use serde_json::{Value, json};
     use thalweg_core::ids::TriggerId;
 
-    use super::carry_over;
+    use super::{carry_over, note_end};
 
     fn savepoint(token: &str, path: &str) -> Value {
         json!({"token": token, "path": path})
@@ -103,6 +120,27 @@ mod tests {
         assert_eq!(after(json!({"job": {"id": "def"}}), before(false)), Value::Null);
         let found = json!({"job": {"id": "abc", "earlier": {"ended": true}}});
         assert_eq!(after(found, before(false)), true, "what this leader has found stands");
+    }
+
+    #[test]
+    fn an_end_is_noted_with_the_generation_at_which_it_was_first_reported() {
+        let job = |id: &str, state: &str| json!({"job": {"id": id, "state": state}});
+        let noted = |before: &Value, mut report: Value, generation| {
+            note_end(&mut report, before, Some(generation));
+            report
+        };
+        let runs = job("abc", "RUNNING");
+        assert_eq!(noted(&json!({}), runs.clone(), 3), runs);
+        for state in ["FINISHED", "FAILED", "CANCELED"] {
+            let first = noted(&runs, job("abc", state), 4);
+            assert_eq!(first["job"]["endedGeneration"], 4, "{state}");
+            // Another leader, after a change of the spec.
+            assert_eq!(noted(&first, job("abc", state), 9), first);
+            assert_eq!(noted(&first, job("def", state), 9)["job"]["endedGeneration"], 9);
+        }
+        // An older JobManager has reported it: nobody knows what had been asked for then.
+        let older = job("abc", "FINISHED");
+        assert_eq!(noted(&older, older.clone(), 9), older);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use thalweg_core::Clock;
 use thalweg_jobmanager::JobManagerHandle;
 use thalweg_jobmanager::rest::RestGateway;
 
-use super::undeclared::drop_undeclared;
+use super::carry_over::note_end;
+use super::undeclared::Undeclared;
 use super::{FIELD_MANAGER, LeaderFacts, PodCounts, StatusSchedule, carry_over, report};
 use crate::api::{Outcome, asked};
 
@@ -61,6 +62,7 @@ pub async fn push_status(options: StatusOptions, job_manager: JobManagerHandle) 
         history: options.savepoint_history,
     };
     let mut schedule = StatusSchedule::default();
+    let mut undeclared = Undeclared::default();
     loop {
         let pause = tokio::select! {
             () = job_manager.ended() => return,
@@ -73,7 +75,7 @@ pub async fn push_status(options: StatusOptions, job_manager: JobManagerHandle) 
                 if !schedule.is_due(&status, clock.elapsed()) {
                     return Some(LOOK);
                 }
-                match write(&target, &status).await {
+                match write(&target, &status, (&mut undeclared, clock.elapsed())).await {
                     Written::Done => {
                         schedule.written(status, clock.elapsed());
                         Some(LOOK)
@@ -137,7 +139,11 @@ async fn holds_lease(target: &Target) -> Result<bool, String> {
 
 /// Writes only onto what was read, and only if no later leader has written that: one that was
 /// paused must not bring back what was.
-async fn write(target: &Target, status: &Value) -> Written {
+async fn write(
+    target: &Target,
+    status: &Value,
+    (undeclared, now): (&mut Undeclared, Duration),
+) -> Written {
     let Target { applications, name, uid, term, history, .. } = target;
     let object = match asked(applications.get(name)).await {
         Outcome::Done(object) => object,
@@ -160,9 +166,11 @@ async fn write(target: &Target, status: &Value) -> Written {
     let annotations = object.metadata.annotations.as_ref();
     let token = annotations.and_then(|all| all.get(SAVEPOINT_ANNOTATION)).map(String::as_str);
     carry_over(&mut status, &object.data["status"], token, *history);
+    note_end(&mut status, &object.data["status"], object.metadata.generation);
     let version = object.metadata.resource_version.as_deref();
+    undeclared.leave_out(&mut status, now);
     match apply(target, version, &status).await {
-        Outcome::Failed(refusal) if drop_undeclared(&mut status, &refusal) => {
+        Outcome::Failed(refusal) if undeclared.learn(&mut status, &refusal, now) => {
             tracing::debug!("the definition of the resource is older than this: {refusal}");
             apply(target, version, &status).await.into()
         }

@@ -148,9 +148,9 @@ fn a_job_manager_of_a_version_that_the_operator_does_not_know_is_reported() {
 
 #[test]
 #[ignore = "needs a Kubernetes: tests/run cluster"]
-fn a_new_application_goes_on_from_the_savepoint_of_one_that_was_deleted() {
+fn a_new_application_goes_on_from_the_savepoint_of_one_that_was_deleted_and_is_upgraded() {
     let namespace = Namespace::new("from-savepoint");
-    let soak = Soak::new(&namespace, 40);
+    let soak = Soak::new(&namespace, 60);
     let first = soak.clone().with(json!({"deletion": {"policy": "Savepoint"}}));
     let application = first.start(&namespace);
     application.delete();
@@ -173,6 +173,14 @@ fn a_new_application_goes_on_from_the_savepoint_of_one_that_was_deleted() {
     });
     let from = restored["status"]["job"]["restoredFrom"]["path"].as_str().unwrap_or_default();
     assert!(from.contains(&savepoints), "{from}");
+    // What it began with stays in its settings; an upgrade goes on with its newest checkpoint.
+    application.wait_until_stable();
+    let before = application.status("/stableRevision");
+    application.change(&json!({"image": OTHER_IMAGE}));
+    settled(&application, &before);
+    let upgraded = application.status("/job/restoredFrom/path");
+    let from = upgraded.as_str().unwrap_or_default();
+    assert!(!from.is_empty() && !from.contains(&savepoints), "{from}");
     second.finish(&application);
     namespace.delete();
 }

@@ -245,3 +245,33 @@ fn an_end_by_hand_is_that_of_the_resource_whose_job_it_was() {
     assert!(tail.header.is_terminal());
     assert_eq!(tail.owner.as_deref(), Some("uid-1"));
 }
+
+/// One that was stopped has taken away the clusters' names, and of some all objects.
+#[test]
+fn clusters_and_jobs_of_many_applications_are_told_apart_in_one_place() {
+    let store: Arc<dyn BlobStore> = Arc::new(MemoryStore::new());
+    let (mut clusters, mut jobs) = (BTreeSet::new(), BTreeSet::new());
+    for number in 0..40 {
+        let id = format!("a-{number}");
+        let (cluster, job) = (cluster_log_id(&id), job_id(&id, 0));
+        clusters.insert(cluster);
+        jobs.insert(job);
+        let has = |what: u32| (number / what).is_multiple_of(2);
+        claim(&store, cluster, 1);
+        if has(1) {
+            put(&store, &format!("{cluster}/leader"));
+        }
+        if has(2) {
+            put(&store, &format!("{cluster}/application"));
+        }
+        let mut leader = claim(&store, job, 1);
+        if has(4) {
+            put(&store, &format!("{job}/e1-graph"));
+        } else {
+            // By its log: a job has published, or has ended.
+            now(leader.terminal(TerminalStatus::Canceled, None, None, None)).unwrap();
+        }
+    }
+    let found = now(erasure(&store, 2).look()).unwrap();
+    assert_eq!((found.clusters, found.jobs), (clusters, jobs));
+}

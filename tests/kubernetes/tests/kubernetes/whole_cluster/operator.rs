@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use thalweg_kubernetes_tests::{
-    Application, Namespace, OPERATOR_NAMESPACE, Soak, kubectl, shared_api, uninstall_operator,
-    upgrade_operator, wait_until,
+    Application, Namespace, OPERATOR_NAMESPACE, Soak, kubectl, shared_api, test_operator,
+    uninstall_operator, upgrade_operator, wait_until,
 };
 
 const DEFINITION: &str =
@@ -96,6 +96,7 @@ fn jobs_run_on_while_the_operator_is_uninstalled_and_when_it_comes_back() {
     }));
 
     upgrade_operator();
+    test_operator();
     deleted.wait_until_gone();
     application.wait_for_checkpoints(2);
     assert_undisturbed(&namespace, &application, &before);
