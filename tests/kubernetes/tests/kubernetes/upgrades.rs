@@ -172,16 +172,18 @@ fn a_new_application_goes_on_from_the_savepoint_of_one_that_was_deleted_and_is_u
     let restored = application.wait_until("it says what it was restored from", |resource| {
         resource["status"]["job"]["restoredFrom"].is_object()
     });
-    let from = restored["status"]["job"]["restoredFrom"]["path"].as_str().unwrap_or_default();
+    let restored = &restored["status"]["job"]["restoredFrom"];
+    let from = restored["path"].as_str().unwrap_or_default();
     assert!(from.contains(&savepoints), "{from}");
     // What it began with stays in its settings; an upgrade goes on with its newest checkpoint.
     application.wait_until_stable();
     let before = application.status("/stableRevision");
     application.change(&json!({"image": OTHER_IMAGE}));
     settled(&application, &before);
-    let upgraded = application.status("/job/restoredFrom/path");
-    let from = upgraded.as_str().unwrap_or_default();
-    assert!(!from.is_empty() && !from.contains(&savepoints), "{from}");
+    let upgraded = application.status("/job/restoredFrom");
+    let id = |from: &Value| from["checkpointId"].as_u64().expect("it began with a checkpoint");
+    assert!(id(&upgraded) > id(restored), "{upgraded} comes after {restored}");
+    assert!(!upgraded["path"].as_str().unwrap_or_default().contains(&savepoints), "{upgraded}");
     second.finish(&application);
     namespace.delete();
 }
