@@ -73,6 +73,10 @@ mod tests {
         })
     }
 
+    fn waiting(reason: &str, message: &str) -> Value {
+        json!({ "waiting": { "reason": reason, "message": message } })
+    }
+
     #[test]
     fn a_pods_trouble_is_told_in_its_own_words() {
         let killed = json!({ "terminated": {
@@ -82,7 +86,6 @@ mod tests {
             "exitCode": 1, "reason": "Error", "message": "no such class of state",
         }});
         let done = json!({ "terminated": { "exitCode": 0, "reason": "Completed" } });
-        let waiting = |reason: &str, message: &str| json!({ "waiting": { "reason": reason, "message": message } });
         let no_image = "Back-off pulling image \"x\"";
         let nowhere = "0/2 nodes are available: 2 Insufficient memory.";
         let scheduled = |status: &str| {

@@ -341,8 +341,8 @@ impl Erasure {
     }
 }
 
-/// The jobs and clusters that have objects, and whether one of these is what only a cluster's leader
-/// writes. One pass: many applications may share a place.
+/// The jobs and clusters that have objects, and whether one of these is what only a cluster's
+/// leader writes. One pass: many applications may share a place.
 fn led_by(doomed: &[Vec<BlobPath>; 2]) -> BTreeMap<JobId, bool> {
     let mut led = BTreeMap::new();
     for path in doomed.iter().flatten() {
