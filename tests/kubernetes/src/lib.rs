@@ -24,7 +24,7 @@ mod start;
 pub use api::{Api, shared_api};
 pub use application::{Application, IMAGE, OTHER_IMAGE, example};
 pub use command::{cluster_script, kubectl, kubectl_fails, kubectl_flinkapp, writes_within};
-pub use faults::{Signal, exhaust_memory, memory, signal};
+pub use faults::{Signal, exhaust_memory, memory, mounted, signal};
 pub use namespace::Namespace;
 pub use operator::{
     OPERATOR_NAMESPACE, install_operator, operator_pods, uninstall_operator, upgrade_operator,
