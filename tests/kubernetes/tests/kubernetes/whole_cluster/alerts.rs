@@ -10,16 +10,29 @@ use thalweg_kubernetes_tests::{
 };
 
 const LIMIT: Duration = Duration::from_secs(90);
-const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1";
+const LEASE: &str =
+    "/apis/coordination.k8s.io/v1/namespaces/thalweg-system/leases/thalweg-operator";
+const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles/thalweg-operator";
 
 const FAILED: &str = "ThalwegApplicationFailed";
 const ERRORS: &str = "ThalwegOperatorErrors";
 const DOWN: &str = "ThalwegOperatorDown";
 const WITHOUT_LEADER: &str = "ThalwegOperatorWithoutLeader";
 
-/// Waits until these alerts fire and no others, and until they have these labels.
+/// Waits until these alerts fire and no others, with these labels.
 fn wait_for(alerts: &Alerts, what: &str, expected: &[(&str, &[(&str, &str)])]) {
+    wait_while(|| {}, alerts, what, expected);
+}
+
+/// The same, with something done at each look.
+fn wait_while(
+    mut doing: impl FnMut(),
+    alerts: &Alerts,
+    what: &str,
+    expected: &[(&str, &[(&str, &str)])],
+) {
     alerts.wait_until(LIMIT, what, |firing| {
+        doing();
         let names: BTreeSet<_> = firing.iter().map(|one| one["alertname"].as_str()).collect();
         let wanted: BTreeSet<_> = expected.iter().map(|(alert, _)| *alert).collect();
         if names != wanted {
@@ -38,29 +51,28 @@ fn wait_for(alerts: &Alerts, what: &str, expected: &[(&str, &[(&str, &str)])]) {
 
 /// Rights that the operator had, which it gets back when this is dropped: other tests follow.
 struct Taken {
-    role: String,
     rules: Value,
 }
 
 impl Taken {
     /// Takes the rights to a resource, as if the operator were newer than what was installed.
-    fn of(role: &str, resource: &str) -> Taken {
-        let rules = shared_api().get(role).expect("the chart has brought it")["rules"].take();
+    fn of(resource: &str) -> Taken {
+        let rules = shared_api().get(ROLE).expect("the chart has brought it")["rules"].take();
         let is_about = |rule: &Value| {
             let mut resources = rule["resources"].as_array().into_iter().flatten();
             resources.any(|each| each == resource)
         };
         let (taken, left): (Vec<Value>, Vec<Value>) =
             rules.as_array().expect("it has rules").iter().cloned().partition(is_about);
-        assert!(!taken.is_empty(), "{role} gives no right to {resource}");
-        shared_api().merge(role, &json!({"rules": left}));
-        Taken { role: role.to_owned(), rules }
+        assert!(!taken.is_empty(), "the operator has no right to {resource}");
+        shared_api().merge(ROLE, &json!({"rules": left}));
+        Taken { rules }
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        shared_api().merge(&self.role, &json!({"rules": self.rules}));
+        shared_api().merge(ROLE, &json!({"rules": self.rules}));
     }
 }
 
@@ -107,15 +119,22 @@ fn each_alert_about_the_operator_fires_when_its_cause_is_made() {
     let down = (DOWN, &[("severity", "critical"), operators][..]);
     wait_for(&alerts, "no operator is there", &[down]);
 
-    let role = format!("{ROLES}/namespaces/{OPERATOR_NAMESPACE}/roles");
-    let taken = Taken::of(&format!("{role}/thalweg-operator-leader-election"), "leases");
+    // Whoever holds the Lease renews it.
+    let mut renewals = 0;
+    let mut hold = |holder: &str| {
+        renewals += 1;
+        let spec = json!({"holderIdentity": holder, "leaseTransitions": renewals});
+        shared_api().merge(LEASE, &json!({"spec": spec}));
+    };
+    hold("somebody-else");
     drop(stopped);
     let without_leader = (WITHOUT_LEADER, &[("severity", "critical")][..]);
-    wait_for(&alerts, "the operator can't lead", &[without_leader]);
-    drop(taken);
+    let what = "another one holds the operators' Lease";
+    wait_while(|| hold("somebody-else"), &alerts, what, &[without_leader]);
+    hold("");
     wait_for(&alerts, "the operator leads again", &[failed]);
 
-    let taken = Taken::of(&format!("{ROLES}/clusterroles/thalweg-operator"), "services");
+    let taken = Taken::of("services");
     troubled(&namespace, "forbidden", &[], json!({}));
     let errors = (ERRORS, &[("severity", "warning")][..]);
     wait_for(&alerts, "the operator may not do what it has to", &[failed, errors]);
