@@ -26,7 +26,7 @@ mod troubled;
 pub use alerts::{Alerts, Firing};
 pub use api::{Api, shared_api};
 pub use application::{Application, IMAGE, OTHER_IMAGE, example};
-pub use command::{cluster_script, kubectl, kubectl_fails, writes_within};
+pub use command::{cluster_script, kubectl, kubectl_fails, kubectl_flinkapp, writes_within};
 pub use faults::{Signal, exhaust_memory, memory, signal};
 pub use namespace::Namespace;
 pub use operator::{
