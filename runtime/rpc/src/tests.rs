@@ -99,6 +99,28 @@ async fn another_build_is_refused_with_both_builds_and_the_remedy() {
 }
 
 #[tokio::test]
+async fn a_job_manager_that_takes_nobody_goes_on_answering_and_tells_others_to_come_again() {
+    let (mut acceptor, address) = job_manager().await;
+    let (mut waiting, mut refused) = (Vec::new(), 0);
+    for _ in 0..200 {
+        match connector(&address, 7).connect(&Handle::current()).await {
+            Ok(link) => waiting.push(link),
+            Err(ConnectError::Unreachable { cause, .. }) => {
+                assert!(cause.contains("doesn't lead"), "{cause}");
+                refused += 1;
+            }
+            Err(error) => panic!("a TaskManager would end by this: {error}"),
+        }
+    }
+    assert_eq!((waiting.len(), refused), (64, 136));
+    let answer = leader::ask(&TcpTransport, &address, OURS).await;
+    assert_eq!(answer.map(|answer| answer.build_id), Ok(OURS.build_id));
+    // Then it leads.
+    acceptor.accept().await.unwrap();
+    connector(&address, 7).connect(&Handle::current()).await.unwrap();
+}
+
+#[tokio::test]
 async fn nobody_there_is_an_error_that_names_the_address_and_may_pass() {
     let error = connector("127.0.0.1:1", 7).connect(&Handle::current()).await.unwrap_err();
     assert!(matches!(error, ConnectError::Unreachable { .. }), "{error:?}");
