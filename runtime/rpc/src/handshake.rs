@@ -15,8 +15,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::leader::{LeaderAddress, LeaderAnswer, SeenLeader};
 use crate::transport::ByteStream;
 
-/// The version of the messages. Raised with every change that an older peer can't read.
-pub const PROTOCOL_VERSION: u32 = 1;
+/// The version of the messages. Raised with every change that an older peer can't read, at most
+/// once from one release to the next: in between, builds tell peers apart.
+pub const PROTOCOL_VERSION: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"THALWRPC";
 const HELLO_BYTES: usize = 22;

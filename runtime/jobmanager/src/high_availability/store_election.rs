@@ -229,7 +229,7 @@ impl StoreElection {
         };
         let written = async {
             let path = layout::leader(cluster_log_id(&self.cluster_id))?;
-            let bytes = sealed::to_bytes(&hint, FORMAT_VERSION, path.as_str())?;
+            let bytes = sealed::to_bytes(&hint, hint.format_version(), path.as_str())?;
             self.store.put(&path, bytes).await?;
             Ok::<_, HighAvailabilityError>(())
         };
