@@ -14,7 +14,7 @@ use thalweg_storage::{BlobError, BlobFuture, PutOutcome, layout};
 use super::*;
 use crate::high_availability::lineage::{self, LineageEntry};
 use crate::high_availability::{
-    HighAvailabilityError, HintDecision, RecordsOptions, StoreElection, read_hint,
+    HighAvailabilityError, HintDecision, Loss, RecordsOptions, StoreElection, read_hint,
 };
 
 /// What happens to the next write of an entry of a job's log.
@@ -292,7 +292,7 @@ async fn a_leader_whose_job_another_one_claims_stops_and_does_nothing_more() {
     assert_eq!(job.await.unwrap().unwrap_err(), SubmitError::Ended);
     let reason = handle.end_reason();
     assert!(
-        matches!(&reason, Some(EndReason::LeadershipLost(why)) if why.contains("fenced")),
+        matches!(&reason, Some(EndReason::LeadershipLost(Loss::Fenced(why))) if why.contains("fenced")),
         "{reason:?}"
     );
     assert_eq!(puppet.await.unwrap(), "closed", "TaskManagers aren't told to end");
