@@ -87,6 +87,11 @@ impl Performer<'_> {
                 let erasure = (places.as_slice(), successor.as_str(), *seconds);
                 self.start_erasure(revision, erasure).await?;
             }
+            Action::EndErasure => {
+                let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+                let name = self.facts.identity.erasure();
+                gone(pods.delete(&name, &DeleteParams::default()).await)?;
+            }
             Action::EndCheck { revision } => self.end_check(revision).await?,
             Action::SetReplicas { revision, replicas } => {
                 let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);

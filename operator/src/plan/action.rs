@@ -58,6 +58,8 @@ pub enum Action {
         /// How long it is tried.
         seconds: i64,
     },
+    /// Delete the pod that was to delete the state.
+    EndErasure,
     /// Record the revision that the spec asks for, and apply it.
     StartRevision {
         /// Its name.

@@ -311,7 +311,7 @@ fn suspend(facts: &Facts, spec: &FlinkApplicationSpec, now: &Time, decision: &mu
     let deadline = after(now, spec.upgrade.progress_deadline_seconds);
     let operation = begin(facts, "Suspend", (None, SECURE), now, &deadline);
     let secured = secure::secure(facts, spec, Wish::Checkpoint, &operation, now, decision);
-    let over = operation.deadline.as_ref().is_some_and(|deadline| now >= deadline);
+    let over = is_over(&operation, now);
     decision.again_at = operation.deadline.clone();
     decision.operation = Some(operation);
     if secured != Secured::NotYet || over {
@@ -396,9 +396,7 @@ fn run(
         && operation.step != START
     {
         // The new revision has all of the time, however long the old one took to go.
-        operation.step = START.to_owned();
-        operation.started_at = now.clone();
-        operation.deadline = Some(deadline);
+        enter(operation, START, now, deadline);
         decision.again_at = operation.deadline.clone();
     }
     start(facts, spec, wanted, decision);
@@ -492,7 +490,7 @@ fn may_stop(
     if secure::secure(facts, spec, wish, operation, now, decision) != Secured::NotYet {
         return true;
     }
-    if operation.deadline.as_ref().is_some_and(|deadline| now >= deadline) {
+    if is_over(operation, now) {
         decision.situation = Situation::Stalled {
             reason: "UpgradeStalled",
             message: format!(
@@ -533,6 +531,18 @@ pub(super) fn stop_all(facts: &Facts, decision: &mut Decision) {
         let revision = deployment.revision.clone();
         decision.actions.push(Action::StopRevision { revision });
     }
+}
+
+/// The operation's next step. Every one has all of its time, however long those before it took.
+pub(super) fn enter(operation: &mut Operation, step: &str, now: &Time, deadline: Time) {
+    operation.step = step.to_owned();
+    operation.started_at = now.clone();
+    operation.deadline = Some(deadline);
+}
+
+/// Whether the time of an operation's step is over.
+pub(super) fn is_over(operation: &Operation, now: &Time) -> bool {
+    operation.deadline.as_ref().is_some_and(|deadline| now >= deadline)
 }
 
 /// The operation that is under way, if it is this one; else its beginning.

@@ -22,13 +22,19 @@ pub(super) fn delete(facts: &Facts, deadline: Time, now: &Time, decision: &mut D
     decision.again_at = Some(deadline);
     match newest {
         Some(newest) if !done && !over => {
-            if gone && facts.erasure.is_none() {
-                decision.actions.push(Action::StartErasure {
+            match &facts.erasure {
+                None if gone => decision.actions.push(Action::StartErasure {
                     revision: newest.name.clone(),
                     places,
                     successor: after_deletion(&facts.identity.name, &facts.identity.uid),
                     seconds,
-                });
+                }),
+                // A pod whose container ends is started anew where it is; one that has failed was
+                // evicted, or its machine went.
+                Some(Erasure { check: Check::Refused(_), .. }) => {
+                    decision.actions.push(Action::EndErasure);
+                }
+                _ => {}
             }
             return;
         }

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::action::{Action, Decision, Event, Situation};
-use super::decide::SECURE;
+use super::decide::{SECURE, is_over};
 use super::facts::{Check, Facts};
 use super::lineage::Lineage;
 use crate::resource::{FlinkApplicationSpec, Operation, Preflight};
@@ -42,7 +42,7 @@ pub(super) fn find(
         return Finding::Unneeded;
     }
     let found = facts.checks.iter().find(|(checked, _)| checked == revision);
-    let over = operation.deadline.as_ref().is_some_and(|deadline| now >= deadline);
+    let over = is_over(operation, now);
     match found.map(|(_, check)| check) {
         None => {
             let revision = revision.to_owned();

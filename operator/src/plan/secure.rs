@@ -4,6 +4,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::action::{Action, Decision};
+use super::decide::is_over;
 use super::facts::{Facts, has_ended};
 use crate::resource::{FlinkApplicationSpec, Operation, UpgradeMode};
 
@@ -77,7 +78,7 @@ pub(super) fn secure(
     let Some(revision) = deployed.map(|deployed| deployed.revision.as_str()) else {
         return Secured::NotRunning;
     };
-    let over = operation.deadline.as_ref().is_some_and(|deadline| now >= deadline);
+    let over = is_over(operation, now);
     let may_come = facts.a_job_manager_runs(revision) && !over;
     let reported = facts.job_of(revision);
     let Some(job) = reported.filter(|job| job.state == "RUNNING") else {

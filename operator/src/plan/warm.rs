@@ -16,7 +16,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::action::{Action, Decision, Event, Situation};
-use super::decide::{START, after, begin, begun};
+use super::decide::{START, after, begin, begun, enter, is_over};
 use super::facts::{DeploymentFact, Facts};
 use super::lineage::Lineage;
 use super::preflight::{self, CHECK};
@@ -68,13 +68,6 @@ pub(super) fn applies(
 /// Whether an operation that has come to this step is a Warm upgrade before the new revision leads.
 pub(super) fn is_step(step: &str) -> bool {
     [CHECK, PREPARE, CHECKPOINT, SWITCH].contains(&step)
-}
-
-/// Every step has all of its time, however long those before it took.
-fn enter(operation: &mut Operation, step: &str, now: &Time, deadline: Time) {
-    operation.step = step.to_owned();
-    operation.started_at = now.clone();
-    operation.deadline = Some(deadline);
 }
 
 fn is_running(facts: &Facts, revision: &str) -> bool {
@@ -272,10 +265,6 @@ pub(super) fn is_switching(
     decision.again_at = operation.deadline.clone();
     decision.operation = Some(operation);
     true
-}
-
-fn is_over(operation: &Operation, now: &Time) -> bool {
-    operation.deadline.as_ref().is_some_and(|deadline| now >= deadline)
 }
 
 /// The new revision isn't tried again before the spec changes.

@@ -7,6 +7,8 @@
 //!   the output, computed by loops over all rows at once.
 //! - [`job`]: the streams. [`sequence`], [`tally`], [`rules`]: their functions. [`gates`]: where a
 //!   test can make it stop, so that a fault comes exactly there.
+//! - [`troubled`]: another job, a small one that gets into the troubles that alerts tell of. It is
+//!   here because this is the program that the test images hold.
 //!
 //! Not here: the faults (`tests/integration`).
 
@@ -18,3 +20,4 @@ pub mod oracle;
 pub mod rules;
 pub mod sequence;
 pub mod tally;
+pub mod troubled;

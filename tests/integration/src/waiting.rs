@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 /// How long anything may take that isn't said to take longer: much longer than it ever does, on a
 /// machine that runs other tests at the same time.
 pub const DEADLINE: Duration = Duration::from_secs(60);
-/// How often it is looked at again.
-const POLL: Duration = Duration::from_millis(15);
+/// How soon it is looked at again, at first and when it takes long: then it comes late by a
+/// twentieth at most, and looking doesn't take the time of what is waited for.
+const POLL_MIN: Duration = Duration::from_millis(15);
+const POLL_MAX: Duration = Duration::from_millis(250);
+const PART_OF_WAITED: u32 = 20;
 
 /// Asks until there is an answer.
 ///
@@ -33,7 +36,7 @@ pub fn try_within<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Opt
         if answer.is_some() || started.elapsed() >= limit {
             return answer;
         }
-        pause();
+        pause((started.elapsed() / PART_OF_WAITED).clamp(POLL_MIN, POLL_MAX));
     }
 }
 
@@ -43,6 +46,6 @@ fn now() -> Instant {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that sleeps: between two looks")]
-fn pause() {
-    std::thread::sleep(POLL);
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }

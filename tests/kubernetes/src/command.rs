@@ -15,6 +15,22 @@ pub fn kubectl(arguments: &[&str], input: &str) -> String {
     String::from_utf8(output.stdout).expect("it prints text")
 }
 
+/// Runs the plugin as it was built beside this test: `kubectl flinkapp`. Gives what it prints.
+///
+/// # Panics
+/// It fails.
+pub fn kubectl_flinkapp(namespace: &str, arguments: &[&str]) -> String {
+    let test = std::env::current_exe().expect("a test has a path");
+    let built = test.ancestors().nth(2).expect("cargo puts tests into <profile>/deps");
+    let path = std::env::var("PATH").expect("kubectl is in it");
+    let mut command = Command::new("kubectl");
+    command.arg("flinkapp").args(["--namespace", namespace]).args(arguments);
+    let output = run(command.env("PATH", format!("{}:{path}", built.display())), "");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "kubectl flinkapp {}: {errors}", arguments.join(" "));
+    String::from_utf8(output.stdout).expect("it prints text")
+}
+
 /// Runs kubectl, which is to fail, and gives what it says.
 ///
 /// # Panics

@@ -1,5 +1,5 @@
-//! What happens to a pod's process, done from outside of the pod: from within, nobody can kill the
-//! first one.
+//! What happens to a pod's process and what it sees, from outside of the pod: from within, nobody
+//! can kill the first one.
 
 use std::fs;
 use std::path::Path;
@@ -51,6 +51,14 @@ pub fn memory(pod: &Value) -> u64 {
         kilobytes << 10
     };
     processes.iter().map(of_process).sum()
+}
+
+/// A file as the processes in a pod of this machine see it; empty if it isn't there.
+pub fn mounted(pod: &Value, path: &str) -> String {
+    let uid = pod["metadata"]["uid"].as_str().expect("a pod has a uid");
+    let process = processes_of(uid).pop();
+    let read = process.map(|id| fs::read_to_string(format!("/proc/{id}/root/{path}")));
+    read.and_then(Result::ok).unwrap_or_default()
 }
 
 /// Leaves a pod's process no more memory than it has: the kernel ends it when it wants more.

@@ -1,5 +1,5 @@
 //! What the tests on a real Kubernetes share: the API server, the operator as its chart installs
-//! it, applications in namespaces of their own, their output in S3, and faults.
+//! it, applications in namespaces of their own, their output in S3, faults, and alerts.
 //!
 //! The tests run where the cluster can be reached: `tests/cluster/enter cargo test --offline
 //! --test kubernetes -- --ignored`, after `tests/kubernetes/images`; `tests/run cluster` does all
@@ -11,6 +11,7 @@
     reason = "only tests use this crate: a panic is how a test fails"
 )]
 
+mod alerts;
 mod api;
 mod application;
 mod command;
@@ -20,11 +21,13 @@ mod operator;
 mod output;
 mod soak;
 mod start;
+mod troubled;
 
+pub use alerts::{Alerts, Firing};
 pub use api::{Api, shared_api};
 pub use application::{Application, IMAGE, OTHER_IMAGE, example};
-pub use command::{cluster_script, kubectl, kubectl_fails, writes_within};
-pub use faults::{Signal, exhaust_memory, memory, signal};
+pub use command::{cluster_script, kubectl, kubectl_fails, kubectl_flinkapp, writes_within};
+pub use faults::{Signal, exhaust_memory, memory, mounted, signal};
 pub use namespace::Namespace;
 pub use operator::{
     OPERATOR_NAMESPACE, install_operator, operator_pods, uninstall_operator, upgrade_operator,
@@ -33,3 +36,4 @@ pub use output::{download, list, secret};
 pub use soak::Soak;
 pub use start::{now, processor_time, seconds_until, timed, wait_for_records};
 pub use thalweg_integration_tests::{try_within, wait_until, wait_within};
+pub use troubled::troubled;

@@ -37,7 +37,11 @@ pub fn upgrade_operator() {
     let chart = chart.to_str().expect("the checkout's path is text");
     let arguments = ["upgrade", "thalweg", chart, "--install", "--wait", "--timeout", "120s"];
     let image = ["image.repository=docker.io/library/thalweg-operator", "image.tag=test"];
-    helm(&[&arguments[..], &["--create-namespace", "--set", &image.join(",")]].concat());
+    // By these the cluster's Prometheus finds what to scrape.
+    let scraped =
+        [r"podAnnotations.prometheus\.io/scrape=true", r"podAnnotations.prometheus\.io/port=8080"];
+    let values = ["--set", &image.join(","), "--set-string", &scraped.join(",")];
+    helm(&[&arguments[..], &["--create-namespace"], &values].concat());
 }
 
 /// Removes what the chart has installed, and waits until the operator's pods are gone.

@@ -215,6 +215,9 @@ impl Cluster {
                     self.erased = places;
                 }
             }
+            Action::EndErasure => {
+                assert!(self.erasure.take().is_some(), "there is none");
+            }
             Action::RecordImage { revision, image } => {
                 let record = self.recorded.get_mut(&revision).expect("a record");
                 assert_eq!(record.image_digest.replace(image), None, "recorded twice");

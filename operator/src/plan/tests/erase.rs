@@ -73,6 +73,24 @@ fn a_deletion_of_state_that_hangs_or_fails_ends_with_the_deadline_and_says_so() 
 }
 
 #[test]
+fn a_pod_that_was_to_delete_the_state_and_was_evicted_is_replaced() {
+    let mut cluster = running();
+    cluster.erases = Check::Refused("Evicted".to_owned());
+    cluster.change(|spec| spec.deletion.policy = DeletionPolicy::Delete);
+    cluster.deleting_since = Some(cluster.now);
+    while cluster.erasure.is_none() {
+        cluster.step();
+    }
+    cluster.erases = Check::Passed;
+    let since = cluster.now;
+    while !cluster.gone {
+        cluster.step();
+    }
+    assert_eq!(cluster.erased, [STATE]);
+    assert!(cluster.now < since + 20, "nothing is waited for");
+}
+
+#[test]
 fn what_keeps_the_state_from_being_deleted_is_the_last_failure() {
     let mut cluster = running();
     cluster.erases = Check::UnderWay;

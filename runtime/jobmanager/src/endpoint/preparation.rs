@@ -154,6 +154,7 @@ impl Prepared {
                 Action::Disconnect(connection) => self.connections.close(connection),
                 Action::RequireWorkers(total) => driver.require_workers(total),
                 Action::WorkerChanged(id, registered) => driver.worker_changed(&id, registered),
+                Action::WorkerLeaving(id) => driver.worker_leaving(&id),
                 Action::ReleaseWorker(id) => driver.release_worker(&id),
                 Action::ObserveTaskManager(id, observation) => log::task_manager(&id, &observation),
                 // All others are about jobs.

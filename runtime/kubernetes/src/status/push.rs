@@ -32,6 +32,8 @@ pub struct StatusOptions {
     pub application: String,
     /// Its uid: the status of another one of that name isn't written. None: of any.
     pub uid: Option<String>,
+    /// Who writes, as the holder of the application's Lease.
+    pub identity: String,
     /// How many savepoints are listed at most.
     pub savepoint_history: usize,
     /// Who writes.
@@ -54,7 +56,7 @@ pub async fn push_status(options: StatusOptions, job_manager: JobManagerHandle) 
     let target = Target {
         leases: Api::namespaced(client.clone(), &namespace),
         applications: Api::namespaced_with(client, &namespace, &application_kind()),
-        pod: leader.pod.clone(),
+        identity: options.identity,
         name: application,
         uid: options.uid,
         term: (leader.lineage.place, leader.epoch),
@@ -110,8 +112,8 @@ struct Target {
     /// Of two leaders the one with the higher term came later: the place of its identity among
     /// those of the application, then its epoch, which begins again under each identity.
     term: (u64, u64),
-    /// The pod of this JobManager.
-    pod: String,
+    /// As the holder of the Lease.
+    identity: String,
     leases: Api<Lease>,
     history: usize,
 }
@@ -122,13 +124,12 @@ fn term_of(status: &Value) -> Option<(u64, u64)> {
     Some((leading["lineage"].as_u64().unwrap_or(0), leading["epoch"].as_u64()?))
 }
 
-/// Whether this JobManager's pod holds the application's Lease.
+/// Whether this JobManager holds the application's Lease.
 async fn holds_lease(target: &Target) -> Result<bool, String> {
     match asked(target.leases.get(&target.name)).await {
         Outcome::Done(lease) => {
             let holder = lease.spec.and_then(|spec| spec.holder_identity);
-            let pod = holder.as_deref().and_then(|holder| holder.rsplit_once('_'));
-            Ok(pod.is_some_and(|(pod, _)| pod == target.pod))
+            Ok(holder.as_ref() == Some(&target.identity))
         }
         Outcome::NotFound | Outcome::Conflict => Ok(false),
         Outcome::Failed(error) => Err(error),

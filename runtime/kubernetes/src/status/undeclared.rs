@@ -34,7 +34,7 @@ fn drop_path(value: &mut Value, path: &str) -> bool {
     let (Some((_, inner)), Some(list)) = (rest.split_once("]."), field.as_array_mut()) else {
         return false;
     };
-    list.iter_mut().filter_map(|each| drop_path(each, inner).then_some(())).count() > 0
+    list.iter_mut().map(|each| drop_path(each, inner)).filter(|dropped| *dropped).count() > 0
 }
 
 #[cfg(test)]

@@ -23,6 +23,11 @@ impl RateLimit {
         valid.then_some(Self { per_second, tokens: 0.0, last: None })
     }
 
+    /// The most rows at once.
+    fn grant(&self) -> f64 {
+        (self.per_second * GRANT).max(1.0)
+    }
+
     /// Rows that may be read at `now`.
     pub(super) fn available(&mut self, now: Duration) -> usize {
         match self.last.replace(now) {
@@ -33,7 +38,7 @@ impl RateLimit {
             }
         }
         // Below 2^53 and not negative: the conversion is exact up to the fraction.
-        self.tokens.min((self.per_second * GRANT).max(1.0)) as usize
+        self.tokens.min(self.grant()) as usize
     }
 
     /// So many rows were read, at most as many as were available.
@@ -41,9 +46,10 @@ impl RateLimit {
         self.tokens -= rows as f64;
     }
 
-    /// How long until a row may be read.
+    /// How long until as many rows may be read as are given at once: a task that woke for each
+    /// row would be awake all the time.
     pub(super) fn wait(&self) -> Duration {
-        let missing = (1.0 - self.tokens).max(0.0) / self.per_second;
+        let missing = (self.grant() - self.tokens).max(0.0) / self.per_second;
         Duration::try_from_secs_f64(missing).unwrap_or(Duration::MAX)
     }
 }
@@ -52,18 +58,21 @@ impl RateLimit {
 mod tests {
     use super::*;
 
-    fn run(rate: f64, step: Duration, seconds: u64) -> (usize, usize) {
+    /// The rows in all, the most at once, and how often it waited.
+    fn run(rate: f64, step: Duration, seconds: u64) -> (usize, usize, usize) {
         let mut limit = RateLimit::new(rate).unwrap();
-        let (mut total, mut largest, mut now) = (0, 0, Duration::from_secs(7));
+        let (mut total, mut largest, mut waits) = (0, 0, 0);
+        let mut now = Duration::from_secs(7);
         let end = now + Duration::from_secs(seconds);
         while now < end {
             let rows = limit.available(now);
             limit.take(rows);
             total += rows;
             largest = largest.max(rows);
+            waits += usize::from(rows == 0);
             now += if rows == 0 { limit.wait().max(step) } else { step };
         }
-        (total, largest)
+        (total, largest, waits)
     }
 
     #[test]
@@ -71,10 +80,18 @@ mod tests {
         for (rate, step_us) in
             [(1.0, 1000), (3.5, 10), (1000.0, 100), (100_000.0, 1000), (5e6, 300), (2e5, 9000)]
         {
-            let (total, largest) = run(rate, Duration::from_micros(step_us), 20);
+            let (total, largest, _) = run(rate, Duration::from_micros(step_us), 20);
             let expected = rate * 20.0;
             assert!((total as f64 - expected).abs() <= expected * 0.01 + 2.0, "{rate}: {total}");
             assert!(largest as f64 <= (rate / 100.0).max(1.0), "{rate}: {largest}");
+        }
+    }
+
+    #[test]
+    fn a_task_that_waits_for_its_rate_wakes_a_hundred_times_a_second_at_most() {
+        for rate in [50.0, 600.0, 20_000.0] {
+            let (_, _, waits) = run(rate, Duration::from_micros(10), 20);
+            assert!(waits <= 20 * 100 + 1, "{rate}: {waits}");
         }
     }
 

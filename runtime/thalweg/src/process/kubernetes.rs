@@ -47,10 +47,8 @@ pub(super) fn turn(
     let needed = |value: Option<String>, key| value.ok_or(ProcessError::PodUnknown { key });
     let application = configuration.get(&kubernetes::APPLICATION);
     let lease = needed(application, kubernetes::APPLICATION.key())?;
-    let name = needed(configuration.get(&kubernetes::POD_NAME), kubernetes::POD_NAME.key())?;
-    let uid = needed(configuration.get(&kubernetes::POD_UID), kubernetes::POD_UID.key())?;
     let candidate = Candidate {
-        identity: format!("{name}_{uid}"),
+        identity: identity(configuration)?,
         revision: configuration.get(&kubernetes::REVISION).unwrap_or_default(),
     };
     let times = LeaseTimes {
@@ -63,6 +61,14 @@ pub(super) fn turn(
     let clock = Arc::clone(clock);
     let turn = LeaseTurn::new(&client, (&namespace, lease), candidate, times, clock);
     Ok(Some(turn))
+}
+
+/// This process as the holder of its application's Lease.
+fn identity(configuration: &Configuration) -> Result<String, ProcessError> {
+    let needed = |value: Option<String>, key| value.ok_or(ProcessError::PodUnknown { key });
+    let name = needed(configuration.get(&kubernetes::POD_NAME), kubernetes::POD_NAME.key())?;
+    let uid = needed(configuration.get(&kubernetes::POD_UID), kubernetes::POD_UID.key())?;
+    Ok(format!("{name}_{uid}"))
 }
 
 /// Who starts TaskManagers, and what the status tells of them.
@@ -156,6 +162,7 @@ pub(super) fn report_status(
         namespace: configuration.get(&kubernetes::NAMESPACE),
         application,
         uid: configuration.get(&kubernetes::APPLICATION_UID),
+        identity: identity(configuration)?,
         savepoint_history: configuration.get(&kubernetes::SAVEPOINT_HISTORY) as usize,
         leader: LeaderFacts {
             pod: configuration.get(&kubernetes::POD_NAME).unwrap_or_default(),

@@ -18,6 +18,7 @@ use super::error::StateCommandError;
 use super::location::{Location, Scope};
 use super::options::DeleteOptions;
 use super::output;
+use super::runtime;
 use super::store::OpenStore;
 use crate::process::{Stores, writer_id};
 
@@ -38,14 +39,9 @@ pub(super) fn delete(
     options: &DeleteOptions,
     out: &mut dyn Write,
 ) -> Result<(), StateCommandError> {
-    let configuration = options.configuration()?;
+    let configuration = options.configuration.read()?;
     let stores = Stores::of_command(&configuration);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(StateCommandError::Runtime)?;
-    let runtime = Arc::new(runtime);
+    let runtime = runtime()?;
     let mut deletions = Vec::new();
     for path in &options.paths {
         if let Some(deletion) = one(options, path, (&configuration, &stores), &runtime)? {

@@ -27,9 +27,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use thalweg_core::configuration::options::checkpointing;
+use tokio::runtime::Runtime;
 
 pub use self::options::{
-    CollectOptions, DeleteOptions, Place, ShowOptions, StateAction, StateOptions,
+    CollectOptions, ConfigurationOptions, DeleteOptions, Place, ShowOptions, StateAction,
+    StateOptions,
 };
 
 use self::error::StateCommandError;
@@ -59,6 +61,13 @@ pub fn state(options: &StateOptions) -> ExitCode {
     }
 }
 
+/// What stores are asked with, while a command of one thread waits.
+fn runtime() -> Result<Arc<Runtime>, StateCommandError> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let built = builder.worker_threads(1).enable_all().build();
+    built.map(Arc::new).map_err(StateCommandError::Runtime)
+}
+
 /// A place that is looked at.
 struct Opened {
     location: Location,
@@ -71,13 +80,8 @@ struct Opened {
 impl Opened {
     fn open(place: &Place) -> Result<Self, StateCommandError> {
         let location = Location::parse(&place.path);
-        let stores = Stores::of_command(&place.configuration()?);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .map_err(StateCommandError::Runtime)?;
-        let runtime = Arc::new(runtime);
+        let stores = Stores::of_command(&place.configuration.read()?);
+        let runtime = runtime()?;
         let store = OpenStore::open(&stores, &location.directory, Arc::clone(&runtime))?;
         let logs = place.logs.as_ref();
         let separate_logs =
@@ -101,7 +105,7 @@ fn perform(options: &StateOptions, out: &mut dyn Write) -> Result<bool, StateCom
         }
         StateAction::Verify(place) => {
             let opened = Opened::open(place)?;
-            let retained = place.configuration()?.get(&checkpointing::NUM_RETAINED);
+            let retained = place.configuration.read()?.get(&checkpointing::NUM_RETAINED);
             let (store, selection) = (&opened.store, &opened.selection);
             let report = verify::verify_all(store, opened.logs(), selection, retained);
             return verify::print(&report, place.json, out);
@@ -128,7 +132,7 @@ fn perform(options: &StateOptions, out: &mut dyn Write) -> Result<bool, StateCom
 fn collect(options: &CollectOptions, out: &mut dyn Write) -> Result<(), StateCommandError> {
     let place = &options.place;
     let opened = Opened::open(place)?;
-    let configured = place.configuration()?.get(&checkpointing::NUM_RETAINED);
+    let configured = place.configuration.read()?.get(&checkpointing::NUM_RETAINED);
     let retained = options.retained.unwrap_or(configured).max(1);
     let logs = opened.separate_logs.as_ref();
     let decide = |selection: &Selection| {

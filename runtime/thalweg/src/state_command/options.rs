@@ -56,24 +56,9 @@ pub struct DeleteOptions {
     /// JSON instead of text
     #[arg(long)]
     pub json: bool,
-    /// The configuration, for how S3 is reached
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Sets one configuration key; stands above the file
-    #[arg(short = 'D', value_name = "KEY=VALUE")]
-    pub definitions: Vec<String>,
-}
-
-impl DeleteOptions {
-    /// The configuration of the command.
-    ///
-    /// # Errors
-    /// As [`Place::configuration`].
-    pub(super) fn configuration(&self) -> Result<Configuration, Box<ProcessError>> {
-        let (config, definitions) = (self.config.clone(), self.definitions.clone());
-        let options = ClusterOptions { config, definitions, arguments: Vec::new() };
-        process::configuration(&options).map_err(Box::new)
-    }
+    /// How S3 is reached
+    #[command(flatten)]
+    pub configuration: ConfigurationOptions,
 }
 
 /// Where checkpoints are.
@@ -89,6 +74,14 @@ pub struct Place {
     /// JSON instead of a table
     #[arg(long)]
     pub json: bool,
+    /// How S3 is reached
+    #[command(flatten)]
+    pub configuration: ConfigurationOptions,
+}
+
+/// The configuration of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ConfigurationOptions {
     /// The configuration, for how S3 is reached
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -97,12 +90,12 @@ pub struct Place {
     pub definitions: Vec<String>,
 }
 
-impl Place {
-    /// The configuration of the command.
+impl ConfigurationOptions {
+    /// What the file and the definitions say together.
     ///
     /// # Errors
     /// The file can't be read, or a key or value can't be used.
-    pub(super) fn configuration(&self) -> Result<Configuration, Box<ProcessError>> {
+    pub(super) fn read(&self) -> Result<Configuration, Box<ProcessError>> {
         let (config, definitions) = (self.config.clone(), self.definitions.clone());
         let options = ClusterOptions { config, definitions, arguments: Vec::new() };
         process::configuration(&options).map_err(Box::new)

@@ -7,6 +7,13 @@ use thalweg_kubernetes_tests::{
 
 use crate::strike::{delete, strike};
 
+/// How often a pod's container was started again; none if the pod isn't there.
+pub(crate) fn restarts(namespace: &Namespace, pod: &Value) -> Option<u64> {
+    let name = pod["metadata"]["name"].as_str().expect("a name");
+    let pod = shared_api().get(&namespace.core(&format!("pods/{name}")))?;
+    pod["status"]["containerStatuses"][0]["restartCount"].as_u64()
+}
+
 #[test]
 #[ignore = "needs a Kubernetes: tests/run cluster"]
 fn lost_pods_cost_no_record_and_double_none() {
@@ -76,14 +83,11 @@ fn a_standby_takes_over_and_a_leader_that_was_paused_does_nothing_more() {
             resource["status"]["jobManager"]["epoch"].as_u64().is_some_and(|now| now > epoch)
         });
     });
-    let restarts = |pod: &Value| {
-        let name = pod["metadata"]["name"].as_str().expect("a name");
-        let pod = shared_api().get(&namespace.core(&format!("pods/{name}")))?;
-        pod["status"]["containerStatuses"][0]["restartCount"].as_u64()
-    };
-    let before = restarts(&paused);
+    let before = restarts(&namespace, &paused);
     signal(&paused, Signal::Continue);
-    wait_until("the one that was paused has ended", || (restarts(&paused) > before).then_some(()));
+    wait_until("the one that was paused has ended", || {
+        (restarts(&namespace, &paused) > before).then_some(())
+    });
     soak.finish(&application);
     namespace.delete();
 }

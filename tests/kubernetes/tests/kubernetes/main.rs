@@ -2,6 +2,8 @@
 //! alone. See the library for how they are started.
 #![allow(clippy::expect_used, reason = "helpers of tests are tests: a panic is how they fail")]
 
+mod alerts;
+mod certificates;
 mod drain;
 mod faults;
 mod lifecycle;

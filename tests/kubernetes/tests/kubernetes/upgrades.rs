@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use thalweg_kubernetes_tests::{
-    Application, Namespace, OTHER_IMAGE, Signal, Soak, kubectl, list, now, shared_api, signal,
-    wait_until,
+    Application, Namespace, OTHER_IMAGE, Signal, Soak, kubectl, kubectl_flinkapp, list, now,
+    shared_api, signal, wait_until,
 };
 
 /// Waits until the revision that the spec asks for has proved stable.
@@ -51,25 +51,26 @@ fn a_job_goes_on_through_upgrades_scaling_suspension_and_savepoints() {
     application.wait_for_checkpoints(1);
     assert_eq!(namespace.pods("taskmanager").len(), 3);
 
-    application.annotate("thalweg.dev/savepoint", "before-the-pause");
-    let listed = application.wait_until("the savepoint is listed", |resource| {
-        resource["status"]["savepoints"][0]["token"] == "before-the-pause"
-    });
-    assert!(listed["status"]["savepoints"][0]["path"].is_string());
+    let by_hand = |arguments: &[&str]| kubectl_flinkapp(&namespace.name, arguments);
+    let told = by_hand(&["savepoint", "allround", "--wait", "--timeout=60s"]);
+    let savepoint = application.status("/savepoints/0");
+    assert!(told.contains(savepoint["path"].as_str().expect("it is listed")), "{told}");
+    let tree = by_hand(&["status", "allround"]);
+    for pod in namespace.pods("jobmanager").iter().chain(&namespace.pods("taskmanager")) {
+        let name = pod["metadata"]["name"].as_str().expect("a pod has a name");
+        assert!(tree.contains(name), "{name} is missing:\n{tree}");
+    }
 
-    application.change(&json!({"suspend": true}));
+    by_hand(&["suspend", "allround", "--wait", "--timeout=60s"]);
     application.wait_for_condition("Suspended", "True", "Suspended");
     wait_until("no pod is left", || {
         let left = namespace.pods("jobmanager").len() + namespace.pods("taskmanager").len();
         (left == 0).then_some(())
     });
-    application.change(&json!({"suspend": false}));
+    by_hand(&["resume", "allround", "--wait", "--timeout=60s"]);
     application.wait_for_checkpoints(1);
-    assert_eq!(
-        application.status("/savepoints/0/token"),
-        "before-the-pause",
-        "another leader keeps the list"
-    );
+    let first = application.status("/savepoints/0");
+    assert_eq!(first["token"], savepoint["token"], "another leader keeps the list");
     soak.finish(&application);
     namespace.delete();
 }
