@@ -56,12 +56,7 @@ pub fn run_job_manager(
     let (job_manager, state_elsewhere) =
         start(&configuration, name, (&runtime, clock.clone()), &stores)?;
     waiting.abort();
-    let term = Term {
-        job_manager: job_manager.clone(),
-        since: clock.elapsed(),
-        clock: clock.clone(),
-        is_deployed: kubernetes::is_deployed(&configuration),
-    };
+    let term = Term::begins(&job_manager, &clock, &configuration);
     let reporter = Reporter::new(Some(job_manager.clone()), Arc::default(), stores, clock);
     reporter.serve(&configuration, runtime.handle(), false)?;
     end_on_signal(&runtime, job_manager.clone());
@@ -222,6 +217,16 @@ struct Term {
 }
 
 impl Term {
+    fn begins(
+        job_manager: &JobManagerHandle,
+        clock: &Arc<dyn Clock>,
+        configuration: &Configuration,
+    ) -> Self {
+        let (job_manager, clock) = (job_manager.clone(), Arc::clone(clock));
+        let (since, is_deployed) = (clock.elapsed(), kubernetes::is_deployed(configuration));
+        Self { job_manager, since, clock, is_deployed }
+    }
+
     /// Starts over in this place, if the term has ended so that this is due.
     fn start_over_if_due(&self) {
         let end = self.job_manager.end_reason();

@@ -40,7 +40,7 @@ mod tests {
             let port = listener.local_addr().unwrap().port();
             fs::write(notes, format!("{} {port}", process::id())).unwrap();
             // Another thread is in the middle of something, and has the port.
-            let (_kept, never) = std::sync::mpsc::channel::<()>();
+            let (_kept, never) = std::sync::mpsc::sync_channel::<()>(1);
             let busy = std::thread::Builder::new().spawn(move || {
                 let _listener = listener;
                 let _ = never.recv();
