@@ -3,11 +3,11 @@
 //! A hello is 22 bytes: 8 of magic, protocol version (u32), build id (u64), role (u8), zero (u8);
 //! numbers little-endian. The listener answers with its own hello, then a status byte and some
 //! bytes after their length (u16). Status 0 is a welcome, without bytes; 1 a refusal, with its
-//! reason in UTF-8. Status 2 is for who only asks who leads and says so by its role, whatever its
-//! version and build: whether the listener leads itself (u8), the leader's epoch (u64; 0: nobody
-//! leads), its address (u16 length, UTF-8), its revision (the rest, UTF-8). The layout is fixed for
-//! all versions, so that even builds that share nothing else can tell each other what is wrong. Not
-//! here: time limits; the callers set them.
+//! reason in UTF-8, and 3 one that passes, likewise. Status 2 is for who only asks who leads and
+//! says so by its role, whatever its version and build: whether the listener leads itself (u8), the
+//! leader's epoch (u64; 0: nobody leads), its address (u16 length, UTF-8), its revision (the rest,
+//! UTF-8). The layout is fixed for all versions, so that even builds that share nothing else can
+//! tell each other what is wrong. Not here: time limits; the callers set them.
 
 use thalweg_core::ids::Epoch;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,8 +15,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::leader::{LeaderAddress, LeaderAnswer, SeenLeader};
 use crate::transport::ByteStream;
 
-/// The version of the messages. Raised with every change that an older peer can't read.
-pub const PROTOCOL_VERSION: u32 = 1;
+/// The version of the messages. Raised with every change that an older peer can't read, at most
+/// once from one release to the next: in between, builds tell peers apart.
+pub const PROTOCOL_VERSION: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"THALWRPC";
 const HELLO_BYTES: usize = 22;
@@ -33,12 +34,18 @@ const WELCOME: u8 = 0;
 const REFUSED: u8 = 1;
 /// Says who leads.
 const ANSWERED: u8 = 2;
+/// Nothing is wrong with who connects: it may come again.
+const LATER: u8 = 3;
+
+/// What a TaskManager is told that nobody takes.
+const TAKES_NOBODY: &str = "it takes no TaskManagers now: it doesn't lead, or is ending, and as \
+                            many as may wait for it already";
 
 /// What one that connects is here for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Visit {
-    /// A TaskManager: messages follow.
-    TaskManager,
+#[derive(Debug)]
+pub(crate) enum Visit<P> {
+    /// A TaskManager, which has this place: messages follow.
+    TaskManager(P),
     /// It has asked who leads, and was told.
     Asked,
 }
@@ -71,12 +78,14 @@ pub(crate) enum HandshakeError {
     Role(u8),
     #[error("refused by the peer: {0}")]
     Refused(String),
+    #[error("refused for now: {0}")]
+    Later(String),
 }
 
 impl HandshakeError {
     /// Whether another try can't help.
     pub(crate) fn is_final(&self) -> bool {
-        !matches!(self, Self::Io(_))
+        !matches!(self, Self::Io(_) | Self::Later(_))
     }
 }
 
@@ -128,12 +137,13 @@ async fn read_hello(stream: &mut dyn ByteStream) -> Result<Hello, HandshakeError
 }
 
 /// The JobManager's part. When the peer can't be accepted it is told why; who asks is told whom
-/// this JobManager sees leading.
-pub(crate) async fn welcome(
+/// this JobManager sees leading. A TaskManager is welcome if `place` gives one for it.
+pub(crate) async fn welcome<P>(
     stream: &mut dyn ByteStream,
     own: Identity,
     seen: &SeenLeader,
-) -> Result<Visit, HandshakeError> {
+    place: impl FnOnce() -> Option<P>,
+) -> Result<Visit<P>, HandshakeError> {
     let result = match read_hello(stream).await {
         Err(HandshakeError::Io(error)) => return Err(HandshakeError::Io(error)),
         Ok(hello) if hello.role == ASKING => {
@@ -141,21 +151,24 @@ pub(crate) async fn welcome(
             stream.flush().await?;
             return Ok(Visit::Asked);
         }
-        Ok(hello) => hello.check(own, TASK_MANAGER),
+        Ok(hello) => hello
+            .check(own, TASK_MANAGER)
+            .and_then(|()| place().ok_or_else(|| HandshakeError::Later(TAKES_NOBODY.to_owned()))),
         Err(error) => Err(error),
     };
     let mut answer = hello(own, JOB_MANAGER).to_vec();
-    let reason = match &result {
-        Ok(()) => String::new(),
-        Err(error) => refusal(error, own),
+    let (status, reason) = match &result {
+        Ok(_) => (WELCOME, String::new()),
+        Err(HandshakeError::Later(why)) => (LATER, why.clone()),
+        Err(error) => (REFUSED, refusal(error, own)),
     };
     let length = reason.len().min(REASON_BYTES_MAX);
-    answer.push(if result.is_ok() { WELCOME } else { REFUSED });
+    answer.push(status);
     answer.extend_from_slice(&u16::try_from(length).unwrap_or(0).to_le_bytes());
     answer.extend_from_slice(&reason.as_bytes()[..length]);
     stream.write_all(&answer).await?;
     stream.flush().await?;
-    result.map(|()| Visit::TaskManager)
+    result.map(Visit::TaskManager)
 }
 
 fn answer_who_leads(own: Identity, seen: &SeenLeader) -> Vec<u8> {
@@ -234,9 +247,10 @@ fn refusal(error: &HandshakeError, own: Identity) -> String {
         HandshakeError::NotOurs(_) => {
             "this is the RPC port of a Thalweg JobManager; REST is on rest.port".to_owned()
         }
-        HandshakeError::Io(_) | HandshakeError::Role(_) | HandshakeError::Refused(_) => {
-            "only TaskManagers connect to this port".to_owned()
-        }
+        HandshakeError::Io(_)
+        | HandshakeError::Role(_)
+        | HandshakeError::Refused(_)
+        | HandshakeError::Later(_) => "only TaskManagers connect to this port".to_owned(),
     }
 }
 
@@ -250,6 +264,9 @@ pub(crate) async fn introduce(
     let hello = read_hello(stream).await?;
     match read_status(stream).await? {
         (WELCOME, _) => hello.check(own, JOB_MANAGER),
+        (LATER, reason) => {
+            Err(HandshakeError::Later(String::from_utf8_lossy(&reason).into_owned()))
+        }
         (_, reason) => Err(refused(&reason)),
     }
 }

@@ -1,5 +1,7 @@
 //! The JobManager's side: accepts connections, shakes hands, hands out links. What can't be
-//! accepted is told why and closed with one warning; nothing else is disturbed.
+//! accepted is told why and closed with one warning; nothing else is disturbed. A JobManager that
+//! takes nobody, as it doesn't lead, goes on answering: TaskManagers beyond those that wait for it
+//! are told to come again.
 //! Not here: who may register; that is the ResourceManager's decision.
 
 use std::io;
@@ -21,6 +23,8 @@ use crate::transport::{ByteStream, Listener, Transport};
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many connections may be shaking hands at a time; others wait to be accepted.
 const HANDSHAKES_MAX: usize = 64;
+/// How many TaskManagers may wait for being taken.
+const WAITING_MAX: usize = 64;
 /// How long, and for how many bytes, a refused peer's connection is kept for it to read why.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: u64 = 64 << 10;
@@ -49,7 +53,7 @@ pub struct AcceptorSender(pub(crate) mpsc::Sender<Accepted>);
 /// An acceptor and what feeds it: [`listen`] for the network, [`crate::Connector::InProcess`] for
 /// TaskManagers of this process.
 pub fn accept_channel() -> (AcceptorSender, Acceptor) {
-    let (sender, accepted) = mpsc::channel(HANDSHAKES_MAX);
+    let (sender, accepted) = mpsc::channel(WAITING_MAX);
     (AcceptorSender(sender), Acceptor { accepted })
 }
 
@@ -143,13 +147,19 @@ async fn shake(
     runtime: Handle,
 ) {
     let seen = identity.leader.now();
-    let handshake = handshake::welcome(stream.as_mut(), identity.identity, &seen);
+    // Kept before the welcome: nothing here waits for whoever takes connections.
+    let place = || accepted.0.try_reserve_owned().ok();
+    let handshake = handshake::welcome(stream.as_mut(), identity.identity, &seen, place);
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
         Ok(Ok(Visit::Asked)) => drop(tokio::time::timeout(LINGER, linger(stream)).await),
-        Ok(Ok(Visit::TaskManager)) => {
+        Ok(Ok(Visit::TaskManager(place))) => {
             let link = link::over_stream(stream, peer.clone(), &runtime);
-            // The JobManager is ending if nobody takes it.
-            let _ = accepted.0.send(Accepted { link, peer }).await;
+            place.send(Accepted { link, peer });
+        }
+        Ok(Err(error @ HandshakeError::Later(_))) => {
+            // It comes again and again.
+            tracing::debug!(peer, "RPC connection refused: {error}");
+            let _ = tokio::time::timeout(LINGER, linger(stream)).await;
         }
         Ok(Err(HandshakeError::Io(error))) if error.kind() == io::ErrorKind::UnexpectedEof => {
             // Port scans and health checks connect and say nothing.

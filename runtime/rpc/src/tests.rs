@@ -4,13 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_core::ids::{Epoch, ExecutionAttemptId, TaskManagerId};
+use thalweg_core::ids::{CheckpointId, Epoch, ExecutionAttemptId, JobId, TaskManagerId};
+use thalweg_core::status::ExecutionState;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
 use crate::message::{
-    Fenced, JobManagerMessage, Notice, TaskManagerHeartbeat, TaskManagerMessage, ToJobManager,
+    ExecutionReport, FailureInfo, FailureKind, Fenced, JobManagerHeartbeat, JobManagerMessage,
+    JobProgress, Leaving, Notice, Registration, TaskManagerHeartbeat, TaskManagerMessage,
+    TaskManagerResources, ToJobManager,
 };
 use crate::*;
 
@@ -96,6 +99,28 @@ async fn another_build_is_refused_with_both_builds_and_the_remedy() {
     for part in [&address, "0000000000000007", "0000000000000008", "same binary"] {
         assert!(error.contains(part), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_job_manager_that_takes_nobody_goes_on_answering_and_tells_others_to_come_again() {
+    let (mut acceptor, address) = job_manager().await;
+    let (mut waiting, mut refused) = (Vec::new(), 0);
+    for _ in 0..200 {
+        match connector(&address, 7).connect(&Handle::current()).await {
+            Ok(link) => waiting.push(link),
+            Err(ConnectError::Unreachable { cause, .. }) => {
+                assert!(cause.contains("doesn't lead"), "{cause}");
+                refused += 1;
+            }
+            Err(error) => panic!("a TaskManager would end by this: {error}"),
+        }
+    }
+    assert_eq!((waiting.len(), refused), (64, 136));
+    let answer = leader::ask(&TcpTransport, &address, OURS).await;
+    assert_eq!(answer.map(|answer| answer.build_id), Ok(OURS.build_id));
+    // Then it leads.
+    acceptor.accept().await.unwrap();
+    connector(&address, 7).connect(&Handle::current()).await.unwrap();
 }
 
 #[tokio::test]
@@ -250,6 +275,86 @@ fn a_frame_with_any_bit_changed_is_refused() {
     for length in 0..bytes.len() {
         assert!(crate::frame::decode::<ToJobManager>(&bytes[..length]).is_err());
     }
+}
+
+#[tokio::test]
+async fn another_version_is_refused_with_both_and_is_told_who_leads_all_the_same() {
+    let (_acceptor, address) = job_manager().await;
+    let says = |role: u8| {
+        let mut hello = b"THALWRPC".to_vec();
+        hello.extend_from_slice(&1u32.to_le_bytes());
+        hello.extend_from_slice(&OURS.build_id.to_le_bytes());
+        hello.extend_from_slice(&[role, 0]);
+        hello
+    };
+    let mut answers = Vec::new();
+    for role in [2, 3] {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        stream.write_all(&says(role)).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        answers.push(answer);
+    }
+    let text = String::from_utf8_lossy(&answers[0][22..]);
+    assert!(text.contains("version 2 of the protocol, not 1"), "{text}");
+    assert_eq!((answers[0][22], answers[1][22]), (1, 2), "a refusal, and an answer");
+}
+
+/// Bytes of what is said most often. Whoever gives these messages another field, or another order,
+/// raises the version, if the last release has that already, and changes the number below.
+#[test]
+fn the_messages_are_those_of_their_version() {
+    let leaving = Some(Leaving { reason: "SIGTERM".to_owned(), remaining_ms: 5 });
+    let failure = Some(FailureInfo {
+        operator: Some("map".to_owned()),
+        message: "reset".to_owned(),
+        kind: FailureKind::Connection,
+    });
+    let report = ExecutionReport {
+        job: JobId::new(1),
+        attempt: ExecutionAttemptId::new(2),
+        slot: 3,
+        state: ExecutionState::Failed,
+        failure,
+        input_ended: true,
+        checkpoint: CheckpointId(4),
+        accumulators: Vec::new(),
+    };
+    let registration = Registration {
+        id: TaskManagerId("tm".to_owned()),
+        data_address: "host:1".to_owned(),
+        slots: 2,
+        resources: TaskManagerResources::default(),
+        build_id: 7,
+        executions: vec![report],
+        process_id: 9,
+        leaving: leaving.clone(),
+    };
+    let beat = TaskManagerHeartbeat {
+        id: TaskManagerId("tm".to_owned()),
+        heartbeat_seen: 3,
+        executions: Vec::new(),
+        metrics: Vec::new(),
+        leaving,
+    };
+    let progress = JobProgress {
+        job: JobId::new(1),
+        completed: CheckpointId(4),
+        pending: None,
+        begun: CheckpointId(5),
+    };
+    let answer = JobManagerHeartbeat {
+        expected: vec![ExecutionAttemptId::new(2)],
+        jobs: vec![progress],
+        dismissed: Some("nothing is left".to_owned()),
+    };
+    let bytes = [
+        crate::frame::encode(&TaskManagerMessage::Register(registration)).unwrap(),
+        crate::frame::encode(&TaskManagerMessage::Heartbeat(beat)).unwrap(),
+        crate::frame::encode(&JobManagerMessage::Heartbeat(answer)).unwrap(),
+    ]
+    .concat();
+    assert_eq!((PROTOCOL_VERSION, crc32c::crc32c(&bytes)), (2, 1_493_526_285));
 }
 
 #[test]

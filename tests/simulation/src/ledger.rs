@@ -1,12 +1,14 @@
 //! Where the job's output goes: a sink whose outside is a ledger that outlives every process. It
 //! takes what is promised literally: a commit before its checkpoint is published, or of something
-//! that was never described, is a violation; a commit that is repeated is none.
+//! that was never described, is a violation, and so is a beginning before what was published or
+//! committed already; a commit that is repeated is none.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use thalweg_core::Batch;
-use thalweg_core::ids::{CheckpointId, OperatorId};
+use thalweg_core::ids::{CheckpointId, Epoch, OperatorId};
 use thalweg_operators::FunctionResult;
 use thalweg_operators::sink::{
     Committable, DeliveryGuarantee, PrepareCommit, Sink, SinkContext, SinkWriter,
@@ -30,6 +32,8 @@ struct Entry {
 struct Books {
     /// By a number that is never used again.
     entries: Vec<Entry>,
+    /// The checkpoints in which each sink has taken part, by the leader's word.
+    prepared: BTreeMap<OperatorId, BTreeSet<CheckpointId>>,
     violations: Vec<String>,
 }
 
@@ -41,6 +45,8 @@ pub struct Ledger {
     dice: Arc<Mutex<Dice>>,
     commit_failures: u64,
     careless: bool,
+    /// The job has a log, which says what is published.
+    has_log: bool,
     heal_at: std::time::Duration,
     obedience: Obedience,
     trace: Trace,
@@ -61,6 +67,7 @@ impl Ledger {
             dice: Arc::new(Mutex::new(Dice::new(plan.seed, "ledger"))),
             commit_failures: plan.commit_failures,
             careless: plan.careless_sink,
+            has_log: plan.high_availability.is_some(),
             heal_at: plan.heal_at,
             obedience: Obedience::default(),
             trace,
@@ -84,6 +91,17 @@ impl Ledger {
     /// What went against the contract of sinks.
     pub fn violations(&self) -> Vec<String> {
         self.books.lock().violations.clone()
+    }
+
+    /// The highest published checkpoint in which a sink has taken part; nothing is published while
+    /// a task of the leader's is on its way to its beginning. What it took part in since isn't, and
+    /// its number may be used by others.
+    fn highest_published_with(&self, operator: OperatorId) -> Option<CheckpointId> {
+        let published = self.store.highest_published();
+        let mut books = self.books.lock();
+        let prepared = books.prepared.entry(operator).or_default();
+        prepared.retain(|checkpoint| Some(*checkpoint) <= published);
+        prepared.last().copied()
     }
 
     /// A sink that has finished stays at the checkpoint before its end: others don't count.
@@ -120,13 +138,21 @@ impl Sink for LedgerSink {
             );
             ledger.books.lock().violations.push(violation);
         }
-        Ok(Box::new(Writer { ledger, operator, name, rows: Vec::new() }))
+        let published = ledger.highest_published_with(operator);
+        if from < published && counts && ledger.has_log {
+            let violation =
+                format!("{name} is restored from {from:?} although {published:?} is published");
+            ledger.books.lock().violations.push(violation);
+        }
+        let epoch = context.job.epoch;
+        Ok(Box::new(Writer { ledger, operator, epoch, name, rows: Vec::new() }))
     }
 }
 
 struct Writer {
     ledger: Ledger,
     operator: OperatorId,
+    epoch: Epoch,
     name: String,
     rows: Vec<String>,
 }
@@ -148,6 +174,10 @@ impl SinkWriter<String> for Writer {
         let Some(checkpoint) = request.checkpoint else {
             return Err("a commit without a checkpoint although checkpoints are on".into());
         };
+        if self.ledger.store.leads(self.epoch) {
+            let mut books = self.ledger.books.lock();
+            books.prepared.entry(self.operator).or_default().insert(checkpoint);
+        }
         if self.rows.is_empty() {
             return Ok(Vec::new());
         }

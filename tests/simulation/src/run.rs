@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use thalweg_core::ids::CheckpointId;
 use thalweg_core::status::JobStatus;
 use thalweg_jobmanager::rest::RestGateway;
 use turmoil::{Builder, Sim};
@@ -83,6 +84,10 @@ impl Watch {
                     self.completed
                 ));
             }
+        }
+        let failed = checkpoints.latest_failed.as_ref().map(|failed| CheckpointId(failed.id));
+        if let Some(id) = failed.filter(|id| world.store.leader_has_published(*id)) {
+            return Err(format!("checkpoint {id} is told to have failed although it is published"));
         }
         let completed = checkpoints.latest_completed.as_ref().map_or(0, |latest| latest.id);
         self.completed = self.completed.max(completed);

@@ -528,6 +528,11 @@ impl CheckpointCoordinator {
         Some(request.request.id)
     }
 
+    /// Whether an attempt is about to finish: the newest checkpoint has all that it had.
+    pub fn finishes(&self, attempt: ExecutionAttemptId) -> bool {
+        self.finishing.contains(&attempt)
+    }
+
     /// Whether a manifest is being written: until its fate is known nobody may restart.
     pub fn is_publishing(&self) -> bool {
         self.publishing.is_some()

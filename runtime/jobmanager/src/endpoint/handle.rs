@@ -22,7 +22,10 @@ use super::recorded::retained;
 use super::{savepoint, store};
 use crate::checkpoint_coordinator::{CheckpointOptions, CompletedCheckpoint};
 use crate::dispatcher::{JobSubmission, PreparedJob};
-use crate::high_availability::{Claimed, ClaimedJob, EarlierRun, Records};
+use crate::high_availability::lineage::Entered;
+use crate::high_availability::{
+    Claimed, ClaimedJob, EarlierRun, HighAvailabilityError, Loss, Records,
+};
 use crate::job_master::{JobResult, required};
 use crate::rest::model::{ClusterFacts, JobFacts, OperationOutcome};
 use crate::rest::{RestFailure, RestGateway, RestReply};
@@ -40,7 +43,7 @@ pub enum EndReason {
     /// It was asked to end, and has left jobs and TaskManagers to the next leader.
     Suspended(String),
     /// Another one leads, or nobody can know: this one must do nothing more.
-    LeadershipLost(String),
+    LeadershipLost(Loss),
 }
 
 /// A JobManager. Clones are the same one.
@@ -178,13 +181,39 @@ impl JobManagerHandle {
                 }
                 Err(error) if error.is_fenced() => {
                     // As if its election had noticed; this one says it first, or second.
-                    let _ = self.mailbox.send(Mail::LeadershipLost(error.to_string())).await;
+                    self.fenced(&error).await;
                     return Err(SubmitError::Ended);
                 }
                 Err(error) => return Err(SubmitError::Records(error.to_string())),
             }
         }
         Err(SubmitError::Ended)
+    }
+
+    async fn fenced(&self, error: &HighAvailabilityError) {
+        let lost = Mail::LeadershipLost(Loss::Fenced(error.to_string()));
+        // It may have ended by now.
+        let _ = self.mailbox.send(lost).await;
+    }
+
+    /// Enters the lineage ([`Records::enter_lineage`]). None where another one leads by now: then
+    /// this JobManager has ended.
+    ///
+    /// # Errors
+    /// The store fails, or what is there can't be read.
+    pub async fn enter_lineage(
+        &self,
+        is_first: bool,
+    ) -> Result<Option<Entered>, HighAvailabilityError> {
+        let Some(records) = &self.records else { return Ok(Some(Entered::default())) };
+        match records.enter_lineage(is_first).await {
+            Err(error) if error.is_fenced() => {
+                self.fenced(&error).await;
+                self.ended().await;
+                Ok(None)
+            }
+            entered => entered.map(Some),
+        }
     }
 
     async fn prepare(

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::checkpoint_coordinator::{CheckpointEvent, CompletedCheckpoint};
 use crate::dispatcher::PreparedJob;
+use crate::high_availability::Loss;
 use crate::job_master::{JobResult, RescaleError};
 use crate::resource_manager::{ConnectionId, WorkerEvent};
 
@@ -168,7 +169,7 @@ pub(crate) enum Mail {
     /// No more jobs will be handed in.
     NoMoreJobs,
     /// Another JobManager leads, or nobody can know: nothing more may be done here.
-    LeadershipLost(String),
+    LeadershipLost(Loss),
     /// End here, and leave jobs and TaskManagers to the next leader.
     Suspend(String, oneshot::Sender<()>),
     /// End everything.

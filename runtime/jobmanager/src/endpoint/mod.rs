@@ -188,7 +188,7 @@ impl JobManager {
                         return;
                     }
                     // TaskManagers aren't told: they follow the one that leads.
-                    Some(Mail::LeadershipLost(reason)) => return self.recorded.lost(reason),
+                    Some(Mail::LeadershipLost(loss)) => return self.recorded.lost(loss),
                     Some(mail) => self.receive(mail),
                     None => return,
                 },

@@ -163,7 +163,8 @@ impl Prepared {
         }
     }
 
-    /// Lets all TaskManagers go.
+    /// Lets all TaskManagers go. Those that come later go with whoever asked for them: where a
+    /// driver has started them, it says how.
     fn give_up(&mut self, driver: &mut dyn ResourceManagerDriver) {
         self.handle(Event::NoMoreJobs, driver);
         self.handle(Event::ShutDown("another revision goes on".to_owned()), driver);

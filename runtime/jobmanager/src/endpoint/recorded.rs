@@ -19,7 +19,7 @@ use super::handle::EndReason;
 use super::mail::Mail;
 use crate::dispatcher::PreparedJob;
 use crate::high_availability::job_log::{JobLog, Reports};
-use crate::high_availability::{LeaderElection, Records};
+use crate::high_availability::{LeaderElection, Loss, Records};
 
 /// How long giving up the leadership may take; without it the next leader waits a little longer.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,10 +42,10 @@ pub(super) fn hold(
         tokio::select! {
             // In this order, so that a simulation repeats itself.
             biased;
-            reason = election.hold() => {
+            loss = election.hold() => {
                 if let Some(mailbox) = mailbox.upgrade() {
                     // The JobManager may have ended.
-                    let _ = mailbox.send(Mail::LeadershipLost(reason)).await;
+                    let _ = mailbox.send(Mail::LeadershipLost(loss)).await;
                 }
                 return;
             }
@@ -138,10 +138,10 @@ impl Recorded {
         }
     }
 
-    /// Another one leads.
-    pub(super) fn lost(&mut self, reason: String) {
-        tracing::error!("this JobManager doesn't lead any more: {reason}");
-        self.end.lock().get_or_insert(EndReason::LeadershipLost(reason));
+    /// Another one leads, or is to.
+    pub(super) fn lost(&mut self, loss: Loss) {
+        tracing::error!("this JobManager doesn't lead any more: {}", loss.reason());
+        self.end.lock().get_or_insert(EndReason::LeadershipLost(loss));
         if let Some(Held { keeper, .. }) = self.held.take() {
             keeper.abort();
         }

@@ -207,7 +207,7 @@ fn accumulators<'a>(all: impl Iterator<Item = &'a Accumulator>) -> Vec<Accumulat
 fn exception(failure: &Failure) -> ExceptionFacts {
     let name = match failure.info.kind {
         FailureKind::User => "UserCodeException",
-        FailureKind::Environment => "EnvironmentException",
+        FailureKind::Environment | FailureKind::Connection => "EnvironmentException",
         FailureKind::Deployment => "DeploymentException",
     };
     ExceptionFacts {

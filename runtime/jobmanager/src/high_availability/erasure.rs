@@ -2,7 +2,8 @@
 //! and last segments: by these whoever still believes to lead is fenced, and nobody begins anew
 //! where something was deleted. Not here: whether somebody leads, which is asked before.
 //!
-//! 1. Whoever comes next under the same name is told to begin elsewhere, where that is asked for.
+//! 1. Whoever comes next under the same name is told to begin elsewhere, where that is asked for;
+//!    before that whoever leads is fenced, so that nobody tells them otherwise.
 //! 2. Each cluster is claimed: its leader ends.
 //! 3. Each job is claimed and ended, unless it has ended: nothing of it is published, committed or
 //!    collected any more. It is looked again until no other cluster or job has appeared.
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_core::ids::{CheckpointId, JobId, OperatorId};
+use thalweg_core::ids::{CheckpointId, JobId, OperatorId, cluster_log_id};
 use thalweg_storage::log::collect::{CollectorView, deletion_order};
 use thalweg_storage::log::{ClaimOutcome, Leader, Log, TerminalStatus, WriterId, collector, names};
 use thalweg_storage::{BlobPath, BlobStore, layout};
@@ -222,7 +223,7 @@ impl Erasure {
     /// repeat goes on where this stopped.
     pub async fn erase(&self) -> Result<usize, HighAvailabilityError> {
         if let Some(successor) = &self.successor {
-            lineage::enter(self.store.as_ref(), successor, false).await?;
+            lineage::enter(self.store.as_ref(), successor, false, self).await?;
         }
         let mut claimed = Claimed::default();
         let mut doomed = self.claim_all(&mut claimed).await?;
@@ -351,6 +352,17 @@ fn led_by(doomed: &[Vec<BlobPath>; 2]) -> BTreeMap<JobId, bool> {
         }
     }
     led
+}
+
+impl lineage::Fence for Erasure {
+    /// It leads nothing: whoever begins here meanwhile is fenced in turn.
+    async fn check(&self) -> Result<(), HighAvailabilityError> {
+        Ok(())
+    }
+
+    async fn fence(&self, cluster_id: &str) -> Result<(), HighAvailabilityError> {
+        self.claim(cluster_log_id(cluster_id)).await.map(drop)
+    }
 }
 
 /// All of them, if there are any.

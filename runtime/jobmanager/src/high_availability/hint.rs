@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thalweg_core::ids::Epoch;
 
-/// The version of the object's format.
-pub(super) const FORMAT_VERSION: u64 = 1;
+/// The highest version of the object's format that is read.
+pub(super) const FORMAT_VERSION: u64 = 2;
 
 /// What the leader says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -32,6 +32,14 @@ pub struct LeaderHint {
     /// The revision of the application that it runs; empty where there are none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub revision: String,
+}
+
+impl LeaderHint {
+    /// The lowest version that says all of it: those that read only version 1 know no revisions,
+    /// and are told to be too old instead of that the object is damaged.
+    pub(super) fn format_version(&self) -> u64 {
+        if self.revision.is_empty() { 1 } else { 2 }
+    }
 }
 
 /// What a candidate does.
@@ -124,6 +132,20 @@ mod tests {
         assert_eq!(watch.observe(Some(hint(2, 0)), at(112)), LookAgainAfter(at(2)));
         assert_eq!(watch.observe(Some(hint(2, 0)), at(121)), LookAgainAfter(at(1)));
         assert_eq!(watch.observe(Some(hint(2, 0)), at(122)), Claim);
+    }
+
+    #[test]
+    fn a_revision_makes_another_version_of_it_and_only_that() {
+        use thalweg_storage::sealed::{self, SealedError};
+        let plain = hint(1, 1);
+        let revised = LeaderHint { revision: "app-2".to_owned(), ..hint(1, 1) };
+        for (hint, version) in [(plain, 1), (revised, 2)] {
+            let bytes = sealed::to_bytes(&hint, hint.format_version(), "leader").unwrap();
+            assert_eq!(sealed::from_bytes(&bytes, FORMAT_VERSION, "leader"), Ok(hint));
+            let older = sealed::from_bytes::<LeaderHint>(&bytes, 1, "leader");
+            let refused = matches!(older, Err(SealedError::Version { found: 2, .. }));
+            assert_eq!((older.is_ok(), refused), (version == 1, version == 2));
+        }
     }
 
     #[test]

@@ -14,9 +14,9 @@ use thalweg_storage::log::{Leader, LogError, LogErrorKind};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::Records;
 use super::garbage::{self, Roots};
 use super::recorded_result::terminal_status;
+use super::{Loss, Records};
 use crate::checkpoint_coordinator::{CheckpointEvent, CompletedCheckpoint};
 use crate::endpoint::mail::Mail;
 use crate::endpoint::store::write_manifest;
@@ -200,7 +200,7 @@ impl Keeper {
         let error = self.stop_if_final(error).await?;
         if error.kind() == LogErrorKind::Refused {
             let reason = format!("job {}: {error}; this is a bug", self.job);
-            self.reports.send(Mail::LeadershipLost(reason)).await;
+            self.reports.send(Mail::LeadershipLost(Loss::Fenced(reason))).await;
             return Err(Stop);
         }
         if self.reports.is_closed() {
@@ -218,7 +218,7 @@ impl Keeper {
         match error.kind() {
             LogErrorKind::Fenced | LogErrorKind::User => {
                 let reason = format!("job {}: {error}", self.job);
-                self.reports.send(Mail::LeadershipLost(reason)).await;
+                self.reports.send(Mail::LeadershipLost(Loss::Fenced(reason))).await;
                 Err(Stop)
             }
             LogErrorKind::Retry | LogErrorKind::Refused => Ok(error),

@@ -1,8 +1,12 @@
 //! Under which identity an application's newest state lies, for a resource that is made again under
 //! the name of an earlier one. An application has one identity after the other: a restore, and a
 //! new run after an end, begin with one of their own. Each leader says here which one is its, by
-//! put-if-absent at `lineage/<n>`; nothing is ever deleted there. Not here: how identities are
-//! chosen, which is the operator's to do.
+//! put-if-absent at `lineage/<n>`; nothing is ever deleted there.
+//!
+//! The lineage itself keeps nobody from writing: the logs of claims do, of which each identity has
+//! its own. Who enters looks at its own after it has read the lineage, and claims the former
+//! identity's before it writes. So one that was slow either finds its place taken, or itself
+//! fenced. Not here: how identities are chosen, which is the operator's to do.
 
 use std::time::Duration;
 
@@ -58,6 +62,24 @@ pub fn decide(
     }
 }
 
+/// What keeps those that don't lead any more from writing.
+pub(super) trait Fence: Sync {
+    /// Whether the one that enters still leads under its own identity.
+    ///
+    /// # Errors
+    /// Another one leads (`is_fenced`), or the store fails.
+    fn check(&self) -> impl Future<Output = Result<(), HighAvailabilityError>> + Send;
+
+    /// Whoever led under this other identity doesn't any more.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn fence(
+        &self,
+        cluster_id: &str,
+    ) -> impl Future<Output = Result<(), HighAvailabilityError>> + Send;
+}
+
 /// What came of entering an identity.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Entered {
@@ -71,16 +93,18 @@ pub struct Entered {
 /// Enters a leader's identity, unless an earlier resource's state lies elsewhere.
 ///
 /// # Errors
-/// The store fails for longer than this waits, or what is there can't be read.
-pub async fn enter(
+/// The store fails for longer than this waits, what is there can't be read, or another one leads
+/// (`is_fenced`).
+pub(super) async fn enter(
     store: &dyn BlobStore,
     own: &LineageEntry,
     is_first: bool,
+    fence: &impl Fence,
 ) -> Result<Entered, HighAvailabilityError> {
     let mut pause = PAUSE_FIRST;
     let mut attempt = 1;
     loop {
-        let error = match step(store, own, is_first).await {
+        let error = match step(store, own, is_first, fence).await {
             Ok(Some(entered)) => return Ok(entered),
             Ok(None) => None,
             Err(error) if error.is_transient() => Some(error),
@@ -105,6 +129,7 @@ async fn step(
     store: &dyn BlobStore,
     own: &LineageEntry,
     is_first: bool,
+    fence: &impl Fence,
 ) -> Result<Option<Entered>, HighAvailabilityError> {
     let newest = newest(store).await?;
     let last = newest.as_ref().map_or(0, |(place, _)| *place);
@@ -115,6 +140,11 @@ async fn step(
     };
     if elsewhere.is_some() {
         return Ok(Some(Entered { place: last, elsewhere }));
+    }
+    // In this order: one that was claimed from since claims nothing from who leads now.
+    fence.check().await?;
+    if let Some((_, former)) = newest.as_ref().filter(|(_, it)| it.cluster_id != own.cluster_id) {
+        fence.fence(&former.cluster_id).await?;
     }
     let place = newest.map_or(0, |_| last + 1);
     let path = layout::lineage(place)?;
@@ -162,10 +192,24 @@ mod tests {
         runtime.unwrap().block_on(future)
     }
 
+    /// There is nobody else.
+    struct Alone;
+
+    impl Fence for Alone {
+        async fn check(&self) -> Result<(), HighAvailabilityError> {
+            Ok(())
+        }
+
+        async fn fence(&self, _: &str) -> Result<(), HighAvailabilityError> {
+            Ok(())
+        }
+    }
+
     #[test]
     fn a_resource_made_again_is_told_where_the_newest_state_of_its_name_lies() {
         let store = MemoryStore::new();
-        let enter = |own: &LineageEntry, is_first| now(enter(&store, own, is_first)).unwrap();
+        let enter =
+            |own: &LineageEntry, is_first| now(enter(&store, own, is_first, &Alone)).unwrap();
         let here = |place| Entered { place, elsewhere: None };
         let there = |place| Entered { place, elsewhere: Some("a-x".to_owned()) };
         assert_eq!(enter(&entry("1", "a"), true), here(0));

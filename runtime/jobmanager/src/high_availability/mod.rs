@@ -47,6 +47,24 @@ pub struct Leadership {
 #[error("this JobManager can't campaign for leadership: {0}")]
 pub struct ElectionError(pub String);
 
+/// How the leadership was lost; the reason is for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loss {
+    /// Another one has claimed it, or nobody can know.
+    Fenced(String),
+    /// It isn't this one's turn any more. Nobody need have claimed it yet.
+    Turn(String),
+}
+
+impl Loss {
+    /// Why.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Fenced(reason) | Self::Turn(reason) => reason,
+        }
+    }
+}
+
 /// The future of a campaign.
 pub type Campaign<'a> =
     Pin<Box<dyn Future<Output = Result<Leadership, ElectionError>> + Send + 'a>>;
@@ -56,9 +74,9 @@ pub trait LeaderElection: Debug + Send {
     /// Waits until this JobManager leads.
     fn campaign(&mut self) -> Campaign<'_>;
 
-    /// Does what keeps the leadership, and returns once it is lost: with the reason, for people.
-    /// Safe to cancel. Never returns where it can't be lost.
-    fn hold(&mut self) -> Pin<Box<dyn Future<Output = String> + Send + '_>> {
+    /// Does what keeps the leadership, and returns once it is lost. Safe to cancel. Never returns
+    /// where it can't be lost.
+    fn hold(&mut self) -> Pin<Box<dyn Future<Output = Loss> + Send + '_>> {
         Box::pin(std::future::pending())
     }
 

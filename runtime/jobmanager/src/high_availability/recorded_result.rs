@@ -10,7 +10,8 @@ use thalweg_storage::sealed::{self, SealedError};
 
 use crate::job_master::JobResult;
 
-const FORMAT_VERSION: u64 = 1;
+/// The highest version that is read.
+const FORMAT_VERSION: u64 = 2;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,6 +68,12 @@ pub(super) fn deleted(job: JobId, entry: &LogEntry) -> JobResult {
     }
 }
 
+/// The lowest version that says all of it: version 1 knows nothing of connections.
+fn format_version(result: &JobResult) -> u64 {
+    let connection = |error: &FailureInfo| error.kind == FailureKind::Connection;
+    if result.error.as_ref().is_some_and(connection) { 2 } else { 1 }
+}
+
 /// The result as it is stored. `place` names it in errors.
 pub(super) fn to_bytes(result: &JobResult, place: &str) -> Result<Vec<u8>, SealedError> {
     let unfit = |reason: &str| SealedError::Unfit { place: place.into(), reason: reason.into() };
@@ -86,7 +93,7 @@ pub(super) fn to_bytes(result: &JobResult, place: &str) -> Result<Vec<u8>, Seale
         ended_ms: result.ended_ms,
         restarts: result.restarts,
     };
-    sealed::to_bytes(&recorded, FORMAT_VERSION, place)
+    sealed::to_bytes(&recorded, format_version(result), place)
 }
 
 /// The result of `job` that these bytes are.
@@ -114,4 +121,31 @@ pub(super) fn from_bytes(bytes: &[u8], job: JobId, place: &str) -> Result<JobRes
         ended_ms: recorded.ended_ms,
         restarts: recorded.restarts,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_failed_by_a_connection_has_another_version_of_it_and_only_that() {
+        for (kind, version) in [(FailureKind::Environment, 1), (FailureKind::Connection, 2)] {
+            let (operator, message) = (None, "reset".to_owned());
+            let result = JobResult {
+                job: JobId::new(1),
+                name: "job".to_owned(),
+                status: JobStatus::Failed,
+                accumulators: Vec::new(),
+                error: Some(FailureInfo { operator, message, kind }),
+                runtime_ms: 1,
+                ended_ms: 2,
+                restarts: 3,
+            };
+            let bytes = to_bytes(&result, "x").unwrap();
+            assert_eq!(from_bytes(&bytes, result.job, "x"), Ok(result));
+            let older = sealed::from_bytes::<Recorded>(&bytes, 1, "x").map(|_| ());
+            let refused = matches!(older, Err(SealedError::Version { found: 2, .. }));
+            assert_eq!((older.is_ok(), refused), (version == 1, version == 2));
+        }
+    }
 }

@@ -308,11 +308,12 @@ impl Records {
     /// to a resource. `is_first`: it is that of a resource of which nothing is known.
     ///
     /// # Errors
-    /// The store fails for longer than this waits, or what is there can't be read.
+    /// The store fails for longer than this waits, what is there can't be read, or another leader
+    /// is known (`is_fenced`).
     pub async fn enter_lineage(&self, is_first: bool) -> Result<Entered, HighAvailabilityError> {
         let Some(owner) = self.options.owner.clone() else { return Ok(Entered::default()) };
         let own = LineageEntry { owner, cluster_id: self.options.cluster_id.clone() };
-        lineage::enter(self.options.store.store.as_ref(), &own, is_first).await
+        lineage::enter(self.options.store.store.as_ref(), &own, is_first, self).await
     }
 
     async fn checkpoint(
@@ -411,6 +412,24 @@ impl Records {
             (Err(error), None) => return Err(error.into()),
         };
         Ok(sealed::from_bytes(&there, FORMAT_VERSION, path.as_str())?)
+    }
+}
+
+impl lineage::Fence for Records {
+    async fn check(&self) -> Result<(), HighAvailabilityError> {
+        self.leads_cluster().await
+    }
+
+    async fn fence(&self, cluster_id: &str) -> Result<(), HighAvailabilityError> {
+        let store = Arc::clone(&self.options.store.store);
+        let log = Log::new(store, cluster_log_id(cluster_id));
+        // Nobody has led there. Of this process's own claim nothing more is to be fenced.
+        let led = log.tail().await?.filter(|tail| tail.header.writer != self.options.writer);
+        if led.is_some() {
+            let (writer, address) = (self.options.writer, &self.options.address);
+            Leader::claim_for(log, writer, address, self.options.owner.as_deref()).await?;
+        }
+        Ok(())
     }
 }
 

@@ -14,7 +14,8 @@ use tokio::sync::watch;
 
 use super::hint::{FORMAT_VERSION, HintDecision, HintWatch, LeaderHint};
 use super::{
-    Campaign, ElectionError, HighAvailabilityError, HintTurn, LeaderElection, Leadership, Turn,
+    Campaign, ElectionError, HighAvailabilityError, HintTurn, LeaderElection, Leadership, Loss,
+    Turn,
 };
 use crate::rest::KnownLeader;
 
@@ -229,7 +230,7 @@ impl StoreElection {
         };
         let written = async {
             let path = layout::leader(cluster_log_id(&self.cluster_id))?;
-            let bytes = sealed::to_bytes(&hint, FORMAT_VERSION, path.as_str())?;
+            let bytes = sealed::to_bytes(&hint, hint.format_version(), path.as_str())?;
             self.store.put(&path, bytes).await?;
             Ok::<_, HighAvailabilityError>(())
         };
@@ -259,17 +260,17 @@ impl LeaderElection for StoreElection {
         Box::pin(self.claim())
     }
 
-    fn hold(&mut self) -> std::pin::Pin<Box<dyn Future<Output = String> + Send + '_>> {
+    fn hold(&mut self) -> std::pin::Pin<Box<dyn Future<Output = Loss> + Send + '_>> {
         Box::pin(async move {
             loop {
                 tokio::time::sleep(self.period).await;
                 let lost = match self.fenced().await {
-                    Some(reason) => Some(reason),
-                    None => self.turn.keep(self.clock.elapsed()).await,
+                    Some(reason) => Some(Loss::Fenced(reason)),
+                    None => self.turn.keep(self.clock.elapsed()).await.map(Loss::Turn),
                 };
-                if let Some(reason) = lost {
+                if let Some(loss) = lost {
                     self.view.sees(None);
-                    return reason;
+                    return loss;
                 }
                 if !self.shown || self.turn.needs_hints() {
                     self.show(false).await;

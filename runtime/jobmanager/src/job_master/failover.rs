@@ -101,7 +101,10 @@ impl JobMaster {
     ///    only remembered, beside the one that is being answered.
     /// 2. A deployment that can never work fails the job at once.
     /// 3. A task that went with its TaskManager, which was about to go, restarts with its region at
-    ///    once: that was to be expected, and doesn't count. Not in a job that may never restart.
+    ///    once: that was to be expected, and doesn't count. Nor does a lost connection of its
+    ///    region: that TaskManager's end may be known by it first. Not in a job that may never
+    ///    restart. A region is excused once for each TaskManager that goes: nothing of it is there
+    ///    afterwards.
     /// 4. Otherwise the restart strategy is asked: the region restarts after its delay, or the job
     ///    fails.
     pub(super) fn answer(
@@ -121,11 +124,24 @@ impl JobMaster {
         self.failures.add(failure);
         match info.kind {
             FailureKind::Deployment => self.fail(info, now, actions),
-            FailureKind::Environment if self.is_on_leaving(task) && !self.may_not_restart() => {
+            kind if self.goes_with_leaving(task, kind) && !self.may_not_restart() => {
                 self.restart_after(Duration::ZERO, &[region], now, actions);
             }
-            FailureKind::User | FailureKind::Environment => {
+            FailureKind::User | FailureKind::Environment | FailureKind::Connection => {
                 self.restart(&[region], info, now, actions);
+            }
+        }
+    }
+
+    /// Whether such a failure of the task follows from a TaskManager's being about to go.
+    fn goes_with_leaving(&self, task: TaskIndex, kind: FailureKind) -> bool {
+        match kind {
+            FailureKind::User | FailureKind::Deployment => false,
+            FailureKind::Environment => self.is_on_leaving(task),
+            FailureKind::Connection => {
+                let regions = self.graph.regions();
+                let region = &regions.list[regions.of_task(task)];
+                region.tasks.iter().any(|task| self.is_on_leaving(*task))
             }
         }
     }

@@ -5,8 +5,10 @@
 //! 3. The regions of these tasks restart from it, in the new slots.
 //!
 //! That is no failure, and the restart strategy isn't asked. What fails meanwhile is answered as
-//! ever, and the rest begins anew after that. Not here: TaskManagers being told that nothing is
-//! left (`dispatcher`), and the slots (`scheduler::leaving`).
+//! ever, and the rest begins anew after that. A job that is to end with a savepoint isn't moved
+//! before: the end takes the place of the move, unless that savepoint fails. Not here:
+//! TaskManagers being told that nothing is left (`dispatcher`), and the slots
+//! (`scheduler::leaving`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +17,7 @@ use thalweg_core::ids::{TaskManagerId, TriggerId};
 use thalweg_core::status::JobStatus;
 
 use super::JobMaster;
-use super::execution_graph::TaskIndex;
+use super::execution_graph::{Execution, TaskIndex};
 use super::message::{JobAction, Observation};
 use super::restart_strategy::RestartStrategy;
 use crate::checkpoint_coordinator::{
@@ -115,13 +117,23 @@ impl JobMaster {
         slot.is_some_and(|slot| self.relocation.leaving.contains_key(&slot.task_manager))
     }
 
-    /// The tasks that are to be moved.
+    /// The tasks that are to be moved: not those that end by themselves now, with the checkpoint
+    /// that was just published.
     fn to_be_moved(&self) -> Vec<TaskIndex> {
         if self.relocation.leaving.is_empty() {
             return Vec::new();
         }
-        let live = self.graph.tasks().filter(|(_, execution)| !execution.state.is_terminal());
-        live.map(|(task, _)| task).filter(|task| self.is_on_leaving(*task)).collect()
+        let stays = |execution: &Execution| {
+            !execution.state.is_terminal() && !self.coordinator.finishes(execution.id)
+        };
+        let staying = self.graph.tasks().filter(|(_, execution)| stays(execution));
+        staying.map(|(task, _)| task).filter(|task| self.is_on_leaving(*task)).collect()
+    }
+
+    /// The leaves that this job waits for: of TaskManagers on which it has slots.
+    fn own_leaves(&self) -> impl Iterator<Item = &Leave> {
+        let own = |(id, _): &(&TaskManagerId, &Leave)| self.scheduler.has_slots_on(id);
+        self.relocation.leaving.iter().filter(own).map(|(_, leave)| leave)
     }
 
     /// Goes on with it:
@@ -130,8 +142,9 @@ impl JobMaster {
     /// 2. A checkpoint that fails is tried again, as long as there is time.
     /// 3. Without a place for checkpoints, and where the time is over, tasks move without one; but
     ///    not where they may never restart: they would begin from nothing.
+    /// 4. It is left to what ends the job with a savepoint: a restart would only delay that.
     pub(super) fn go_on_relocating(&mut self, now: Moment, actions: &mut Vec<JobAction>) {
-        if self.to_be_moved().is_empty() {
+        if self.to_be_moved().is_empty() || self.coordinator.is_stopping() {
             return self.give_up_relocation(actions);
         }
         match self.relocation.phase {
@@ -145,7 +158,6 @@ impl JobMaster {
         let busy = self.end.is_some()
             || self.rescale.is_some()
             || self.relocation.impossible.is_some()
-            || self.coordinator.is_stopping()
             || !self.scheduler.all_deployed();
         if busy {
             return;
@@ -159,7 +171,7 @@ impl JobMaster {
             None => self.take_relocation_checkpoint(now, actions),
             Some(demand) => {
                 self.relocation.phase = Phase::Slots(demand.request);
-                let until = self.relocation.leaving.values().map(|leave| leave.slots_until).min();
+                let until = self.own_leaves().map(|leave| leave.slots_until).min();
                 actions.push(demand.into_action(until));
             }
         }
@@ -220,7 +232,7 @@ impl JobMaster {
         actions: &mut Vec<JobAction>,
     ) {
         let state = self.coordinator.operations().get(id).map(|operation| operation.state.clone());
-        let over = self.relocation.checkpoint_until().is_none_or(|until| now.elapsed >= until);
+        let over = self.relocation_checkpoint_until().is_none_or(|until| now.elapsed >= until);
         match state {
             Some(OperationState::Completed { .. }) => self.relocate(now, actions),
             _ if over && self.may_not_restart() => {
@@ -267,13 +279,11 @@ impl JobMaster {
     pub(super) fn relocation_deadline(&self) -> Option<Duration> {
         let waits = matches!(self.relocation.phase, Phase::Checkpoint(_));
         let waits = waits && !self.coordinator.is_publishing();
-        self.relocation.checkpoint_until().filter(|_| waits)
+        self.relocation_checkpoint_until().filter(|_| waits)
     }
-}
 
-impl Relocation {
-    fn checkpoint_until(&self) -> Option<Duration> {
-        let until = self.leaving.values().map(|leave| leave.until).min()?;
+    fn relocation_checkpoint_until(&self) -> Option<Duration> {
+        let until = self.own_leaves().map(|leave| leave.until).min()?;
         Some(until.saturating_sub(WITHOUT_CHECKPOINT))
     }
 }

@@ -311,6 +311,11 @@ impl PodTask {
         true
     }
 
+    /// False when nobody listens any more: a preparation that was given up, too, ends this task by
+    /// that. It has asked for the deletion of TaskManagers that had registered by then. Pods that
+    /// were on their way are left to Kubernetes: a preparation is given up when the operator gives
+    /// up the revision (`others_go` in its plan), and their owner, the revision's Deployment, is
+    /// deleted with that. One that is asked for anew takes over what is there, by its names.
     async fn say(&self, name: String, event: WorkerEvent) -> bool {
         self.events.tell(TaskManagerId(name), event).await
     }

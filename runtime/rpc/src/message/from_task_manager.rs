@@ -156,10 +156,12 @@ pub struct Accumulator {
 pub enum FailureKind {
     /// The application's code or its input: an error or a panic.
     User,
-    /// The engine's surroundings: a connection, a disk, a lost process. Trying again may help.
+    /// The engine's surroundings: a disk, a lost process. Trying again may help.
     Environment,
     /// The deployment itself can't work (another binary, another graph): trying again won't help.
     Deployment,
+    /// A connection to another TaskManager: what became of that one may be the reason.
+    Connection,
 }
 
 /// Why an execution failed.

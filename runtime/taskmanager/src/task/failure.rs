@@ -19,17 +19,25 @@ pub(super) fn of_chain(error: &ChainError) -> FailureInfo {
                 _ => FailureKind::User,
             },
         },
-        ChainError::Downstream(error) => of_surroundings(&error),
+        ChainError::Downstream(error) => {
+            let kind = error.0.downcast_ref().map_or(FailureKind::Environment, kind_of);
+            FailureInfo { operator: None, message: with_causes(error), kind }
+        }
     }
 }
 
 /// An error of the network.
 pub(super) fn of_network(error: &NetworkError) -> FailureInfo {
-    of_surroundings(error)
+    FailureInfo { operator: None, message: with_causes(error), kind: kind_of(error) }
 }
 
-fn of_surroundings(error: &dyn std::error::Error) -> FailureInfo {
-    FailureInfo { operator: None, message: with_causes(error), kind: FailureKind::Environment }
+fn kind_of(error: &NetworkError) -> FailureKind {
+    match error {
+        NetworkError::PartitionConnectionLost { .. } | NetworkError::ConnectFailed { .. } => {
+            FailureKind::Connection
+        }
+        _ => FailureKind::Environment,
+    }
 }
 
 /// A panic in an operator.
@@ -60,4 +68,33 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use thalweg_operators::chain::DownstreamError;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_to_another_task_manager_is_told_from_other_surroundings() {
+        let (peer, reason) = ("b:1".to_owned(), "reset".into());
+        let lost = NetworkError::PartitionConnectionLost { peer, reason };
+        let (peer, reason) = ("b:1".to_owned(), "refused".into());
+        let none = NetworkError::ConnectFailed { peer, within: Duration::ZERO, reason };
+        let other = NetworkError::NoSuchChannel { chosen: 2, channels: 1 };
+        let kinds = [
+            (lost, FailureKind::Connection),
+            (none, FailureKind::Connection),
+            (other, FailureKind::Environment),
+        ];
+        for (error, kind) in kinds {
+            let written = of_network(&error);
+            assert_eq!(written.kind, kind);
+            let emitted = of_chain(&ChainError::Downstream(DownstreamError(Box::new(error))));
+            assert_eq!(emitted, written);
+        }
+    }
 }

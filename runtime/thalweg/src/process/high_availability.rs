@@ -3,6 +3,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thalweg_core::Clock;
 use thalweg_core::configuration::Configuration;
@@ -10,7 +11,7 @@ use thalweg_core::configuration::options::{high_availability as options, jobmana
 use thalweg_core::ids::Epoch;
 use thalweg_jobmanager::endpoint::{CheckpointStore, EndReason};
 use thalweg_jobmanager::high_availability::{
-    HighAvailabilityError, HintLocator, LeaderElection, Records, RecordsOptions,
+    HighAvailabilityError, HintLocator, LeaderElection, Loss, Records, RecordsOptions,
     StandaloneElection, StoreElection, off_thread,
 };
 use thalweg_jobmanager::rest::KnownLeader;
@@ -141,10 +142,11 @@ pub(super) fn cluster_id(configuration: &Configuration, name: &str) -> String {
 /// application's outcome says it.
 pub(super) fn exit_of(reason: Option<EndReason>) -> Option<(String, u8)> {
     match reason {
-        Some(EndReason::LeadershipLost(reason)) => {
+        Some(EndReason::LeadershipLost(loss)) => {
             let message = format!(
                 "error: this JobManager doesn't lead any more and has stopped; its jobs go on at \
-                 the one that does: {reason}"
+                 the one that does: {}",
+                loss.reason()
             );
             Some((message, EXIT_NOT_LEADING))
         }
@@ -154,6 +156,19 @@ pub(super) fn exit_of(reason: Option<EndReason>) -> Option<(String, u8)> {
         }
         Some(EndReason::ShutDown) | None => None,
     }
+}
+
+/// How long one must have led to start over in its place when its turn is over. Whoever starts
+/// ended processes again (Kubernetes) waits longer each time, which is right only for one that
+/// can't lead at all.
+const LED_LONG: Duration = Duration::from_secs(10);
+
+/// Whether a process whose JobManager has ended like this, after it led for so long, starts over
+/// in its place instead of exiting: where it would be started again anyway, and it lost nothing but
+/// its turn. One that is fenced exits.
+pub(super) fn starts_over(is_deployed: bool, end: Option<&EndReason>, led: Duration) -> bool {
+    let lost_turn = matches!(end, Some(EndReason::LeadershipLost(Loss::Turn(_))));
+    is_deployed && lost_turn && led >= LED_LONG
 }
 
 /// What the machine, or the container, calls itself; empty if it doesn't say.
@@ -205,4 +220,23 @@ pub(super) fn connector(
     }
     let period = configuration.get(&options::RETRY_PERIOD);
     Ok(Some(Connector::Located { transport, locator, identity, period, seed }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_led_for_a_while_and_lost_its_turn_in_kubernetes_starts_over() {
+        let why = || "the Lease is held by another one".to_owned();
+        let turn = EndReason::LeadershipLost(Loss::Turn(why()));
+        let fenced = EndReason::LeadershipLost(Loss::Fenced(why()));
+        assert!(starts_over(true, Some(&turn), LED_LONG));
+        assert!(!starts_over(true, Some(&turn), LED_LONG - Duration::from_millis(1)));
+        assert!(!starts_over(false, Some(&turn), LED_LONG));
+        for end in [Some(&fenced), Some(&EndReason::ShutDown), None] {
+            assert!(!starts_over(true, end, LED_LONG), "{end:?}");
+        }
+        assert_eq!(exit_of(Some(turn)).map(|(_, code)| code), Some(EXIT_NOT_LEADING));
+    }
 }

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thalweg_core::clock::{Clock, SystemClock};
 use thalweg_core::configuration::Configuration;
@@ -27,6 +28,7 @@ use super::kubernetes;
 use super::savepoint_stores::SavepointStores;
 use super::security;
 use super::settings::{ProcessError, configuration};
+use super::start_over::start_over;
 use super::stores::Stores;
 use crate::application::Application;
 use crate::command_line::ClusterOptions;
@@ -54,10 +56,11 @@ pub fn run_job_manager(
     let (job_manager, state_elsewhere) =
         start(&configuration, name, (&runtime, clock.clone()), &stores)?;
     waiting.abort();
+    let term = Term::begins(&job_manager, &clock, &configuration);
     let reporter = Reporter::new(Some(job_manager.clone()), Arc::default(), stores, clock);
     reporter.serve(&configuration, runtime.handle(), false)?;
     end_on_signal(&runtime, job_manager.clone());
-    exit_when_another_leads(&runtime, job_manager.clone());
+    exit_when_another_leads(&runtime, term.clone());
 
     let executor = ClusterExecutor {
         cluster_id: high_availability::cluster_id(&configuration, name),
@@ -84,7 +87,7 @@ pub fn run_job_manager(
     };
     drop(env);
     runtime.block_on(job_manager.outcomes_read(LAST_QUESTIONS));
-    if kubernetes::is_deployed(&configuration) {
+    if term.is_deployed {
         tracing::info!("the application has ended; this process waits to be ended");
         runtime.block_on(async {
             job_manager.no_more_jobs().await;
@@ -92,7 +95,8 @@ pub fn run_job_manager(
         });
     }
     runtime.block_on(job_manager.shutdown("the application has ended"));
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    term.start_over_if_due();
+    runtime.shutdown_timeout(Duration::from_secs(1));
     match high_availability::exit_of(job_manager.end_reason()) {
         Some((message, code)) => {
             eprintln!("{message}");
@@ -149,7 +153,9 @@ fn start(
     };
     let job_manager = runtime.block_on(JobManager::start(options))?;
     rest.lead(Arc::new(job_manager.clone()));
-    let lineage = kubernetes::enter_lineage(configuration, &job_manager, runtime)?;
+    let Some(lineage) = kubernetes::enter_lineage(configuration, &job_manager, runtime)? else {
+        return Ok((job_manager, None));
+    };
     let elsewhere = lineage.elsewhere.clone();
     kubernetes::report_status(configuration, &job_manager, (workers.pods, lineage), edge)?;
     Ok((job_manager, elsewhere))
@@ -199,13 +205,45 @@ fn end_on_signal(runtime: &Runtime, job_manager: JobManagerHandle) {
 }
 
 /// How long the application has to return after its JobManager has ended.
-const RETURN_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
+const RETURN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The time in which this process leads.
+#[derive(Clone)]
+struct Term {
+    job_manager: JobManagerHandle,
+    since: Duration,
+    clock: Arc<dyn Clock>,
+    is_deployed: bool,
+}
+
+impl Term {
+    fn begins(
+        job_manager: &JobManagerHandle,
+        clock: &Arc<dyn Clock>,
+        configuration: &Configuration,
+    ) -> Self {
+        let (job_manager, clock) = (job_manager.clone(), Arc::clone(clock));
+        let (since, is_deployed) = (clock.elapsed(), kubernetes::is_deployed(configuration));
+        Self { job_manager, since, clock, is_deployed }
+    }
+
+    /// Starts over in this place, if the term has ended so that this is due.
+    fn start_over_if_due(&self) {
+        let end = self.job_manager.end_reason();
+        let led = self.clock.elapsed().saturating_sub(self.since);
+        if high_availability::starts_over(self.is_deployed, end.as_ref(), led) {
+            eprintln!("this process starts over, as its JobManager's turn to lead is over");
+            eprintln!("error: it can't start over, and exits: {}", start_over());
+        }
+    }
+}
 
 /// A JobManager that doesn't lead ends its process, whatever the application is doing.
-fn exit_when_another_leads(runtime: &Runtime, job_manager: JobManagerHandle) {
+fn exit_when_another_leads(runtime: &Runtime, term: Term) {
     runtime.spawn(async move {
-        job_manager.ended().await;
-        if let Some((message, code)) = high_availability::exit_of(job_manager.end_reason()) {
+        term.job_manager.ended().await;
+        term.start_over_if_due();
+        if let Some((message, code)) = high_availability::exit_of(term.job_manager.end_reason()) {
             tokio::time::sleep(RETURN_TIMEOUT).await;
             eprintln!("{message}");
             #[expect(clippy::disallowed_methods, reason = "the application may never return")]

@@ -12,6 +12,7 @@ use thalweg_core::configuration::Configuration;
 use thalweg_core::configuration::options::high_availability::{self, HighAvailabilityType};
 use thalweg_core::configuration::options::{kubernetes, slots, taskmanager};
 use thalweg_jobmanager::JobManagerHandle;
+use thalweg_jobmanager::high_availability::Records;
 use thalweg_jobmanager::high_availability::lineage::Entered;
 use thalweg_jobmanager::resource_manager::{
     ResourceManagerDriver, StandaloneDriver, WorkerOptions,
@@ -129,7 +130,7 @@ pub(super) fn workers(
 
 /// Enters the identity that this JobManager leads under as the application's newest, unless an
 /// earlier resource of this name has left its state under another one: nothing is run here then,
-/// and the operator starts a JobManager that goes on there.
+/// and the operator starts a JobManager that goes on there. None: another one leads by now.
 ///
 /// # Errors
 /// The store fails, or what is there can't be read.
@@ -137,12 +138,12 @@ pub(super) fn enter_lineage(
     configuration: &Configuration,
     job_manager: &JobManagerHandle,
     runtime: &Runtime,
-) -> Result<Entered, ProcessError> {
-    let Some(records) = job_manager.records() else { return Ok(Entered::default()) };
+) -> Result<Option<Entered>, ProcessError> {
     let application = configuration.get(&kubernetes::APPLICATION);
+    let identity = job_manager.records().map(Records::cluster_id);
     // The operator begins with the resource's name and chooses all others.
-    let is_first = application.as_deref() == Some(records.cluster_id());
-    Ok(runtime.block_on(records.enter_lineage(is_first))?)
+    let is_first = application.is_some() && application.as_deref() == identity;
+    Ok(runtime.block_on(job_manager.enter_lineage(is_first))?)
 }
 
 /// Writes the application's status while this JobManager leads, where it has a resource.

@@ -18,6 +18,7 @@ mod s3;
 mod savepoint_stores;
 mod security;
 mod settings;
+mod start_over;
 mod stores;
 mod task_manager;
 

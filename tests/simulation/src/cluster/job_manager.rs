@@ -9,7 +9,7 @@ use thalweg_core::ids::OperatorId;
 use thalweg_core::split::SourceSplit;
 use thalweg_jobmanager::endpoint::{CheckpointStore, StoreOpener};
 use thalweg_jobmanager::high_availability::{
-    Campaign, LeaderElection, Records, RecordsOptions, StandaloneElection, StoreElection,
+    Campaign, LeaderElection, Loss, Records, RecordsOptions, StandaloneElection, StoreElection,
 };
 use thalweg_jobmanager::resource_manager::StandaloneDriver;
 use thalweg_jobmanager::source_coordinator::SplitEnumeration;
@@ -64,7 +64,7 @@ impl LeaderElection for Blind {
         self.election.campaign()
     }
 
-    fn hold(&mut self) -> std::pin::Pin<Box<dyn Future<Output = String> + Send + '_>> {
+    fn hold(&mut self) -> std::pin::Pin<Box<dyn Future<Output = Loss> + Send + '_>> {
         Box::pin(async move {
             let now = turmoil::sim_elapsed().unwrap_or_default();
             tokio::time::sleep(self.until.saturating_sub(now)).await;

@@ -72,6 +72,14 @@ impl History {
         published.map(|published| published.checkpoint_id)
     }
 
+    /// Whether the leader itself has published this checkpoint.
+    pub fn leader_has_published(&self, id: CheckpointId) -> bool {
+        let leader = self.leader();
+        self.job_log.iter().any(|entry| {
+            entry.header.kind == EntryKind::Publish(id) && Some(entry.header.writer) == leader
+        })
+    }
+
     /// Who leads: the job's last claimant, once the job has ended the cluster's; before anybody
     /// has claimed the job nobody.
     pub fn leader(&self) -> Option<WriterId> {

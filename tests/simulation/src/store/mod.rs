@@ -166,6 +166,11 @@ impl FaultyStore {
         self.history.lock().highest_published()
     }
 
+    /// Whether the leader itself has published this checkpoint.
+    pub fn leader_has_published(&self, id: CheckpointId) -> bool {
+        self.history.lock().leader_has_published(id)
+    }
+
     /// Who leads the job.
     pub fn leader(&self) -> Option<WriterId> {
         self.history.lock().leader()

@@ -12,8 +12,9 @@ use thalweg_storage::log::{ClaimOutcome, EntryBody, EntryKind, Leader, Log, Writ
 use thalweg_storage::{BlobError, BlobFuture, PutOutcome, layout};
 
 use super::*;
+use crate::high_availability::lineage::{self, LineageEntry};
 use crate::high_availability::{
-    HighAvailabilityError, HintDecision, RecordsOptions, StoreElection, read_hint,
+    HighAvailabilityError, HintDecision, Loss, RecordsOptions, StoreElection, read_hint,
 };
 
 /// What happens to the next write of an entry of a job's log.
@@ -143,10 +144,20 @@ async fn open_for(
     application: &str,
     owner: Option<&str>,
 ) -> Result<Records, HighAvailabilityError> {
+    open_under("app", store, writer, application, owner).await
+}
+
+async fn open_under(
+    cluster_id: &str,
+    store: &Arc<Flaky>,
+    writer: u128,
+    application: &str,
+    owner: Option<&str>,
+) -> Result<Records, HighAvailabilityError> {
     let options = RecordsOptions {
         store: place(store),
         checkpoints: place(store),
-        cluster_id: "app".to_owned(),
+        cluster_id: cluster_id.to_owned(),
         application: application.to_owned(),
         writer: WriterId(writer),
         address: format!("host-{writer}:1"),
@@ -281,7 +292,7 @@ async fn a_leader_whose_job_another_one_claims_stops_and_does_nothing_more() {
     assert_eq!(job.await.unwrap().unwrap_err(), SubmitError::Ended);
     let reason = handle.end_reason();
     assert!(
-        matches!(&reason, Some(EndReason::LeadershipLost(why)) if why.contains("fenced")),
+        matches!(&reason, Some(EndReason::LeadershipLost(Loss::Fenced(why))) if why.contains("fenced")),
         "{reason:?}"
     );
     assert_eq!(puppet.await.unwrap(), "closed", "TaskManagers aren't told to end");
@@ -429,4 +440,34 @@ async fn the_first_value_of_a_name_counts_for_all_later_programs() {
     assert_eq!(second.record_once(name, vec![2]).await.unwrap(), [1, 255]);
     assert_eq!(second.once(name).await.unwrap(), Some(vec![1, 255]));
     assert_eq!(second.once("another").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn who_does_not_lead_any_more_enters_no_identity_whoever_has_taken_over() {
+    let store = Arc::new(Flaky::default());
+    let newest = || async { lineage::newest(store.as_ref()).await.unwrap() };
+    let at = |place, cluster_id: &str| {
+        let (owner, cluster_id) = ("uid-1".to_owned(), cluster_id.to_owned());
+        Some((place, LineageEntry { owner, cluster_id }))
+    };
+    let leads = async |cluster_id: &str, writer| {
+        next_leader(&store, cluster_log_id(cluster_id), writer).await;
+        open_under(cluster_id, &store, writer, "app", Some("uid-1")).await.unwrap()
+    };
+    let slow = leads("app", 1).await;
+    let second = leads("app", 2).await;
+    assert!(slow.enter_lineage(true).await.unwrap_err().is_fenced());
+    assert_eq!(newest().await, None);
+    assert_eq!(second.enter_lineage(true).await.unwrap().place, 0);
+    // The application is restored, under another identity: nobody claims the former one for that.
+    let restored = leads("app-x", 3).await;
+    assert_eq!(restored.enter_lineage(false).await.unwrap().place, 1);
+    assert!(second.enter_lineage(true).await.unwrap_err().is_fenced());
+    assert_eq!(newest().await, at(1, "app-x"));
+    // Back again; and who was restored is slow in turn.
+    let back = leads("app", 4).await;
+    assert_eq!(back.enter_lineage(true).await.unwrap().place, 2);
+    assert!(restored.enter_lineage(false).await.unwrap_err().is_fenced());
+    assert_eq!(newest().await, at(2, "app"));
+    assert_eq!(back.enter_lineage(true).await.unwrap().place, 2, "it leads all the while");
 }

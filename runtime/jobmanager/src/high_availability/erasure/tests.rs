@@ -1,6 +1,6 @@
 //! Erasures of stores in which jobs have run, are running, and were restored.
 
-use thalweg_core::ids::{ExecutionAttemptId, cluster_log_id, job_id};
+use thalweg_core::ids::{ExecutionAttemptId, job_id};
 use thalweg_storage::log::{EntryKind, LogErrorKind, LogPosition};
 use thalweg_storage::{DirectoryStore, MemoryStore};
 
@@ -146,7 +146,7 @@ fn old_entries_go_and_the_next_one_of_the_name_is_told_to_begin_elsewhere() {
     assert!(entries < 16, "{entries} objects are left of the log");
     assert!(now(log.read(LogPosition(0))).unwrap().is_some(), "claims stay");
     let own = LineageEntry { owner: "uid-2".to_owned(), cluster_id: "a".to_owned() };
-    let entered = now(lineage::enter(store.as_ref(), &own, true)).unwrap();
+    let entered = now(lineage::enter(store.as_ref(), &own, true, &erasure)).unwrap();
     assert_eq!(entered.elsewhere.as_deref(), Some("a-x"));
 }
 

@@ -1,7 +1,10 @@
 //! Tasks that are moved away from a TaskManager that is about to go.
 
-use super::rescale::{CHECKPOINTS, complete, complete_without_manifest};
+use thalweg_core::ids::TriggerId;
+
+use super::rescale::{CHECKPOINTS, complete, complete_at_the_end, complete_without_manifest};
 use super::*;
+use crate::checkpoint_coordinator::{CheckpointRequest, RequestKind};
 use crate::job_master::Relocating;
 
 /// Leaves at 100 s.
@@ -16,12 +19,24 @@ fn running(forward: bool, settings: &[(&str, &str)]) -> Scene {
 }
 
 fn leaves(scene: &mut Scene, id: &str, ms: u64) -> Vec<JobAction> {
-    let event = JobEvent::TaskManagerLeaving {
-        task_manager: task_manager(id),
-        until: UNTIL,
-        slots_until: UNTIL,
-    };
+    leaves_until(scene, (id, UNTIL), ms)
+}
+
+fn leaves_until(scene: &mut Scene, (id, until): (&str, Duration), ms: u64) -> Vec<JobAction> {
+    let task_manager = task_manager(id);
+    let event = JobEvent::TaskManagerLeaving { task_manager, until, slots_until: until };
     scene.handle(event, ms)
+}
+
+/// Somebody wants the job to end with a savepoint: as FINISHED, or as CANCELED.
+fn ends(scene: &mut Scene, by: JobStatus, ms: u64) -> Vec<JobAction> {
+    let target = "/savepoints".to_owned();
+    let kind = match by {
+        JobStatus::Finished => RequestKind::Stop { target, drain: false },
+        _ => RequestKind::Savepoint { target, cancel: true },
+    };
+    let request = CheckpointRequest { id: TriggerId::new(5), kind };
+    scene.handle(JobEvent::CheckpointRequested(request), ms)
 }
 
 /// What was asked for: its number, its slots, and those that they replace.
@@ -199,4 +214,112 @@ fn slots_that_come_when_the_job_ends_are_given_back() {
     let ended = scene.all(ExecutionState::Canceled, 50);
     assert_eq!(result(&ended).unwrap().status, JobStatus::Canceled);
     assert_eq!(from(&scene, "b"), Relocating::NothingThere);
+}
+
+#[test]
+fn a_stop_with_a_savepoint_takes_the_place_of_a_move_and_ends_the_job_at_once() {
+    for (by, in_slots) in
+        [JobStatus::Finished, JobStatus::Canceled].map(|by| [(by, true), (by, false)]).concat()
+    {
+        let what = format!("{by}, slots there: {}", !in_slots);
+        let mut scene = running(false, &CHECKPOINTS);
+        let requested = leaves(&mut scene, "b", 20);
+        let savepoint = if in_slots {
+            let asked = ends(&mut scene, by, 30);
+            assert!(asked.contains(&JobAction::WithdrawRequest), "{what}: {asked:?}");
+            assert_eq!(triggers(&asked), 2, "{what}");
+            assert_eq!(released(&grant_on(&mut scene, "c", &requested, 35)), 1, "{what}");
+            1
+        } else {
+            assert_eq!(triggers(&grant_on(&mut scene, "c", &requested, 25)), 2);
+            assert_eq!(triggers(&ends(&mut scene, by, 30)), 0, "{what}: one after the other");
+            let next = complete(&mut scene, 1, 40);
+            assert_eq!((triggers(&next), cancelled(&next).len()), (2, 0), "{what}");
+            2
+        };
+        let taken = complete(&mut scene, savepoint, 50);
+        let (ended, state) = match by {
+            JobStatus::Finished => (0, ExecutionState::Finished),
+            _ => (4, ExecutionState::Canceled),
+        };
+        assert_eq!(cancelled(&taken).len(), ended, "{what}");
+        assert_eq!(result(&scene.all(state, 60)).expect(&what).status, by);
+        assert_eq!((scene.job.relocations(), scene.job.restarts()), (0, 0), "{what}");
+    }
+}
+
+#[test]
+fn tasks_are_moved_after_all_when_the_savepoint_to_stop_with_fails() {
+    let mut scene = running(false, &CHECKPOINTS);
+    let requested = leaves(&mut scene, "b", 20);
+    grant_on(&mut scene, "c", &requested, 25);
+    ends(&mut scene, JobStatus::Finished, 30);
+    complete(&mut scene, 1, 40);
+    complete_without_manifest(&mut scene, CheckpointId(2), 50);
+    assert_eq!(triggers(&scene.handle(JobEvent::Tick, 1100)), 2, "the move's own");
+    assert_eq!(cancelled(&complete(&mut scene, 3, 1200)).len(), 4);
+    scene.all(ExecutionState::Canceled, 1300);
+    assert_eq!((scene.job.relocations(), scene.job.restarts()), (1, 0));
+}
+
+#[test]
+fn tasks_that_finish_with_the_checkpoint_of_a_move_are_not_moved() {
+    let mut scene = running(false, &CHECKPOINTS);
+    let requested = leaves(&mut scene, "b", 20);
+    grant_on(&mut scene, "c", &requested, 30);
+    assert!(cancelled(&complete_at_the_end(&mut scene, 1, 40)).is_empty());
+    let finished = scene.all(ExecutionState::Finished, 50);
+    assert_eq!(result(&finished).unwrap().status, JobStatus::Finished);
+    assert_eq!(scene.job.relocations(), 0);
+}
+
+#[test]
+fn only_task_managers_that_hold_slots_of_the_job_say_how_long_it_waits() {
+    let mut scene = running(false, &CHECKPOINTS);
+    assert!(leaves_until(&mut scene, ("x", at(10_000).elapsed), 15).is_empty());
+    let requested = leaves(&mut scene, "b", 20);
+    let until = |a: &JobAction| matches!(a, JobAction::RequestSlots { until: Some(UNTIL), .. });
+    assert!(requested.iter().any(until), "{requested:?}");
+    grant_on(&mut scene, "c", &requested, 30);
+    assert!(cancelled(&scene.handle(JobEvent::Tick, 94_999)).is_empty());
+    assert_eq!(cancelled(&scene.handle(JobEvent::Tick, 95_000)).len(), 4);
+}
+
+#[test]
+fn connections_that_a_leaving_task_manager_took_with_it_count_no_more_than_its_going() {
+    let mut scene = running(false, &RESTART);
+    leaves(&mut scene, "b", 20);
+    // It was killed, and its neighbour is quicker than the connection to the JobManager.
+    scene.fail(0, 0, FailureKind::Connection, 30);
+    let (task_manager, cause) = (task_manager("b"), "its connection closed".to_owned());
+    scene.handle(JobEvent::TaskManagerLost { task_manager, cause }, 40);
+    let requested = scene.all(ExecutionState::Canceled, 50);
+    let deployed = grant_on(&mut scene, "c", &requested, 60);
+    assert_eq!(deployments(&deployed).len(), 4, "without a delay");
+    // The strategy bears two failures: none is used up. From here on none is excused, as the
+    // region has nothing on a TaskManager that is about to go.
+    leaves(&mut scene, "x", 70);
+    for round in 1..=2 {
+        let ms = round * 10_000;
+        scene.all(ExecutionState::Running, ms);
+        scene.fail(0, 0, FailureKind::Connection, ms + 10);
+        scene.all(ExecutionState::Canceled, ms + 20);
+        assert!(deployments(&scene.handle(JobEvent::Tick, ms + 1000)).is_empty(), "the delay");
+        assert_eq!(deployments(&scene.handle(JobEvent::Tick, ms + 1010)).len(), 4);
+    }
+    scene.all(ExecutionState::Running, 30_000);
+    scene.fail(0, 0, FailureKind::Connection, 30_010);
+    assert_eq!((scene.job.status(), scene.job.restarts()), (JobStatus::Failing, 3));
+}
+
+#[test]
+fn what_users_code_does_beside_a_leaving_task_manager_counts() {
+    for kind in [FailureKind::User, FailureKind::Environment] {
+        let mut scene = running(false, &RESTART);
+        leaves(&mut scene, "b", 20);
+        scene.fail(0, 0, kind, 30);
+        scene.all(ExecutionState::Canceled, 40);
+        assert!(scene.handle(JobEvent::Tick, 1029).is_empty(), "the delay");
+        assert!(!scene.handle(JobEvent::Tick, 1030).is_empty());
+    }
 }

@@ -30,6 +30,11 @@ fn ask(scene: &mut Scene, parallelism: u32, ms: u64) -> Vec<JobAction> {
 
 /// All tasks acknowledge the checkpoint.
 fn acknowledge(scene: &mut Scene, id: u64, ms: u64) -> Vec<JobAction> {
+    acknowledge_as(scene, (id, false), ms)
+}
+
+/// All tasks acknowledge the checkpoint, perhaps at the end of their input.
+fn acknowledge_as(scene: &mut Scene, (id, input_ended): (u64, bool), ms: u64) -> Vec<JobAction> {
     let attempts: Vec<_> = scene.job.graph().tasks().map(|(_, e)| e.id).collect();
     let acknowledged = attempts.into_iter().flat_map(|attempt| {
         let ack = CheckpointAck {
@@ -37,7 +42,7 @@ fn acknowledge(scene: &mut Scene, id: u64, ms: u64) -> Vec<JobAction> {
             checkpoint: CheckpointId(id),
             attempt,
             handles: Vec::new(),
-            input_ended: false,
+            input_ended,
             measures: CheckpointMeasures::default(),
         };
         scene.handle(JobEvent::CheckpointAcknowledged(ack), ms)
@@ -60,6 +65,14 @@ fn published(scene: &mut Scene, id: u64, ms: u64) -> (Vec<VertexRequirement>, Ve
 
 pub(super) fn complete(scene: &mut Scene, id: u64, ms: u64) -> Vec<JobAction> {
     published(scene, id, ms).1
+}
+
+/// All tasks have come to the end of their input, and that is their last checkpoint.
+pub(super) fn complete_at_the_end(scene: &mut Scene, id: u64, ms: u64) -> Vec<JobAction> {
+    acknowledge_as(scene, (id, true), ms);
+    let checkpoint = CheckpointId(id);
+    let published = CheckpointEvent::Published { checkpoint, path: "x".to_owned(), bytes: 1 };
+    scene.handle(JobEvent::Publication(published), ms)
 }
 
 fn result_of(scene: &Scene) -> Option<Result<(), String>> {
