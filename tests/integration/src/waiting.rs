@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 /// machine that runs other tests at the same time.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 /// How soon it is looked at again, at first and when it takes long: then it comes late by a
-/// twentieth at most, and looking doesn't take the time of what is waited for.
+/// tenth at most, and looking doesn't take the time of what is waited for.
 const POLL_MIN: Duration = Duration::from_millis(15);
 const POLL_MAX: Duration = Duration::from_millis(250);
-const PART_OF_WAITED: u32 = 20;
+const PART_OF_WAITED: u32 = 10;
 
 /// Asks until there is an answer.
 ///

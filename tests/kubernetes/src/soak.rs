@@ -11,7 +11,7 @@ use crate::output::download;
 
 const KEYS: u64 = 40;
 /// Rows per second of a source.
-const RATE: u64 = 600;
+const RATE: u64 = 300;
 const PARALLELISM: u64 = 2;
 
 /// A run of `allround`.
@@ -34,6 +34,8 @@ impl Soak {
         };
         let mut configuration = json!({
             "execution.checkpointing.tolerable-failed-checkpoints": "1000",
+            // Many of them run on a small machine, and nobody waits for a row.
+            "execution.buffer-timeout.interval": "50 ms",
         });
         for (key, value) in s3_configuration() {
             configuration[key] = value.into();
