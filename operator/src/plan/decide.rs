@@ -80,6 +80,9 @@ fn rules(facts: &Facts, now: &Time) -> Decision {
         decision.actions.push(Action::AddFinalizer);
     }
     let Some((spec, wanted)) = effective(facts, now, &mut decision) else { return decision };
+    if decision.given_up.is_none() && rollback::stable_has_ended(facts, &spec, &wanted) {
+        decision.stable = None;
+    }
     if ended(facts, &spec, &wanted, now, &mut decision) {
         return decision;
     }
@@ -361,8 +364,9 @@ fn run(
     }
     decision.actions.extend(begun(facts, &operation).into_iter().map(Action::Publish));
     let old_runs = others.iter().any(|old| !old.deleting);
-    // What comes back has to be checked even if nothing runs.
-    let asks = old_runs || (rollback && operation.step == SECURE);
+    // What comes back has to be checked even if nothing runs; once it is back it has been.
+    let comes_back = rollback && !facts.was_started_last(wanted);
+    let asks = old_runs || (comes_back && operation.step == SECURE);
     let may_go = !asks || may_stop(facts, spec, wanted, &operation, now, decision);
     if may_go && operation.step == SECURE {
         operation.step = STOP.to_owned();

@@ -127,7 +127,7 @@ impl Lineage {
 }
 
 /// Whether a job is one whose state has this identity: a program may have several.
-fn is_of(job: &JobStatus, cluster_id: &str) -> bool {
+pub(super) fn is_of(job: &JobStatus, cluster_id: &str) -> bool {
     (0..JOBS_MAX).any(|ordinal| job.id == job_id(cluster_id, ordinal).to_string())
 }
 

@@ -11,8 +11,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::action::{Action, Decision, Event, Situation};
-use super::facts::{Facts, Recorded};
-use super::lineage::Lineage;
+use super::facts::{Facts, Recorded, has_ended};
+use super::lineage::{Lineage, is_of};
 use super::preflight::{self, Finding};
 use crate::build::{preflight_name, revision_name};
 use crate::resource::{FlinkApplicationSpec, Operation, Rollback};
@@ -27,6 +27,24 @@ pub(super) fn way_back<'f>(facts: &'f Facts, failed: &str) -> Option<&'f Recorde
     let restored = restore(failed).is_some() && restore(failed) != restore(stable);
     let leads = stable.name != failed.name && (stable.cluster_id == failed.cluster_id || restored);
     leads.then_some(stable)
+}
+
+/// Whether what the spec asks for goes on with other state than the stable revision's, whose job
+/// has ended: that isn't gone back to any more, whatever becomes of what is asked for.
+pub(super) fn stable_has_ended(facts: &Facts, spec: &FlinkApplicationSpec, wanted: &str) -> bool {
+    let stable = facts.status.stable_revision.as_deref().and_then(|it| facts.record(it));
+    let Some(Recorded { cluster_id: identity, .. }) = stable else { return false };
+    if Lineage::of_revision(facts, spec, wanted).cluster_id == *identity {
+        return false;
+    }
+    let reported = facts.status.job.as_ref();
+    let reported = reported.is_some_and(|job| has_ended(&job.state) && is_of(job, identity));
+    // Another leader's report may have taken the place of that.
+    let failed = facts.recorded.iter().filter(|each| each.cluster_id == *identity);
+    let mut after = failed.map(|failed| {
+        Lineage::after_failure(&facts.identity.name, failed, &facts.status).cluster_id
+    });
+    reported || after.any(|after| facts.recorded.iter().any(|each| each.cluster_id == after))
 }
 
 /// A revision isn't tried again before the spec changes; the stable one comes back.

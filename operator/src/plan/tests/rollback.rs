@@ -232,6 +232,134 @@ fn what_had_ended_before_an_upgrade_is_not_gone_back_to() {
     }
 }
 
+/// What the stable revision's state is kept under has ended, in one of the ways in which it may.
+fn has_ended(way: &str) -> Cluster {
+    let mut cluster = running();
+    match way {
+        "stable" => cluster.ends("FAILED"),
+        "finished" => cluster.ends("FINISHED"),
+        "not yet stable" => {
+            cluster.change(|spec| spec.image = "brief".to_owned());
+            cluster.until("Running", false);
+            assert_ne!(cluster.status.stable_revision, cluster.status.current_revision);
+            cluster.ends("FINISHED");
+        }
+        "as the upgrade begins" => {
+            cluster.checkpoints = false;
+            cluster.change(|spec| spec.state.restore = restore(5));
+            cluster.step();
+            assert_eq!(cluster.deployments.len(), 1, "its state is to be secured");
+            cluster.checkpoints = true;
+            cluster.ends("FINISHED");
+            return cluster;
+        }
+        "back, and not yet stable" | "back" => {
+            failed(&mut cluster);
+            cluster.until("Running", way == "back");
+            let stable = cluster.status.stable_revision == cluster.status.current_revision;
+            assert_eq!(stable, way == "back");
+            cluster.ends("FAILED");
+        }
+        _ => panic!("{way}"),
+    }
+    cluster.step();
+    assert!(["Failed", "Finished"].contains(&cluster.status.phase.as_deref().expect("a phase")));
+    cluster
+}
+
+#[test]
+fn a_restore_that_fails_is_not_gone_back_from_to_what_had_ended_before_it() {
+    let ways = [
+        "stable",
+        "finished",
+        "not yet stable",
+        "as the upgrade begins",
+        "back, and not yet stable",
+        "back",
+    ];
+    for way in ways {
+        for hangs in [false, true] {
+            let mut cluster = has_ended(way);
+            let rollbacks = times(&cluster, "Rollback");
+            cluster.spec.state.restore = restore(5);
+            given_up(&mut cluster);
+            cluster.status.checkpoint = None;
+            if hangs {
+                cluster.until("Stalled", false);
+                assert_eq!(
+                    condition(&cluster, "Stalled").expect("stalled").1,
+                    "NotStable",
+                    "{way}"
+                );
+            } else {
+                cluster.ends("FAILED");
+                cluster.healthy = true;
+            }
+            let deployed = cluster.deployments.clone();
+            for _ in 0..700 {
+                let situation = cluster.step().situation;
+                let failed = situation == Situation::Failed { state: "FAILED".to_owned() };
+                assert!(
+                    failed != hangs && situation != Situation::Finished,
+                    "{way}: {situation:?}"
+                );
+                assert!(if hangs {
+                    cluster.deployments == deployed
+                } else {
+                    cluster.deployments.is_empty()
+                });
+            }
+            assert_eq!(times(&cluster, "Rollback"), rollbacks, "{way}, hangs: {hangs}");
+            // What mends it goes on with what was to be restored.
+            cluster.healthy = true;
+            cluster.change(|spec| spec.image = "mended".to_owned());
+            cluster.until("Running", true);
+            assert_eq!(cluster.begun_with.as_deref(), Some("s3://b/savepoint"), "{way}");
+        }
+    }
+}
+
+#[test]
+fn the_stable_revision_comes_back_after_a_suspension_or_a_loss_without_another_check() {
+    for lost in [false, true] {
+        for failed_for_good in [false, true] {
+            let mut cluster = running();
+            match failed_for_good {
+                true => drop(failed(&mut cluster)),
+                false => drop(given_up(&mut cluster)),
+            }
+            while !happened(&cluster, "Rollback") {
+                cluster.step();
+            }
+            cluster.healthy = true;
+            cluster.until("Running", true);
+            cluster.step();
+            assert_eq!(condition(&cluster, "RolledBack").expect("rolled back").0, "True");
+            let back = cluster.status.current_revision.clone().expect("a revision");
+            cluster.check = Check::Refused("a bucket that doesn't answer".to_owned());
+            if lost {
+                cluster.deployments.clear();
+                cluster.pods.clear();
+            } else {
+                cluster.change(|spec| spec.suspend = true);
+                cluster.until("Suspended", false);
+                cluster.change(|spec| spec.suspend = false);
+            }
+            let since = cluster.now;
+            while !cluster.deployments.contains_key(&back) {
+                assert!(
+                    cluster.now < since + 10 && cluster.checks.is_empty(),
+                    "{:?}",
+                    cluster.status
+                );
+                cluster.step();
+            }
+            cluster.until("Running", true);
+            assert!(!happened(&cluster, "PreflightFailed"));
+        }
+    }
+}
+
 #[test]
 fn a_restore_that_fails_for_good_is_rolled_back_as_long_as_nothing_is_lost_by_that() {
     for published in [false, true] {
