@@ -54,10 +54,7 @@ pub fn run_job_manager(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stores = Stores::new(&configuration, process_seed(clock.as_ref()));
     // Before anything else: no signal is lost, whatever this process is doing when it comes.
-    let signals = {
-        let _in_runtime = runtime.enter();
-        Terminations::new()
-    };
+    let signals = Terminations::from_outside_of(&runtime);
     let waiting = end_on_signal_while_waiting(&runtime);
     let (job_manager, state_elsewhere) =
         start(&configuration, name, (&runtime, clock.clone()), &stores)?;

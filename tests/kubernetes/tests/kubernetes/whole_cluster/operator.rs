@@ -53,7 +53,7 @@ fn an_older_definition_loses_what_it_does_not_know_until_helm_upgrades_it() {
         ("/properties/status/properties/jobManager/properties", "protocol"),
         ("/properties/spec/properties", "ttlSecondsAfterFinished"),
     ]);
-    let soak = Soak::new(&namespace, 40);
+    let soak = Soak::new(&namespace, 70);
     let application = soak.start(&namespace);
     application.wait_until("the status is written without what isn't known", |resource| {
         let status = &resource["status"];
