@@ -1,4 +1,4 @@
-//! Before an old job stops: can the new program read its state?
+//! Before an old job stops: can the new program read its state, or what it is to be restored from?
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -11,10 +11,9 @@ use crate::resource::{FlinkApplicationSpec, Operation, Preflight};
 /// The step of an upgrade in which nothing but the check is made.
 pub(super) const CHECK: &str = "Check";
 
-/// What is known of whether a revision can go on with the newest checkpoint.
+/// What is known of whether a revision can go on with what its job begins with.
 pub(super) enum Finding {
-    /// There is nothing to check: no checkpoint, or it begins with something else, or the user
-    /// wants no check.
+    /// There is nothing to check: it begins with nothing, or the user wants no check.
     Unneeded,
     /// Not yet.
     UnderWay,
@@ -34,11 +33,11 @@ pub(super) fn find(
     decision: &mut Decision,
 ) -> Finding {
     let Lineage { cluster_id, begin_with } = Lineage::of_revision(facts, spec, revision);
-    // With another identity than the newest checkpoint's the job begins with something else.
     let newest = facts.checkpoint_of(&cluster_id).map(|checkpoint| checkpoint.path.clone());
-    // What comes back after a failed job goes on with what that has left.
-    let left = decision.given_up.is_some() && facts.record(revision).is_none();
-    let Some(path) = newest.or(begin_with.filter(|_| left)) else { return Finding::Unneeded };
+    // Under an identity without a checkpoint it begins with what was chosen, or what a job that has
+    // failed has left; one that was started before has begun with its own already.
+    let begin_with = begin_with.filter(|_| facts.record(revision).is_none());
+    let Some(path) = newest.or(begin_with) else { return Finding::Unneeded };
     let begins = [SECURE, CHECK].contains(&operation.step.as_str());
     if spec.upgrade.preflight == Preflight::Off || !begins {
         return Finding::Unneeded;
@@ -94,8 +93,8 @@ pub(super) fn check(
     decision.situation = Situation::Stalled {
         reason: "PreflightFailed",
         message: format!(
-            "the new program can't go on with the old one's state, which runs on: {refused}. \
-             Change the program, or set upgrade.preflight to Warn to try it all the same"
+            "the new program can't go on with {path}; the old one runs on: {refused}. Change the \
+             program or the path, or set upgrade.preflight to Warn to try it all the same"
         ),
     };
     false

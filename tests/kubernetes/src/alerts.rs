@@ -17,6 +17,8 @@ use crate::try_within;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two looks: Prometheus evaluates every five seconds.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long until the first values of something that was just begun, beside others.
+const STARTED: Duration = Duration::from_secs(120);
 /// What Prometheus's templates put where a label isn't there.
 const NO_VALUE: &str = "<no value>";
 
@@ -112,7 +114,7 @@ impl Alerts {
     /// # Panics
     /// It has none in time.
     pub fn wait_for_value(&self, expression: &str) {
-        crate::wait_until(&format!("a value of {expression}"), || {
+        crate::wait_within(STARTED, &format!("a value of {expression}"), || {
             pause();
             let answer = self.ask("query", Some(expression));
             answer["result"].as_array().is_some_and(|found| !found.is_empty()).then_some(())

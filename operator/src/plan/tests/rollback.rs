@@ -3,7 +3,7 @@
 use thalweg_core::ids::job_id;
 
 use super::cluster::{Cluster, at, condition, happened, running};
-use crate::plan::{Check, Situation};
+use crate::plan::{Action, Check, Situation};
 use crate::resource::tests::application;
 use crate::resource::{Restore, RestoreSource, Rollback};
 
@@ -81,6 +81,30 @@ fn a_rollback_that_would_lose_state_waits_for_the_users_restore() {
     assert_eq!(cluster.begun_with.as_deref(), Some("s3://b/savepoint"));
     assert_ne!(cluster.recorded[&cluster.wanted()].cluster_id, identity);
     assert_eq!(condition(&cluster, "RolledBack"), None);
+}
+
+#[test]
+fn a_savepoint_that_cannot_be_read_is_refused_before_the_running_job_stops_for_it() {
+    let mut cluster = running();
+    let deployed = cluster.deployments.clone();
+    cluster.check = Check::Refused("s3://b/savepoint: no such object".to_owned());
+    cluster.change(|spec| spec.state.restore = restore(5));
+    let first = cluster.step().actions;
+    let is_asked = |action: &Action| matches!(action, Action::StartCheck { path, .. } if path == "s3://b/savepoint");
+    assert!(first.iter().any(is_asked), "{first:?}");
+    cluster.until("Stalled", false);
+    for _ in 0..700 {
+        cluster.step();
+        assert_eq!(cluster.deployments, deployed);
+    }
+    assert_eq!(condition(&cluster, "Stalled").expect("stalled").1, "PreflightFailed");
+    // Another one, and what begins with nothing, needs no more than that.
+    cluster.change(|spec| {
+        let from = RestoreSource { path: None, empty: Some(Default::default()) };
+        spec.state.restore = Some(Restore { from, at: at(6) });
+    });
+    cluster.until("Running", true);
+    assert_eq!(cluster.begun_with, None);
 }
 
 #[test]

@@ -104,6 +104,12 @@ impl LeaseTurn {
             }
             CandidateDecision::Take(_) => {
                 let Some(lease) = lease else { return again };
+                if self.pod(&self.elector.candidate().identity).await == HolderPod::Gone {
+                    // It missed the signal, or the time in which that comes: it would soon be
+                    // killed, and its job restart once more.
+                    tracing::info!("standing by: this pod is ending");
+                    return again;
+                }
                 if self.write(lease, self.clock.elapsed()).await {
                     return HintDecision::Claim;
                 }
@@ -115,11 +121,16 @@ impl LeaseTurn {
 
     /// Whether the pod that holds the Lease is still that pod, and stays.
     async fn holder(&self, lease: &LeaseRecord) -> HolderPod {
-        let held = lease.held_by();
+        match lease.held_by() {
+            Some(held) => self.pod(held).await,
+            None => HolderPod::Alive,
+        }
+    }
+
+    /// Whether a candidate's pod is still there, and stays.
+    async fn pod(&self, identity: &str) -> HolderPod {
         // A name has no underscore.
-        let Some((name, uid)) = held.and_then(|held| held.rsplit_once('_')) else {
-            return HolderPod::Alive;
-        };
+        let Some((name, uid)) = identity.rsplit_once('_') else { return HolderPod::Alive };
         match asked(self.pods.get_opt(name)).await {
             Outcome::Done(Some(pod)) => {
                 let same = pod.metadata.uid.as_deref() == Some(uid);

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use thalweg_core::clock::{Clock, SystemClock};
@@ -27,7 +28,7 @@ use super::high_availability::{self, JobManagerRecords, Place};
 use super::kubernetes;
 use super::savepoint_stores::SavepointStores;
 use super::security;
-use super::settings::{ProcessError, configuration};
+use super::settings::{ProcessError, Terminations, configuration, termination};
 use super::start_over::start_over;
 use super::stores::Stores;
 use crate::application::Application;
@@ -52,6 +53,8 @@ pub fn run_job_manager(
         .map_err(ProcessError::Runtime)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stores = Stores::new(&configuration, process_seed(clock.as_ref()));
+    // Before anything else: no signal is lost, whatever this process is doing when it comes.
+    let signals = Terminations::from_outside_of(&runtime);
     let waiting = end_on_signal_while_waiting(&runtime);
     let (job_manager, state_elsewhere) =
         start(&configuration, name, (&runtime, clock.clone()), &stores)?;
@@ -59,7 +62,7 @@ pub fn run_job_manager(
     let term = Term::begins(&job_manager, &clock, &configuration);
     let reporter = Reporter::new(Some(job_manager.clone()), Arc::default(), stores, clock);
     reporter.serve(&configuration, runtime.handle(), false)?;
-    end_on_signal(&runtime, job_manager.clone());
+    end_on_signal(&runtime, signals, term.clone());
     exit_when_another_leads(&runtime, term.clone());
 
     let executor = ClusterExecutor {
@@ -95,7 +98,7 @@ pub fn run_job_manager(
         });
     }
     runtime.block_on(job_manager.shutdown("the application has ended"));
-    term.start_over_if_due();
+    runtime.block_on(term.start_over_if_due());
     runtime.shutdown_timeout(Duration::from_secs(1));
     match high_availability::exit_of(job_manager.end_reason()) {
         Some((message, code)) => {
@@ -180,22 +183,24 @@ fn serve_rest(
     Ok((standby, address))
 }
 
-/// A signal ends the JobManager, and with it the TaskManagers and the application; with high
-/// availability the next JobManager goes on with them.
 /// One that waits for its turn has nothing to leave to others. The signal has to be asked for all
 /// the same: the first process of a container isn't ended by one that it ignores.
 fn end_on_signal_while_waiting(runtime: &Runtime) -> JoinHandle<()> {
     runtime.spawn(async move {
-        let signal = super::settings::termination().await;
+        let signal = termination().await;
         eprintln!("{signal}: this JobManager stood by; nothing is left behind");
         #[expect(clippy::disallowed_methods, reason = "the main thread waits for its turn")]
         std::process::exit(0);
     })
 }
 
-fn end_on_signal(runtime: &Runtime, job_manager: JobManagerHandle) {
+/// A signal ends the JobManager, and with it the TaskManagers and the application; with high
+/// availability the next JobManager goes on with them.
+fn end_on_signal(runtime: &Runtime, mut signals: Terminations, term: Term) {
     runtime.spawn(async move {
-        let signal = super::settings::termination().await;
+        let signal = signals.next().await;
+        term.is_to_end.store(true, Ordering::Relaxed);
+        let job_manager = term.job_manager;
         if job_manager.records().is_some() {
             return job_manager.suspend(signal).await;
         }
@@ -214,6 +219,8 @@ struct Term {
     since: Duration,
     clock: Arc<dyn Clock>,
     is_deployed: bool,
+    /// Whether a signal came.
+    is_to_end: Arc<AtomicBool>,
 }
 
 impl Term {
@@ -224,14 +231,19 @@ impl Term {
     ) -> Self {
         let (job_manager, clock) = (job_manager.clone(), Arc::clone(clock));
         let (since, is_deployed) = (clock.elapsed(), kubernetes::is_deployed(configuration));
-        Self { job_manager, since, clock, is_deployed }
+        Self { job_manager, since, clock, is_deployed, is_to_end: Arc::default() }
     }
 
-    /// Starts over in this place, if the term has ended so that this is due.
-    fn start_over_if_due(&self) {
+    /// Starts over in this place, if the term has ended so that this is due. Who takes the turn
+    /// away often ends the pod, too: the signal comes a moment later, and only once.
+    async fn start_over_if_due(&self) {
         let end = self.job_manager.end_reason();
         let led = self.clock.elapsed().saturating_sub(self.since);
-        if high_availability::starts_over(self.is_deployed, end.as_ref(), led) {
+        if !high_availability::starts_over(self.is_deployed, end.as_ref(), led) {
+            return;
+        }
+        tokio::time::sleep(RETURN_TIMEOUT).await;
+        if !self.is_to_end.load(Ordering::Relaxed) {
             eprintln!("this process starts over, as its JobManager's turn to lead is over");
             eprintln!("error: it can't start over, and exits: {}", start_over());
         }
@@ -242,7 +254,7 @@ impl Term {
 fn exit_when_another_leads(runtime: &Runtime, term: Term) {
     runtime.spawn(async move {
         term.job_manager.ended().await;
-        term.start_over_if_due();
+        term.start_over_if_due().await;
         if let Some((message, code)) = high_availability::exit_of(term.job_manager.end_reason()) {
             tokio::time::sleep(RETURN_TIMEOUT).await;
             eprintln!("{message}");

@@ -7,6 +7,7 @@ use thalweg_jobmanager::high_availability::{ElectionError, HighAvailabilityError
 use thalweg_jobmanager::rest::RestServerError;
 use thalweg_storage::BlobError;
 use thalweg_taskmanager::StartError;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::command_line::ClusterOptions;
@@ -132,6 +133,12 @@ impl Terminations {
         let terminate = signal(SignalKind::terminate());
         // Without handlers the signals end the process at once, which is their default.
         Self(terminate.and_then(|term| Ok((term, signal(SignalKind::interrupt())?))).ok())
+    }
+
+    /// From now on, for who isn't in the runtime.
+    pub(super) fn from_outside_of(runtime: &Runtime) -> Self {
+        let _entered = runtime.enter();
+        Self::new()
     }
 
     /// The next one.

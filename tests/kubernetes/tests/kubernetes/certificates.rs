@@ -34,7 +34,7 @@ fn change_authorities(namespace: &Namespace, change: &Value) {
 #[ignore = "needs a Kubernetes that tests/cluster has made: tests/run cluster"]
 fn another_authority_and_new_certificates_are_taken_while_connections_stay_open() {
     let namespace = Namespace::new("certificates");
-    let soak = Soak::new(&namespace, 80);
+    let soak = Soak::new(&namespace, 110);
     let application = soak.start(&namespace);
     // One that was killed stays for its logs.
     let runs = |pod: &Value| pod["status"]["phase"] == "Running";
@@ -44,10 +44,14 @@ fn another_authority_and_new_certificates_are_taken_while_connections_stay_open(
         pods
     };
     let pods = || [namespace.pods("jobmanager"), task_managers()].concat();
+    let all = |is_so: &dyn Fn(&Value) -> bool| {
+        let pods = pods();
+        pods.len() == 3 && pods.iter().all(is_so)
+    };
     let job_manager = namespace.pods("jobmanager").pop().expect("it runs a job");
     let secret = namespace.core("secrets/allround-ca");
     let first = shared_api().get(&secret).expect("the application has an authority");
-    assert!(pods().iter().all(|pod| authorities(pod) == 1));
+    assert!(all(&|pod| authorities(pod) == 1));
 
     // As if its successor had to be made: the first one signs until everybody knows of both.
     change_authorities(
@@ -60,7 +64,7 @@ fn another_authority_and_new_certificates_are_taken_while_connections_stay_open(
         }),
     );
     wait_within(LIMIT, "all pods have both authorities", || {
-        pods().iter().all(|pod| authorities(pod) == 2).then_some(())
+        all(&|pod| authorities(pod) == 2).then_some(())
     });
     strike("a TaskManager killed while two authorities count", &application, || {
         signal(&task_managers()[0], Signal::Kill);
@@ -70,8 +74,7 @@ fn another_authority_and_new_certificates_are_taken_while_connections_stay_open(
     let before: Vec<String> = pods().iter().map(|pod| file(pod, "tls.crt")).collect();
     change_authorities(&namespace, &json!({"previous.crt": null, "previous.key": null}));
     wait_within(LIMIT, "all pods have certificates of the new authority alone", || {
-        let is_new = |pod: &Value| authorities(pod) == 1 && !before.contains(&file(pod, "tls.crt"));
-        pods().iter().all(is_new).then_some(())
+        all(&|pod| authorities(pod) == 1 && !before.contains(&file(pod, "tls.crt"))).then_some(())
     });
     application.wait_for_checkpoints(2);
     assert_eq!(application.status("/job/restarts"), 1, "open connections stay");

@@ -56,7 +56,7 @@ fn node(pod: &Value) -> String {
 #[ignore = "needs a Kubernetes that tests/cluster has made: tests/run cluster"]
 fn a_node_that_is_cut_off_with_the_only_job_manager_stops_nothing_for_long() {
     let namespace = Namespace::new("cut-off");
-    let soak = Soak::new(&namespace, 80);
+    let soak = Soak::new(&namespace, 60);
     let application = soak.start(&namespace);
     let job_manager = wait_until("a JobManager", || namespace.pods("jobmanager").pop());
     let lost = node(&job_manager);

@@ -53,7 +53,7 @@ fn an_older_definition_loses_what_it_does_not_know_until_helm_upgrades_it() {
         ("/properties/status/properties/jobManager/properties", "protocol"),
         ("/properties/spec/properties", "ttlSecondsAfterFinished"),
     ]);
-    let soak = Soak::new(&namespace, 50);
+    let soak = Soak::new(&namespace, 70);
     let application = soak.start(&namespace);
     application.wait_until("the status is written without what isn't known", |resource| {
         let status = &resource["status"];
@@ -78,7 +78,7 @@ fn an_older_definition_loses_what_it_does_not_know_until_helm_upgrades_it() {
 #[ignore = "needs a Kubernetes that tests/cluster has made: tests/run cluster"]
 fn jobs_run_on_while_the_operator_is_uninstalled_and_when_it_comes_back() {
     let namespace = Namespace::new("uninstalled");
-    let soak = Soak::new(&namespace, 50);
+    let soak = Soak::new(&namespace, 40);
     let application = soak.start(&namespace);
     let deleted = soak.clone().named("deleted").with(json!({"suspend": true}));
     let deleted = deleted.apply(&namespace);
@@ -129,7 +129,7 @@ fn render_differently(namespace: &Namespace, revision: &str) {
 #[ignore = "needs a Kubernetes that tests/cluster has made: tests/run cluster"]
 fn an_operator_that_renders_differently_touches_no_pod() {
     let namespace = Namespace::new("rendered");
-    let soak = Soak::new(&namespace, 50);
+    let soak = Soak::new(&namespace, 40);
     let application = soak.start(&namespace);
     application.wait_until_stable();
     let revision = application.status("/currentRevision");
