@@ -172,7 +172,8 @@ pub(super) fn pod(pod: Pod) -> Option<Item> {
     if component.is_some_and(|component| component == ERASURE) {
         let trouble = trouble(&pod);
         let fact = PodFact { name: name.clone(), revision, trouble, ..PodFact::default() };
-        let erasure = Erasure { check: check(&pod), pod: fact };
+        let made_at = pod.metadata.creation_timestamp.clone();
+        let erasure = Erasure { check: check(&pod), made_at, pod: fact };
         let fingerprint = hashed((uid, &erasure));
         return Some(Item { key, name, seen: Seen::Erasure(erasure), fingerprint });
     }

@@ -6,10 +6,13 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::action::{Action, Decision, Event};
-use super::decide::stop_all;
+use super::decide::{after, stop_all};
 use super::facts::{Check, Erasure, Facts};
 use super::lineage::after_deletion;
 use crate::build::state_location;
+
+/// At least so long after a pod was made another one takes its place.
+const PAUSE_SECONDS: i64 = 10;
 
 pub(super) fn delete(facts: &Facts, deadline: Time, now: &Time, decision: &mut Decision) {
     stop_all(facts, decision);
@@ -31,8 +34,13 @@ pub(super) fn delete(facts: &Facts, deadline: Time, now: &Time, decision: &mut D
                 }),
                 // A pod whose container ends is started anew where it is; one that has failed was
                 // evicted, or its machine went.
-                Some(Erasure { check: Check::Refused(_), .. }) => {
-                    decision.actions.push(Action::EndErasure);
+                Some(Erasure { check: Check::Refused(_), made_at, .. }) => {
+                    // One that its machine doesn't take has failed as soon as it is made.
+                    let due = made_at.as_ref().map(|made_at| after(made_at, PAUSE_SECONDS));
+                    match due.filter(|due| now < due) {
+                        Some(due) => decision.again_at = decision.again_at.take().min(Some(due)),
+                        None => decision.actions.push(Action::EndErasure),
+                    }
                 }
                 _ => {}
             }

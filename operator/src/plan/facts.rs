@@ -54,6 +54,8 @@ pub struct Facts {
 pub struct Erasure {
     /// Whether it is done.
     pub check: Check,
+    /// When it was made.
+    pub made_at: Option<Time>,
     /// What keeps it from that: the pod's own word.
     pub pod: PodFact,
 }

@@ -164,8 +164,8 @@ fn words(situation: &Situation) -> Words {
         }
         Situation::Failed { state } => {
             let message = format!(
-                "the job is {state}: see lastFailure; a changed spec or a new restartedAt goes on \
-                 with its newest checkpoint"
+                "the job is {state}: see lastFailure; a new restartedAt, or a spec that differs \
+                 from that of the revision that has failed, goes on with its newest checkpoint"
             );
             say("Failed", false, false, true, "JobFailed", &message)
         }

@@ -58,6 +58,8 @@ pub(super) struct Cluster {
     /// A pod that deletes the state, and what becomes of such.
     pub(super) erasure: Option<Erasure>,
     pub(super) erases: Check,
+    /// How many pods have been made for that.
+    pub(super) erasures: usize,
     /// Where state was deleted.
     pub(super) erased: Vec<String>,
     pub(super) last: Option<Decision>,
@@ -103,6 +105,7 @@ impl Cluster {
             check: Check::Passed,
             erasure: None,
             erases: Check::Passed,
+            erasures: 0,
             erased: Vec::new(),
             last: None,
         }
@@ -220,7 +223,9 @@ impl Cluster {
                 assert!(identities.clone().all(|used| *used != successor), "{successor}");
                 assert!(self.erasure.is_none(), "begun twice");
                 let pod = PodFact { name: "a-state-deletion".to_owned(), ..PodFact::default() };
-                self.erasure = Some(Erasure { check: self.erases.clone(), pod });
+                let (check, made_at) = (self.erases.clone(), Some(at(self.now)));
+                self.erasure = Some(Erasure { check, made_at, pod });
+                self.erasures += 1;
                 if self.erases == Check::Passed {
                     self.erased = places;
                 }

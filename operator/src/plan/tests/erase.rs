@@ -87,7 +87,17 @@ fn a_pod_that_was_to_delete_the_state_and_was_evicted_is_replaced() {
         cluster.step();
     }
     assert_eq!(cluster.erased, [STATE]);
-    assert!(cluster.now < since + 20, "nothing is waited for");
+    assert!(cluster.now < since + 20, "the pause is short");
+}
+
+#[test]
+fn a_pod_that_its_machine_does_not_take_is_not_made_again_and_again_without_a_pause() {
+    let mut cluster = running();
+    cluster.erases = Check::Refused("OutOfpods".to_owned());
+    let seconds = cluster.spec.deletion.timeout_seconds;
+    let cluster = deleted(cluster);
+    let most = usize::try_from(seconds / 10 + 1).expect("a number");
+    assert!((2..=most).contains(&cluster.erasures), "{} pods in {seconds} s", cluster.erasures);
 }
 
 #[test]

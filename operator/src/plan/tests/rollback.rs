@@ -344,6 +344,25 @@ fn a_restore_that_fails_is_not_gone_back_from_to_what_had_ended_before_it() {
 }
 
 #[test]
+fn a_failed_job_of_the_stable_spec_runs_again_by_a_restart_and_not_by_undoing_the_change() {
+    let mut cluster = running();
+    let earlier = cluster.spec.clone();
+    failed(&mut cluster);
+    cluster.until("Running", true);
+    cluster.ends("FAILED");
+    cluster.until("Failed", false);
+    cluster.change(|spec| *spec = earlier);
+    for _ in 0..20 {
+        assert_eq!(cluster.step().situation, Situation::Failed { state: "FAILED".to_owned() });
+    }
+    let newest = cluster.status.checkpoint.clone().map(|checkpoint| checkpoint.path);
+    let now = at(cluster.now);
+    cluster.change(|spec| spec.restarted_at = Some(now));
+    cluster.until("Running", true);
+    assert!(newest.is_some() && cluster.begun_with == newest);
+}
+
+#[test]
 fn the_stable_revision_comes_back_after_a_suspension_or_a_loss_without_another_check() {
     for lost in [false, true] {
         for failed_for_good in [false, true] {
