@@ -54,7 +54,8 @@ impl S3 {
     pub fn download(&self, folder: &str, to: &Path) {
         fs::create_dir_all(to).expect("a folder can be made");
         let store = self.store(folder);
-        for name in self.list(folder) {
+        // What begins with `_` isn't for readers.
+        for name in self.list(folder).into_iter().filter(|name| !name.as_str().starts_with('_')) {
             let bytes = block_on(store.get(&name)).expect("the server runs");
             let file = to.join(name.as_str());
             fs::create_dir_all(file.parent().expect("it is in a folder"))

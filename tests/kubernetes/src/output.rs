@@ -31,7 +31,8 @@ pub fn list(location: &str) -> Vec<BlobPath> {
 /// S3 doesn't answer.
 pub fn download(location: &str, to: &Path) {
     let store = store(location);
-    for name in list(location) {
+    // What begins with `_` isn't for readers.
+    for name in list(location).into_iter().filter(|name| !name.as_str().starts_with('_')) {
         let bytes = block_on(store.get(&name)).expect("S3 answers");
         let file = to.join(name.as_str());
         fs::create_dir_all(file.parent().expect("it is in a folder")).expect("it can be made");

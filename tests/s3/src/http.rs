@@ -64,6 +64,22 @@ impl Request {
 
     /// Passes the request on, and gives the whole answer.
     pub(crate) fn forward(&self, server: &str) -> io::Result<Vec<u8>> {
+        let (mut stream, written) = self.write(server)?;
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        match written.and(read.map(drop)) {
+            Err(error) if answer.is_empty() => Err(error),
+            _ => Ok(answer),
+        }
+    }
+
+    /// Passes the request on, and leaves the answer where it is.
+    pub(crate) fn send(&self, server: &str) -> io::Result<TcpStream> {
+        let (stream, written) = self.write(server)?;
+        written.map(|()| stream)
+    }
+
+    fn write(&self, server: &str) -> io::Result<(TcpStream, io::Result<()>)> {
         let mut stream = TcpStream::connect(server)?;
         let mut head = String::new();
         for line in &self.head {
@@ -78,12 +94,7 @@ impl Request {
         stream.write_all(head.as_bytes())?;
         // A server that refuses by the head alone answers, and resets what it doesn't read.
         let written = stream.write_all(&self.body);
-        let mut answer = Vec::new();
-        let read = stream.read_to_end(&mut answer);
-        match written.and(read.map(drop)) {
-            Err(error) if answer.is_empty() => Err(error),
-            _ => Ok(answer),
-        }
+        Ok((stream, written))
     }
 }
 

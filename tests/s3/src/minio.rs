@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use thalweg_storage::blob::s3::{RetrySettings, S3Credentials, S3Settings};
+use thalweg_storage::blob::s3::{RetrySettings, S3Credentials, S3Settings, UploadCommit};
 
 /// The access key of the server.
 pub const ACCESS_KEY: &str = "thalweg-tests";
@@ -116,6 +116,7 @@ impl Minio {
             },
             part_bytes: 5 << 20,
             concurrent_parts: 3,
+            upload_commit: UploadCommit::Auto,
         }
     }
 

@@ -25,6 +25,8 @@ pub enum Fault {
     DropAnswer,
     /// It is passed on and done; the answer ends in the middle of its content.
     CutAnswer,
+    /// It is passed on; after this time both connections are closed, whatever the server is doing.
+    CutOff(Duration),
 }
 
 /// What decides on each request.
@@ -174,6 +176,11 @@ impl Shared {
             Fault::CutAnswer => {
                 let answer = request.forward(&self.server)?;
                 stream.write_all(&answer[..answer.len() - answer.len() / 3 - 1])
+            }
+            Fault::CutOff(time) => {
+                let server = request.send(&self.server)?;
+                self.wait(time);
+                server.shutdown(Shutdown::Both)
             }
         }
     }

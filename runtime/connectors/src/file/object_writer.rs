@@ -1,6 +1,6 @@
 //! Writes parts as objects of a store, each by an upload that is completed at the commit.
 //!
-//! At a barrier all parts are uploaded and durable, and nothing of them can be seen. The
+//! At a barrier all parts are uploaded, sealed and durable, and nothing of them can be seen. The
 //! committable holds all that it takes to complete the uploads: any subtask can, at any time, and
 //! more than once. A store's own rule that removes unfinished uploads must not be shorter than the
 //! longest time between a checkpoint and a restart from it.
@@ -200,9 +200,10 @@ impl<T: Record> ObjectWriter<T> {
         }
         let mut committables = Vec::with_capacity(self.closed.len());
         for part in std::mem::take(&mut self.closed) {
-            let Upload { path, id: upload, sent: parts, .. } = part;
-            let (location, path) = (self.location.clone(), path.to_string());
+            let (location, path) = (self.location.clone(), part.path.to_string());
+            let (upload, parts) = (part.id, part.sent);
             let upload = FinishedUpload { upload, parts, note: path.clone() };
+            block_on(self.store.seal_upload(&part.path, &upload))?;
             let commit = ObjectCommit { location, path, upload };
             committables.push(serde_json::to_vec(&commit)?);
             self.own.push(commit.path);

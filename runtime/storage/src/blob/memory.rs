@@ -1,7 +1,7 @@
 //! A store in memory, for tests and for local runs that needn't outlive the process.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +25,7 @@ pub struct MemoryStore {
 struct Uploads {
     begun: u64,
     under_way: BTreeMap<UploadId, (BlobPath, BTreeMap<u32, Vec<u8>>)>,
+    sealed: BTreeSet<UploadId>,
     /// The notes of the uploads that blobs were made by.
     notes: BTreeMap<BlobPath, String>,
 }
@@ -43,20 +44,29 @@ impl MemoryStore {
         self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn complete(&self, path: &BlobPath, finished: &FinishedUpload) -> CompleteOutcome {
+    fn complete(
+        &self,
+        path: &BlobPath,
+        finished: &FinishedUpload,
+    ) -> Result<CompleteOutcome, BlobError> {
         let mut uploads = self.uploads();
         let mut blobs = self.blobs();
         if blobs.contains_key(path) {
             let same = uploads.notes.get(path) == Some(&finished.note);
-            return if same { CompleteOutcome::CompletedBefore } else { CompleteOutcome::Taken };
+            let taken = CompleteOutcome::Taken;
+            return Ok(if same { CompleteOutcome::CompletedBefore } else { taken });
         }
         let Some((_, mut parts)) = uploads.under_way.remove(&finished.upload) else {
-            return CompleteOutcome::Gone;
+            return Ok(CompleteOutcome::Gone);
         };
+        if !uploads.sealed.remove(&finished.upload) {
+            let source = io::Error::other("it wasn't sealed, so it might have been lost");
+            return Err(BlobError::new("complete the upload of", path, source));
+        }
         let pieces = finished.parts.iter().filter_map(|part| parts.remove(&part.number));
         blobs.insert(path.clone(), pieces.collect::<Vec<_>>().concat());
         uploads.notes.insert(path.clone(), finished.note.clone());
-        CompleteOutcome::Completed
+        Ok(CompleteOutcome::Completed)
     }
 
     fn read<T>(
@@ -165,16 +175,31 @@ impl MultipartStore for MemoryStore {
         })
     }
 
+    fn seal_upload(&self, path: &BlobPath, finished: &FinishedUpload) -> BlobFuture<'static, ()> {
+        let mut uploads = self.uploads();
+        ready(match uploads.under_way.contains_key(&finished.upload) {
+            true => {
+                uploads.sealed.insert(finished.upload.clone());
+                Ok(())
+            }
+            false => {
+                Err(BlobError::new("seal the upload of", path, io::ErrorKind::NotFound.into()))
+            }
+        })
+    }
+
     fn complete_upload(
         &self,
         path: &BlobPath,
         finished: &FinishedUpload,
     ) -> BlobFuture<'static, CompleteOutcome> {
-        ready(Ok(self.complete(path, finished)))
+        ready(self.complete(path, finished))
     }
 
     fn abort_upload(&self, _path: &BlobPath, upload: &UploadId) -> BlobFuture<'static, ()> {
-        self.uploads().under_way.remove(upload);
+        let mut uploads = self.uploads();
+        uploads.under_way.remove(upload);
+        uploads.sealed.remove(upload);
         ready(Ok(()))
     }
 

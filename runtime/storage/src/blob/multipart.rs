@@ -21,7 +21,7 @@ pub struct PartReceipt {
     pub length: u64,
 }
 
-/// All that it takes to complete an upload, by any process and at any later time.
+/// All that it takes to complete an upload that is sealed, by any process and at any later time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinishedUpload {
     /// The upload.
@@ -66,18 +66,25 @@ pub trait MultipartStore: Send + Sync {
         bytes: Vec<u8>,
     ) -> BlobFuture<'static, PartReceipt>;
 
-    /// Makes the object appear under its name, unless there's one of that name. Can be repeated,
-    /// by anybody and at any time. After an error it's unknown whether it did: repeat it.
+    /// Makes sure that the upload can be completed whatever becomes of whoever completes it, and
+    /// of the connection. To be called when all parts are there, and before anything that is to
+    /// last refers to it. After an error the upload may be lost: begin another one.
+    fn seal_upload(&self, path: &BlobPath, finished: &FinishedUpload) -> BlobFuture<'static, ()>;
+
+    /// Makes the object of a sealed upload appear under its name, unless there's one of that
+    /// name (one that comes at the same moment may be replaced). Can be repeated, by anybody and
+    /// at any time. After an error it's unknown whether it did: repeat it.
     fn complete_upload(
         &self,
         path: &BlobPath,
         finished: &FinishedUpload,
     ) -> BlobFuture<'static, CompleteOutcome>;
 
-    /// Throws an upload away, with a single try. One that isn't there is no error.
+    /// Throws an upload away, sealed or not, with a single try. One that isn't there is no error.
     fn abort_upload(&self, path: &BlobPath, upload: &UploadId) -> BlobFuture<'static, ()>;
 
-    /// The uploads under way whose path begins with `prefix`, which may end within a name.
+    /// The uploads that aren't completed and whose path begins with `prefix`, which may end within
+    /// a name.
     fn uploads(&self, prefix: &BlobPath) -> BlobFuture<'static, Vec<(BlobPath, UploadId)>>;
 
     /// The least size of a part that isn't an object's last, and a good one: bytes.

@@ -49,6 +49,8 @@ names! {
         Head = "head",
         /// A page of a listing.
         List = "list",
+        /// Copy an object.
+        Copy = "copy",
         /// Delete an object.
         Delete = "delete",
         /// Begin an upload.

@@ -4,9 +4,9 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thalweg_core::configuration::Configuration;
-use thalweg_core::configuration::options::s3::{self, S3CredentialsSource};
+use thalweg_core::configuration::options::s3::{self, S3CredentialsSource, S3UploadCommit};
 use thalweg_storage::blob::s3::{
-    RetrySettings, S3Client, S3Credentials, S3Location, S3Settings, S3Store,
+    RetrySettings, S3Client, S3Credentials, S3Location, S3Settings, S3Store, UploadCommit,
 };
 use thalweg_storage::blob::{BlobErrorKind, RequestMetrics};
 use thalweg_storage::{BlobError, BlobStore};
@@ -76,5 +76,10 @@ fn settings(configuration: &Configuration) -> S3Settings {
         },
         part_bytes: get.get(&s3::UPLOAD_PART_SIZE).bytes(),
         concurrent_parts: usize::try_from(get.get(&s3::UPLOAD_CONCURRENCY)).unwrap_or(1),
+        upload_commit: match get.get(&s3::UPLOAD_COMMIT) {
+            S3UploadCommit::Auto => UploadCommit::Auto,
+            S3UploadCommit::Complete => UploadCommit::Completion,
+            S3UploadCommit::Copy => UploadCommit::Copy,
+        },
     }
 }

@@ -32,6 +32,26 @@ impl Named for S3CredentialsSource {
     const REFUSED: &'static [(&'static str, &'static str)] = &[];
 }
 
+/// What makes the object of a file sink appear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum S3UploadCommit {
+    /// A copy where the server is known to need it.
+    Auto,
+    /// The completion of its upload.
+    Complete,
+    /// A copy that the server makes.
+    Copy,
+}
+
+impl Named for S3UploadCommit {
+    const NAMES: &'static [(Self, &'static str, &'static [&'static str])] = &[
+        (Self::Auto, "AUTO", &["auto"]),
+        (Self::Complete, "COMPLETE", &["complete"]),
+        (Self::Copy, "COPY", &["copy"]),
+    ];
+    const REFUSED: &'static [(&'static str, &'static str)] = &[];
+}
+
 /// True for the base address of an S3 server.
 fn is_endpoint(text: &str) -> bool {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
@@ -179,4 +199,15 @@ option_group! {
     )
     .flink_default("the number of processors")
     .must_be("from 1 to 64", |uploads| (1..=64).contains(uploads));
+
+    /// How a file sink's objects appear.
+    UPLOAD_COMMIT: S3UploadCommit = ConfigOption::new(
+        "s3.upload.commit",
+        || S3UploadCommit::Auto,
+        "What makes an object of a file sink appear when its checkpoint is published. `COMPLETE`: \
+         the completion of its upload. `COPY`: a copy that the server makes of an object below \
+         `_staged`, for servers that may lose an upload whose completion is broken off. `AUTO`: \
+         `COPY` with MinIO, known by the header `Server` of its answers, else `COMPLETE`.",
+    )
+    .ours();
 }

@@ -34,6 +34,7 @@ use tokio::time::Instant;
 use super::super::{BlobError, BlobErrorKind, RequestKind, RequestMetrics, RequestOutcome};
 use super::failure::Failure;
 use super::retry::{self, Jitter};
+use super::server::Server;
 use super::settings::{S3Credentials, S3Settings};
 
 /// The region's name for servers that have none.
@@ -49,6 +50,7 @@ struct Shared {
     settings: S3Settings,
     client: OnceCell<Client>,
     requests: Arc<RequestMetrics>,
+    server: Server,
     jitter: Mutex<Jitter>,
     /// Taken out when the last client is dropped.
     runtime: Option<Runtime>,
@@ -118,6 +120,7 @@ impl S3Client {
             settings,
             client: OnceCell::new(),
             requests: Arc::default(),
+            server: Server::default(),
             jitter: Mutex::new(Jitter::new(seed)),
             runtime: Some(runtime),
         };
@@ -132,6 +135,11 @@ impl S3Client {
     /// The counters of its requests.
     pub fn requests(&self) -> &Arc<RequestMetrics> {
         &self.shared.requests
+    }
+
+    /// What the server's answers have said about it.
+    pub(super) fn server(&self) -> &Server {
+        &self.shared.server
     }
 
     /// A random number.
@@ -196,13 +204,14 @@ impl S3Client {
     }
 
     async fn client(&self) -> &Client {
-        self.shared.client.get_or_init(|| connect(&self.shared.settings)).await
+        let connect = || connect(&self.shared.settings, self.shared.server.clone());
+        self.shared.client.get_or_init(connect).await
     }
 }
 
 /// Makes the SDK's client. Nothing is sent to the server, but finding the keys and the region may
 /// read files and ask the machine's metadata service.
-async fn connect(settings: &S3Settings) -> Client {
+async fn connect(settings: &S3Settings, server: Server) -> Client {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();
@@ -221,7 +230,7 @@ async fn connect(settings: &S3Settings) -> Client {
         loader = loader.profile_name(profile);
     }
     let shared = credentials(loader, settings, http, region).load().await;
-    let mut config = aws_sdk_s3::config::Builder::from(&shared);
+    let mut config = aws_sdk_s3::config::Builder::from(&shared).interceptor(server);
     config.set_force_path_style(Some(settings.path_style));
     if let Some(endpoint) = &settings.endpoint {
         config.set_endpoint_url(Some(endpoint.clone()));

@@ -4,13 +4,16 @@
 //! Conditional writes are S3's `If-None-Match: *`: a server that ignores them is found by the log's
 //! probe. They are never repeated here, because what an unknown outcome means is the log's to
 //! decide; everything else is, for as long as the settings say. Large objects are written in
-//! parts. Not here: what objects are for, and which may be deleted.
+//! parts. Uploads that somebody completes later are committed in one of two ways: see [`staged`].
+//! Not here: what objects are for, and which may be deleted.
 
 mod client;
 mod failure;
 mod objects;
 mod retry;
+mod server;
 mod settings;
+mod staged;
 mod upload;
 mod writer;
 
@@ -18,8 +21,11 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use self::client::Repeat;
 pub use self::client::S3Client;
-pub use self::settings::{RetrySettings, S3Credentials, S3Location, S3LocationError, S3Settings};
+pub use self::settings::{
+    RetrySettings, S3Credentials, S3Location, S3LocationError, S3Settings, UploadCommit,
+};
 use super::{
     BlobError, BlobFuture, BlobPath, BlobStore, BlobWriter, CompleteOutcome, FinishedUpload,
     MultipartStore, PartReceipt, PutOutcome, UnfinishedWrite, UploadId,
@@ -143,7 +149,10 @@ impl BlobStore for S3Store {
     }
 
     fn delete<'s>(&'s self, path: &'s BlobPath) -> BlobFuture<'s, ()> {
-        self.with(path, |store, object| async move { store.delete_object(&object).await })
+        self.with(
+            path,
+            |store, object| async move { store.delete_object(&object, Repeat::Yes).await },
+        )
     }
 
     fn multipart(&self) -> Option<Arc<dyn MultipartStore>> {
@@ -153,8 +162,8 @@ impl BlobStore for S3Store {
 
 impl MultipartStore for S3Store {
     fn begin_upload(&self, path: &BlobPath, note: &str) -> BlobFuture<'static, UploadId> {
-        let note = note.to_owned();
-        self.with(path, |store, object| async move { store.begin(&object, &note).await })
+        let (of, note) = (path.clone(), note.to_owned());
+        self.with(path, |store, object| async move { store.begin_at(&of, &object, &note).await })
     }
 
     fn upload_part(
@@ -164,10 +173,19 @@ impl MultipartStore for S3Store {
         number: u32,
         bytes: Vec<u8>,
     ) -> BlobFuture<'static, PartReceipt> {
-        let upload = upload.clone();
+        let (of, upload) = (path.clone(), upload.clone());
         self.with(path, move |store, object| async move {
+            let (object, upload) = match store.staged_upload(&of, &upload)? {
+                Some(staged) => staged,
+                None => (object, upload),
+            };
             store.send_part(&object, &upload, number, bytes.into()).await
         })
+    }
+
+    fn seal_upload(&self, path: &BlobPath, finished: &FinishedUpload) -> BlobFuture<'static, ()> {
+        let (of, finished) = (path.clone(), finished.clone());
+        self.with(path, |store, _| async move { store.seal(&of, &finished).await })
     }
 
     fn complete_upload(
@@ -175,17 +193,18 @@ impl MultipartStore for S3Store {
         path: &BlobPath,
         finished: &FinishedUpload,
     ) -> BlobFuture<'static, CompleteOutcome> {
-        let finished = finished.clone();
-        self.with(path, |store, object| async move { store.complete(&object, &finished).await })
+        let (of, finished) = (path.clone(), finished.clone());
+        self.with(path, |store, object| async move { store.commit(&of, &object, &finished).await })
     }
 
     fn abort_upload(&self, path: &BlobPath, upload: &UploadId) -> BlobFuture<'static, ()> {
-        let upload = upload.clone();
-        self.with(path, |store, object| async move { store.abort(&object, &upload).await })
+        let (of, upload) = (path.clone(), upload.clone());
+        self.with(path, |store, object| async move { store.discard(&of, &object, &upload).await })
     }
 
     fn uploads(&self, prefix: &BlobPath) -> BlobFuture<'static, Vec<(BlobPath, UploadId)>> {
-        self.with(prefix, |store, object| async move { store.list_uploads(&object).await })
+        let of = prefix.clone();
+        self.with(prefix, |store, object| async move { store.all_uploads(&of, &object).await })
     }
 
     fn least_part_bytes(&self) -> u64 {

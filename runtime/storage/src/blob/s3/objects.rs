@@ -175,15 +175,20 @@ impl S3Store {
 
     pub(super) async fn list_objects(&self, folder: &Object) -> Result<Vec<BlobPath>, BlobError> {
         let prefix = if folder.key.is_empty() { String::new() } else { format!("{}/", folder.key) };
-        let place = format!("s3://{}/{prefix}", folder.bucket);
+        self.list_from(&Object { bucket: folder.bucket.clone(), key: prefix }).await
+    }
+
+    /// The objects whose key begins so.
+    pub(super) async fn list_from(&self, begin: &Object) -> Result<Vec<BlobPath>, BlobError> {
+        let (prefix, place) = (&begin.key, begin.place());
         let mut found = Vec::new();
         let mut from: Option<String> = None;
         loop {
             let attempt = |client: aws_sdk_s3::Client| {
                 let request = client
                     .list_objects_v2()
-                    .bucket(&folder.bucket)
-                    .prefix(&prefix)
+                    .bucket(&begin.bucket)
+                    .prefix(prefix)
                     .set_continuation_token(from.clone());
                 async move { Ok(request.send().await?) }
             };
@@ -205,7 +210,23 @@ impl S3Store {
         Ok(found)
     }
 
-    pub(super) async fn delete_object(&self, object: &Object) -> Result<(), BlobError> {
+    /// Copies an object, with its note. It can be made again, whatever became of it.
+    pub(super) async fn copy_object(&self, from: &Object, to: &Object) -> Result<(), BlobError> {
+        // No escapes: a path has nothing but letters, digits and `-_.=/`.
+        let source = format!("{}/{}", from.bucket, from.key);
+        let attempt = |client: aws_sdk_s3::Client| {
+            let request = client.copy_object().copy_source(&source).bucket(&to.bucket).key(&to.key);
+            async move { Ok(request.send().await.map(drop)?) }
+        };
+        let place = from.place();
+        self.client.request(RequestKind::Copy, Repeat::Yes, ("copy", &place), attempt).await
+    }
+
+    pub(super) async fn delete_object(
+        &self,
+        object: &Object,
+        repeat: Repeat,
+    ) -> Result<(), BlobError> {
         let attempt = |client: aws_sdk_s3::Client| {
             let request = client.delete_object().bucket(&object.bucket).key(&object.key);
             async move {
@@ -217,8 +238,7 @@ impl S3Store {
             }
         };
         let place = object.place();
-        let kind = RequestKind::Delete;
-        self.client.request(kind, Repeat::Yes, ("delete", &place), attempt).await
+        self.client.request(RequestKind::Delete, repeat, ("delete", &place), attempt).await
     }
 }
 

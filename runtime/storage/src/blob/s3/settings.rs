@@ -48,6 +48,17 @@ pub struct RetrySettings {
     pub max_backoff: Duration,
 }
 
+/// What makes the object of an upload appear that somebody completes later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UploadCommit {
+    /// A copy where the server is known to need it, else the completion.
+    Auto,
+    /// The completion of the upload.
+    Completion,
+    /// A copy, made by the server, of an object that readers pass over.
+    Copy,
+}
+
 /// What a client is configured with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Settings {
@@ -71,6 +82,8 @@ pub struct S3Settings {
     pub part_bytes: u64,
     /// The parts of an object that are uploaded at a time.
     pub concurrent_parts: usize,
+    /// How uploads are committed.
+    pub upload_commit: UploadCommit,
 }
 
 /// A bucket, and the prefix of all keys in it: `s3://bucket/prefix`.

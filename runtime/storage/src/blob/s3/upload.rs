@@ -239,10 +239,17 @@ impl S3Store {
         if completion == Completion::Done {
             return Ok(CompleteOutcome::Completed);
         }
+        self.find(object, &finished.note).await
+    }
+
+    /// What is there under an upload's name: its object, another one, or nothing.
+    pub(super) async fn find(
+        &self,
+        object: &Object,
+        note: &str,
+    ) -> Result<CompleteOutcome, BlobError> {
         match self.look_at(object).await {
-            Ok(look) if look.note.as_deref() == Some(finished.note.as_str()) => {
-                Ok(CompleteOutcome::CompletedBefore)
-            }
+            Ok(look) if look.note.as_deref() == Some(note) => Ok(CompleteOutcome::CompletedBefore),
             Ok(_) => Ok(CompleteOutcome::Taken),
             Err(error) if error.kind == BlobErrorKind::NotFound => Ok(CompleteOutcome::Gone),
             Err(error) => Err(error),
