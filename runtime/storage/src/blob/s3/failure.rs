@@ -90,6 +90,10 @@ impl Failure {
                 | "IllegalLocationConstraintException",
                 _,
             ) => "the bucket is in another region: set s3.region",
+            ("InvalidPart", _) => {
+                "the server has lost what was uploaded, as MinIO does when a completion is broken \
+                 off: with s3.upload.commit: COPY it can't happen again"
+            }
             (_, RequestOutcome::Denied) => {
                 "these keys may not do this: allow s3:GetObject, s3:PutObject, s3:DeleteObject, \
                  s3:ListBucket and s3:AbortMultipartUpload for the bucket"
@@ -266,6 +270,14 @@ mod tests {
         assert!(error.to_string().contains("create the bucket"), "{error}");
         let error = answered(404, "NoSuchKey").into_error("read", "s3://b/k", 1);
         assert_eq!(error.kind, BlobErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_lost_upload_is_not_asked_for_again_and_says_what_prevents_it() {
+        let failure = answered(400, "InvalidPart");
+        assert!(!failure.is_passing());
+        let error = failure.into_error("complete the upload of", "s3://b/k", 1);
+        assert!(error.to_string().ends_with("with s3.upload.commit: COPY it can't happen again"));
     }
 
     #[test]
