@@ -2,8 +2,9 @@
 //!
 //! At a barrier all parts are uploaded, sealed and durable, and nothing of them can be seen. The
 //! committable holds all that it takes to complete the uploads: any subtask can, at any time, and
-//! more than once. A store's own rule that removes unfinished uploads must not be shorter than the
-//! longest time between a checkpoint and a restart from it.
+//! more than once. Where a sealed upload waits is the store's affair; a rule of the server's that
+//! removes unfinished ones must not be shorter than the longest time between a checkpoint and a
+//! restart from it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

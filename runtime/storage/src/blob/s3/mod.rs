@@ -5,8 +5,7 @@
 //! probe. They are never repeated here, because what an unknown outcome means is the log's to
 //! decide; everything else is, for as long as the settings say. Large objects are written in
 //! parts. Uploads that somebody completes later are committed in one of two ways: see
-//! `staged`.
-//! Not here: what objects are for, and which may be deleted.
+//! `staged`. Not here: what objects are for, and which may be deleted.
 
 mod client;
 mod failure;
